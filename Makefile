@@ -1,0 +1,93 @@
+# structnet. Targets: all (default), demo, test, test-long, asan, install PREFIX=, clean, deps. See README.md.
+
+CC = gcc
+PREFIX = /usr/local
+BUILD = build
+
+CFLAGS = -O2 -g
+WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes
+SANITIZE =
+
+# Our files see Darknet's headers as system headers: their warnings are not ours to mend. Darknet calls exit(0) after
+# its error messages; -Dexit sends those to plug_exit, which leaves with status 1.
+OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Iapprox -Itools -isystem darknet/include \
+	-isystem darknet/src
+DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) -Idarknet/include -Idarknet/src -Dexit=plug_exit
+WRAP = -Wl,--wrap=gemm,--wrap=gemm_cpu,--wrap=error
+LIBS = -llapacke -lopenblas -lcjson -lm -pthread
+
+darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compare.c,$(wildcard darknet/src/*.c)))
+darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
+	%/swag.c %/voxel.c %/writing.c,$(wildcard darknet/examples/*.c)))
+layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c))
+approx = $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
+tools = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tools/make_glyphs.c,$(wildcard tools/*.c)))
+tests = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
+binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
+
+# Darknet's sources must be there before their names can be listed, so every build starts a second make.
+.PHONY: all demo test test-long asan install clean deps source binaries run-tests
+all: source
+	@$(MAKE) --no-print-directory binaries
+
+binaries: $(binaries)
+
+source:
+	@sh tools/get_darknet.sh
+
+deps:
+	@sh tools/deps.sh
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@sh tools/demo.sh $(BUILD)
+
+test: deps
+	@$(MAKE) --no-print-directory source
+	@$(MAKE) --no-print-directory run-tests
+
+run-tests: $(binaries) $(BUILD)/run_tests
+	$(BUILD)/run_tests --jobs 2
+	sh tests/commands.sh $(BUILD)
+
+test-long: test
+	sh tests/long.sh $(BUILD)
+
+asan: deps
+	@$(MAKE) --no-print-directory source
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='-O1 -g' \
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' $(BUILD)/asan/run_tests
+	sh tests/asan.sh $(BUILD)/asan/run_tests
+
+install: all
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install $(BUILD)/darknet $(BUILD)/structnet '$(DESTDIR)$(PREFIX)/bin'
+
+clean:
+	rm -rf $(BUILD)
+
+$(BUILD)/darknet: $(darknet_main) $(darknet_src) $(layers)
+	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(LIBS)
+
+$(BUILD)/structnet: $(tools) $(approx) $(layers) $(darknet_src)
+	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(LIBS)
+
+$(BUILD)/make_glyphs: $(BUILD)/tools/make_glyphs.o
+	$(CC) $(SANITIZE) $^ -o $@ -lm -pthread
+
+$(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(approx) $(layers) $(darknet_src)
+	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -lcriterion $(LIBS)
+
+# parser.c alone is compiled with our header in front.
+$(BUILD)/darknet.o/src/parser.o: plug = -include layers/plug.h
+$(BUILD)/darknet.o/src/parser.o: layers/plug.h
+
+$(BUILD)/darknet.o/%.o: darknet/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(DARKNET_FLAGS) $(plug) -c $< -o $@
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(OUR_FLAGS) -MMD -MP -c $< -o $@
+
+-include $(layers:.o=.d) $(approx:.o=.d) $(tools:.o=.d) $(tests:.o=.d)

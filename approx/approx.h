@@ -1,0 +1,40 @@
+/* Dense matrix -> structured matrix: what the approximators of all families have in common, and their table. */
+#ifndef APPROX_H
+#define APPROX_H
+
+#include "family.h"
+
+#include <stdint.h>
+
+struct sn_fit_options {
+    size_t budget_bytes;  /* at most this many bytes, indices included: 4*n_words <= budget_bytes */
+    int n_stages;         /* sss: this many equal segments; 0: search */
+    int n_factors;        /* psm: this many factors; 0: try 1 and 2 and keep the better */
+    uint64_t seed;
+    void (*progress)(void *context, double done, double error);  /* done in 0..1; may be NULL */
+    void *context;
+};
+
+struct sn_fit {
+    struct sn_matrix *matrix;  /* free() */
+    float *words;              /* matrix->n_words, free() */
+    double error;              /* ||W - What||_F / ||W||_F of the float32 words, measured on the dense form */
+};
+
+/* Approximates dense (n_outputs x n_inputs, row-major float32, borrowed). On success *fit holds the result, which
+ * belongs to the caller. Fails with SN_BAD_INPUT when the budget cannot hold any matrix of the family, or the matrix has
+ * entries that are not finite. */
+typedef enum sn_status sn_fit_function(const float *dense, int n_outputs, int n_inputs,
+                                       const struct sn_fit_options *options, struct sn_fit *fit,
+                                       struct sn_error *error);
+
+#define FAMILY(name) sn_fit_function name##_fit;
+#include "families.def"
+#undef FAMILY
+
+/* The approximator of a family, never NULL for a family of the table. */
+sn_fit_function *sn_fit_find(const struct sn_family *family);
+
+void sn_fit_free(struct sn_fit *fit);
+
+#endif

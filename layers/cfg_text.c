@@ -1,0 +1,166 @@
+#include "cfg_text.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The whole file as a string. */
+static char *read_text(const char *path, struct sn_error *error)
+{
+    char *text = NULL;
+    size_t n_bytes = 0;
+    FILE *file = fopen(path, "r");
+    FILE *memory = file ? open_memstream(&text, &n_bytes) : NULL;
+    if (!memory) goto fail;
+    char buffer[4096];
+    size_t n;
+    while ((n = fread(buffer, 1, sizeof buffer, file))) fwrite(buffer, 1, n, memory);
+    int broken = ferror(file);
+    if (fclose(memory) || broken) goto fail;
+    fclose(file);
+    return text;
+fail:
+    sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    if (file) fclose(file);
+    free(text);
+    return NULL;
+}
+
+/* Removes blanks everywhere, as Darknet does, and a comment behind the content. */
+static void strip_line(char *line)
+{
+    char *out = line;
+    for (const char *in = line; *in; in++) {
+        if ((*in == '#' || *in == ';') && out != line) break;
+        if (*in != ' ' && *in != '\t' && *in != '\r') *out++ = *in;
+    }
+    *out = '\0';
+}
+
+static enum sn_status add_section(struct cfg_text *cfg, char *text, int line, struct sn_error *error)
+{
+    struct cfg_section *grown = realloc(cfg->sections, (size_t)(cfg->n_sections + 1) * sizeof *grown);
+    if (!grown) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", cfg->path);
+    cfg->sections = grown;
+    char *end = strchr(text, ']');
+    if (!end || end[1]) return sn_fail(error, SN_BAD_INPUT, "%s:%d: %s: expected [name]", cfg->path, line, text);
+    *end = '\0';
+    grown[cfg->n_sections++] = (struct cfg_section){ .path = cfg->path, .name = text + 1, .line = line };
+    return SN_OK;
+}
+
+static enum sn_status add_key(struct cfg_text *cfg, char *text, int line, struct sn_error *error)
+{
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text || !equals[1])
+        return sn_fail(error, SN_BAD_INPUT, "%s:%d: expected key=value, found '%s'", cfg->path, line, text);
+    if (!cfg->n_sections)
+        return sn_fail(error, SN_BAD_INPUT, "%s:%d: expected [net], found '%s'", cfg->path, line, text);
+    struct cfg_section *section = &cfg->sections[cfg->n_sections - 1];
+    struct cfg_key *grown = realloc(section->keys, (size_t)(section->n_keys + 1) * sizeof *grown);
+    if (!grown) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", cfg->path);
+    *equals = '\0';
+    section->keys = grown;
+    grown[section->n_keys++] = (struct cfg_key){ text, equals + 1, line };
+    return SN_OK;
+}
+
+struct cfg_text *cfg_read(const char *path, struct sn_error *error)
+{
+    struct cfg_text *cfg = calloc(1, sizeof *cfg);
+    if (!cfg || !(cfg->path = strdup(path))) {
+        sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
+        goto fail;
+    }
+    if (!(cfg->storage = read_text(path, error))) goto fail;
+    int number = 0;
+    for (char *line = cfg->storage, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = '\0';
+        number++;
+        strip_line(line);
+        if (!*line || *line == '#' || *line == ';') continue;
+        if (*line == '[' ? add_section(cfg, line, number, error) : add_key(cfg, line, number, error)) goto fail;
+    }
+    if (cfg->n_sections) return cfg;
+    sn_fail(error, SN_BAD_INPUT, "%s: expected a Darknet cfg, found no section", path);
+fail:
+    cfg_free(cfg);
+    return NULL;
+}
+
+void cfg_free(struct cfg_text *cfg)
+{
+    if (!cfg) return;
+    for (int i = 0; i < cfg->n_sections; i++) free(cfg->sections[i].keys);
+    free(cfg->sections);
+    free(cfg->storage);
+    free(cfg->path);
+    free(cfg);
+}
+
+const struct cfg_key *cfg_find(const struct cfg_section *section, const char *key)
+{
+    for (int i = 0; i < section->n_keys; i++)
+        if (!strcmp(section->keys[i].key, key)) return &section->keys[i];
+    return NULL;
+}
+
+enum sn_status cfg_fail(const struct cfg_section *section, const char *key, struct sn_error *error,
+                        const char *format, ...)
+{
+    const struct cfg_key *found = cfg_find(section, key);
+    char text[160];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: %s", section->path, found ? found->line : section->line,
+                   section->name, key, text);
+}
+
+/* Reads one whole number that ends at a comma or at the end of the value. Returns what follows it, or NULL. */
+static const char *read_int(const char *text, int *value)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (end == text || errno || number < INT_MIN || number > INT_MAX || (*end && *end != ',')) return NULL;
+    *value = (int)number;
+    return end;
+}
+
+enum sn_status cfg_int(const struct cfg_section *section, const char *key, int minimum, int *value,
+                       struct sn_error *error)
+{
+    return cfg_find(section, key) ? cfg_list(section, key, minimum, 1, value, error) : SN_OK;
+}
+
+int cfg_list_length(const struct cfg_section *section, const char *key)
+{
+    const struct cfg_key *found = cfg_find(section, key);
+    if (!found) return 0;
+    int n = 1;
+    for (const char *c = found->value; *c; c++) n += *c == ',';
+    return n;
+}
+
+enum sn_status cfg_list(const struct cfg_section *section, const char *key, int minimum, int n, int *values,
+                        struct sn_error *error)
+{
+    int length = cfg_list_length(section, key);
+    if (length != n)
+        return cfg_fail(section, key, error, "expected %d value%s, found %d", n, n == 1 ? "" : "s", length);
+    const char *text = cfg_find(section, key)->value;
+    for (int i = 0; i < n; i++) {
+        const char *rest = read_int(text, &values[i]);
+        if (!rest || values[i] < minimum)
+            return cfg_fail(section, key, error, "expected a whole number of at least %d, found '%.*s'", minimum,
+                            (int)strcspn(text, ","), text);
+        text = rest + (*rest == ',');
+    }
+    return SN_OK;
+}

@@ -1,0 +1,70 @@
+#include "family.h"
+
+#include "psm.h"
+#include "sss.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct sn_family *const sn_families[] = {
+#define FAMILY(name) &name##_family,
+#include "families.def"
+#undef FAMILY
+    NULL
+};
+
+const struct sn_family *sn_family_find(const char *name)
+{
+    for (int i = 0; sn_families[i]; i++)
+        if (!strcmp(sn_families[i]->name, name)) return sn_families[i];
+    return NULL;
+}
+
+enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense, struct sn_error *error)
+{
+    enum { BATCH = 64 };
+    size_t n = (size_t)matrix->n_inputs, m = (size_t)matrix->n_outputs;
+    float *units = malloc(BATCH * n * sizeof *units);
+    float *columns = malloc(BATCH * m * sizeof *columns);
+    float *states = malloc((BATCH * matrix->n_states + 1) * sizeof *states);
+    enum sn_status status = SN_OK;
+    if (!units || !columns || !states) {
+        status = sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %zu x %zu", m, n);
+        goto done;
+    }
+    for (size_t start = 0; start < n; start += BATCH) {
+        size_t count = n - start < BATCH ? n - start : BATCH;
+        memset(units, 0, count * n * sizeof *units);
+        memset(columns, 0, count * m * sizeof *columns);
+        for (size_t b = 0; b < count; b++) units[b * n + start + b] = 1;
+        matrix->family->forward(matrix, words, (int)count, units, columns, states);
+        for (size_t b = 0; b < count; b++)
+            for (size_t i = 0; i < m; i++) dense[i * n + start + b] = columns[b * m + i];
+    }
+done:
+    free(units);
+    free(columns);
+    free(states);
+    return status;
+}
+
+double sn_relative_error(const struct sn_matrix *matrix, const float *words, const float *dense,
+                         struct sn_error *error)
+{
+    size_t n = (size_t)matrix->n_outputs * (size_t)matrix->n_inputs;
+    float *other = malloc(n * sizeof *other);
+    if (!other || sn_dense(matrix, words, other, error)) {
+        if (!other) sn_fail(error, SN_NO_MEMORY, "out of memory for %zu entries", n);
+        free(other);
+        return -1;
+    }
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)dense[i] - (double)other[i];
+        difference += d * d;
+        norm += (double)dense[i] * (double)dense[i];
+    }
+    free(other);
+    return norm > 0 ? sqrt(difference / norm) : difference > 0;
+}

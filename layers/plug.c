@@ -1,0 +1,252 @@
+/* What Darknet's parser.c calls instead of its own functions (see plug.h), and what the linker and the compiler's -D
+ * redirect in the rest of Darknet: matrix products to BLAS, every exit to status 1. */
+#define PLUG_IMPLEMENTATION
+#include "plug.h"
+
+#include "plug_errors.h"
+#include "structured_layer.h"
+#include "weights_file.h"
+#include "whole_file.h"
+
+#include <cblas.h>
+#include <errno.h>
+#include <option_list.h>
+#include <stdlib.h>
+#include <string.h>
+
+LAYER_TYPE string_to_layer_type(char *type);
+void __wrap_gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA,
+                 float *C, int ldc);
+void __wrap_gemm_cpu(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb,
+                     float BETA, float *C, int ldc);
+void __wrap_error(const char *text) __attribute__((noreturn));
+void plug_exit(int status) __attribute__((noreturn));
+
+const char *sn_program = "darknet";
+void (*sn_before_exit)(void);
+
+/* The cfg that is being parsed: Darknet's lists know no line numbers. */
+static struct cfg_text *cfg;
+
+/* The weights file that is being read, for messages, or written. */
+static const char *reading;
+static struct whole_file writing;
+
+void sn_die(const struct sn_error *error)
+{
+    if (sn_before_exit) sn_before_exit();
+    whole_file_discard(&writing);
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", sn_program, error->message);
+    exit(1);
+}
+
+/* Darknet exits only after it has printed a message about a file, and then with status 0. */
+void plug_exit(int status)
+{
+    (void)status;
+    if (sn_before_exit) sn_before_exit();
+    exit(1);
+}
+
+/* Darknet's error() aborts with a core dump. */
+void __wrap_error(const char *text)
+{
+    struct sn_error error;
+    sn_fail(&error, SN_BAD_INPUT, "%s%s%s", cfg ? cfg->path : "", cfg ? ": " : "", text);
+    sn_die(&error);
+}
+
+/* Darknet's own keys that a connected layer understands. */
+static const char *const common_keys[] = {
+    "output", "activation", "batch_normalize", "truth", "onlyforward", "stopbackward", "dontsave", "dontload",
+    "numload", "dontloadscales", "learning_rate", "smooth", NULL
+};
+
+static int listed(const char *const *keys, const char *key)
+{
+    while (*keys && strcmp(*keys, key)) keys++;
+    return *keys != NULL;
+}
+
+/* Keys of a structured section: known, and given once. */
+static enum sn_status check_keys(const struct cfg_section *section, struct sn_error *error)
+{
+    const struct sn_family *family = sn_family_find(section->name);
+    for (int i = 0; family && i < section->n_keys; i++) {
+        const struct cfg_key *key = &section->keys[i];
+        if (!listed(family->keys, key->key) && !listed(common_keys, key->key))
+            return cfg_fail(section, key->key, error, "unknown key");
+        if (cfg_find(section, key->key) != key)
+            return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: already given in line %d", section->path, key->line,
+                           section->name, key->key, cfg_find(section, key->key)->line);
+    }
+    return SN_OK;
+}
+
+/* Sections: [net] first, then layers that Darknet or a family knows. */
+static enum sn_status check_sections(const struct cfg_text *text, struct sn_error *error)
+{
+    for (int i = 0; i < text->n_sections; i++) {
+        const struct cfg_section *section = &text->sections[i];
+        char type[64];
+        snprintf(type, sizeof type, "[%s]", section->name);
+        LAYER_TYPE found = string_to_layer_type(type);
+        if (i == 0 && found != NETWORK)
+            return sn_fail(error, SN_BAD_INPUT, "%s:%d: %s: expected [net] first", text->path, section->line, type);
+        if (found == BLANK || (i > 0 && found == NETWORK))
+            return sn_fail(error, SN_BAD_INPUT, "%s:%d: %s: unknown section, expected a layer", text->path,
+                           section->line, type);
+        enum sn_status status = check_keys(section, error);
+        if (status) return status;
+    }
+    if (text->n_sections < 2)
+        return sn_fail(error, SN_BAD_INPUT, "%s: expected at least one layer, found none", text->path);
+    return SN_OK;
+}
+
+network *parse_network_cfg(char *path)
+{
+    struct sn_error error = { 0 };
+    cfg = cfg_read(path, &error);
+    if (!cfg || check_sections(cfg, &error)) sn_die(&error);
+    network *net = stock_parse_network_cfg(path);
+    cfg_free(cfg);
+    cfg = NULL;
+    return net;
+}
+
+LAYER_TYPE plug_layer_type(const char *type)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s", type + 1);
+    name[strcspn(name, "]")] = '\0';
+    return sn_family_find(name) ? CONNECTED : BLANK;
+}
+
+/* The activation by its exact name: Darknet would quietly take relu for an unknown one. */
+static enum sn_status read_activation(const struct cfg_section *section, ACTIVATION *activation,
+                                      struct sn_error *error)
+{
+    const struct cfg_key *key = cfg_find(section, "activation");
+    for (int a = LOGISTIC; key && a <= SELU; a++)
+        if (!strcmp(get_activation_string((ACTIVATION)a), key->value)) {
+            *activation = (ACTIVATION)a;
+            return SN_OK;
+        }
+    return key ? cfg_fail(section, "activation", error, "unknown activation '%s'", key->value) : SN_OK;
+}
+
+/* Darknet has taken the numbers with atoi; here they are read again, strictly. */
+static enum sn_status read_common(const struct cfg_section *section, int *outputs, int *batch_normalize,
+                                  ACTIVATION *activation, struct sn_error *error)
+{
+    if (!cfg_find(section, "output"))
+        return cfg_fail(section, "output", error, "expected the number of outputs, found none");
+    enum sn_status status = cfg_int(section, "output", 1, outputs, error);
+    if (!status) status = cfg_int(section, "batch_normalize", 0, batch_normalize, error);
+    return status ? status : read_activation(section, activation, error);
+}
+
+layer plug_make_layer(list *options, int index, int batch, int inputs, int outputs, ACTIVATION activation,
+                      int batch_normalize, int adam)
+{
+    const struct cfg_section *section = &cfg->sections[index + 1];
+    const struct sn_family *family = sn_family_find(section->name);
+    if (!family) return make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam);
+    struct sn_error error = { 0 };
+    if (read_common(section, &outputs, &batch_normalize, &activation, &error)) sn_die(&error);
+    if (inputs < 1) sn_fail(&error, SN_BAD_INPUT, "%s:%d: [%s]: the layer before it has no outputs", section->path,
+                            section->line, section->name);
+    struct sn_matrix *matrix = error.code ? NULL : family->parse(section, outputs, inputs, &error);
+    if (!matrix) sn_die(&error);
+    for (int i = 0; family->keys[i]; i++) option_find(options, (char *)family->keys[i]);  /* Marks them as used. */
+    fprintf(stderr, "%-36s %4d  ->  %4d  %zu values, %.1f %% of dense\n", family->name, inputs, outputs,
+            matrix->n_values, 100. * (double)matrix->n_words / ((double)inputs * outputs));
+    layer l = make_structured_layer(batch, matrix, activation, batch_normalize, adam, &error);
+    if (error.code) {
+        struct sn_error placed;
+        sn_fail(&placed, error.code, "%s:%d: [%s]: %.180s", section->path, section->line, section->name, error.message);
+        sn_die(&placed);
+    }
+    return l;
+}
+
+size_t plug_fread(void *data, size_t size, size_t n, FILE *file)
+{
+    size_t found = fread(data, size, n, file);
+    if (found < n && ferror(file)) {
+        struct sn_error error;
+        sn_fail(&error, SN_IO, "%s: cannot read: %s", reading ? reading : "weights", strerror(errno));
+        sn_die(&error);
+    }
+    return found;
+}
+
+FILE *plug_fopen(const char *path, const char *mode)
+{
+    struct sn_error error = { 0 };
+    if (*mode != 'w') return fopen(path, mode);
+    if (whole_file_open(&writing, path, &error)) sn_die(&error);
+    return writing.file;
+}
+
+int plug_fclose(FILE *file)
+{
+    struct sn_error error = { 0 };
+    if (file != writing.file) return fclose(file);
+    if (whole_file_close(&writing, &error) || whole_file_publish(&writing, &error)) sn_die(&error);
+    return 0;
+}
+
+void load_weights_upto(network *net, char *path, int start, int cutoff)
+{
+    struct sn_error error = { 0 };
+    if (weights_check_length(net, path, start, cutoff, 0, &error)) sn_die(&error);
+    int end = cutoff < net->n ? cutoff : net->n;
+    for (int i = start; i < end; i++)
+        if (structured_matrix(&net->layers[i])) net->layers[i].c = structured_load_words(&net->layers[i]);
+    reading = path;
+    stock_load_weights_upto(net, path, start, cutoff);
+    reading = NULL;
+    for (int i = start; i < end; i++) {
+        layer *l = &net->layers[i];
+        if (!structured_matrix(l)) continue;
+        l->c += l->batch_normalize && l->dontloadscales ? 3 * l->outputs : 0;
+        if (l->dontload || !unpack_structured_layer(l, &error)) continue;
+        struct sn_error placed;
+        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.180s", path, i, weights_layer_name(l), error.message);
+        sn_die(&placed);
+    }
+}
+
+void load_weights(network *net, char *path)
+{
+    load_weights_upto(net, path, 0, net->n);
+}
+
+void save_weights_upto(network *net, char *path, int cutoff)
+{
+    for (int i = 0; i < net->n && i < cutoff; i++)
+        if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i]);
+    stock_save_weights_upto(net, path, cutoff);
+}
+
+void save_weights(network *net, char *path)
+{
+    save_weights_upto(net, path, net->n);
+}
+
+/* C = ALPHA op(A) op(B) + BETA C, row-major. */
+void __wrap_gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA,
+                 float *C, int ldc)
+{
+    cblas_sgemm(CblasRowMajor, TA ? CblasTrans : CblasNoTrans, TB ? CblasTrans : CblasNoTrans, M, N, K, ALPHA, A, lda,
+                B, ldb, BETA, C, ldc);
+}
+
+void __wrap_gemm_cpu(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb,
+                     float BETA, float *C, int ldc)
+{
+    __wrap_gemm(TA, TB, M, N, K, ALPHA, A, lda, B, ldb, BETA, C, ldc);
+}

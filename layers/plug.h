@@ -1,0 +1,49 @@
+/* Forced into Darknet's src/parser.c, and into nothing else, by the compiler's -include: what that file calls by a
+ * name below arrives in plug.c. Darknet's headers come first so that their declarations keep their names. */
+#ifndef PLUG_H
+#define PLUG_H
+
+#include <stdio.h>
+
+#include "connected_layer.h"
+#include "darknet.h"
+#include "parser.h"
+
+/* What a section type that Darknet does not know is to it: CONNECTED for a family, BLANK else. */
+LAYER_TYPE plug_layer_type(const char *type);
+
+/* The layer of a [connected] or structured section. Ends the process with one line when the section is wrong. */
+layer plug_make_layer(list *options, int index, int batch, int inputs, int outputs, ACTIVATION activation,
+                      int batch_normalize, int adam);
+
+/* Checked reading, and writing that leaves a whole file or the old one. */
+size_t plug_fread(void *data, size_t size, size_t n, FILE *file);
+FILE *plug_fopen(const char *path, const char *mode);
+int plug_fclose(FILE *file);
+
+/* The originals, which ours wrap. */
+network *stock_parse_network_cfg(char *path);
+void stock_load_weights_upto(network *net, char *path, int start, int cutoff);
+void stock_save_weights_upto(network *net, char *path, int cutoff);
+
+#ifndef PLUG_IMPLEMENTATION
+
+/* string_to_layer_type ends in "return BLANK". */
+#define BLANK plug_layer_type(type)
+
+/* parse_connected has the section's options and the layer's index in scope. */
+#define make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam) \
+    plug_make_layer(options, params.index, batch, inputs, outputs, activation, batch_normalize, adam)
+
+#define fread plug_fread
+#define fopen plug_fopen
+#define fclose plug_fclose
+
+#define parse_network_cfg stock_parse_network_cfg
+#define load_weights_upto stock_load_weights_upto
+#define load_weights stock_load_weights
+#define save_weights_upto stock_save_weights_upto
+#define save_weights stock_save_weights
+
+#endif
+#endif

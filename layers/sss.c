@@ -1,0 +1,334 @@
+#include "sss.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* C += op(A) op(B), row-major; op is the transpose where the flag is set, C is m x n, the inner size is k. */
+static void multiply_add(int transpose_a, int transpose_b, int m, int n, int k, const float *a, int lda,
+                         const float *b, int ldb, float *c, int ldc)
+{
+    if (m && n && k)
+        cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+                    m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
+}
+
+/* Y += X M^T for M (rows x columns): the forward product of one block, for a batch. */
+static void block_forward(int batch, int rows, int columns, const float *block, const float *x, int ldx,
+                          float *y, int ldy)
+{
+    multiply_add(0, 1, batch, rows, columns, x, ldx, block, columns, y, ldy);
+}
+
+/* dM += dY^T X, and dX += dY M unless dx is NULL. */
+static void block_backward(int batch, int rows, int columns, const float *block, const float *x, int ldx,
+                           const float *dy, int ldy, float *dblock, float *dx, int lddx)
+{
+    multiply_add(1, 0, rows, columns, batch, dy, ldy, x, ldx, dblock, columns);
+    if (dx) multiply_add(0, 0, batch, columns, rows, dy, ldy, block, columns, dx, lddx);
+}
+
+struct sss_stage sss_stage_at(const struct sss *shape, float *values, int stage)
+{
+    size_t n = (size_t)shape->inputs[stage], m = (size_t)shape->outputs[stage];
+    size_t s = (size_t)shape->causal[stage], s_next = (size_t)shape->causal[stage + 1];
+    size_t t = (size_t)shape->anticausal[stage], t_next = (size_t)shape->anticausal[stage + 1];
+    struct sss_stage at;
+    at.d = values + shape->values[stage];
+    at.c = at.d + m * n;
+    at.a = at.c + m * s;
+    at.b = at.a + s_next * s;
+    at.g = at.b + s_next * n;
+    at.e = at.g + m * t_next;
+    at.f = at.e + t * t_next;
+    return at;
+}
+
+/* Adds up widths, heights, values and states, in double so that nothing overflows before it is compared with INT_MAX,
+ * the limit of Darknet's counters. */
+static enum sn_status count(struct sss *shape, struct sn_error *error)
+{
+    double inputs = 0, outputs = 0, states = 0, values = 0;
+    for (int k = 0; k < shape->n_stages; k++) {
+        double n = shape->inputs[k], m = shape->outputs[k];
+        double s = shape->causal[k], s_next = shape->causal[k + 1];
+        double t = shape->anticausal[k], t_next = shape->anticausal[k + 1];
+        if (n < 0 || m < 0 || s_next < 0 || t_next < 0)
+            return sn_fail(error, SN_BAD_INPUT, "stage %d has a negative size", k);
+        shape->values[k] = (size_t)values;
+        shape->states[k] = (size_t)states;
+        inputs += n;
+        outputs += m;
+        states += s + t;
+        values += (m + s_next) * (n + s) + m * t_next + t * (t_next + n);
+        if (values > INT_MAX || inputs > INT_MAX || outputs > INT_MAX || states > INT_MAX)
+            return sn_fail(error, SN_BAD_INPUT, "more than %d values or states", INT_MAX);
+    }
+    if (inputs < 1 || outputs < 1) return sn_fail(error, SN_BAD_INPUT, "the matrix has no rows or no columns");
+    shape->states[shape->n_stages] = (size_t)states;
+    shape->matrix.n_inputs = (int)inputs;
+    shape->matrix.n_outputs = (int)outputs;
+    shape->matrix.n_states = (size_t)states;
+    shape->matrix.n_values = shape->matrix.n_words = (size_t)values;
+    return SN_OK;
+}
+
+struct sss *sss_new(int n_stages, const int *inputs, const int *outputs, const int *causal, const int *anticausal,
+                    struct sn_error *error)
+{
+    if (n_stages < 1) {
+        sn_fail(error, SN_BAD_INPUT, "expected at least 1 stage, found %d", n_stages);
+        return NULL;
+    }
+    size_t n = (size_t)n_stages;
+    struct sss *shape = calloc(1, sizeof *shape + (2 * n + 1) * sizeof(size_t) + (4 * n + 2) * sizeof(int));
+    if (!shape) {
+        sn_fail(error, SN_NO_MEMORY, "out of memory for %d stages", n_stages);
+        return NULL;
+    }
+    shape->matrix.family = &sss_family;
+    shape->n_stages = n_stages;
+    shape->values = shape->storage;
+    shape->states = shape->values + n;
+    int *sizes = (int *)(shape->states + n + 1);
+    shape->inputs = memcpy(sizes, inputs, n * sizeof *sizes);
+    shape->outputs = memcpy(sizes + n, outputs, n * sizeof *sizes);
+    shape->causal = sizes + 2 * n;
+    shape->anticausal = sizes + 3 * n + 1;
+    for (size_t k = 1; k < n; k++) {
+        sizes[2 * n + k] = causal[k - 1];
+        sizes[3 * n + 1 + k] = anticausal[k - 1];
+    }
+    if (count(shape, error)) {
+        free(shape);
+        return NULL;
+    }
+    return shape;
+}
+
+/* Cuts total into n_stages nearly equal parts: part k is floor((k+1) total/N) - floor(k total/N). */
+static void equal_parts(int total, int n_stages, int *parts)
+{
+    for (long k = 0; k < n_stages; k++)
+        parts[k] = (int)((k + 1) * total / n_stages - k * total / n_stages);
+}
+
+/* The list under key, or equal parts of total when it is absent. Its sum must be total. */
+static enum sn_status read_parts(const struct cfg_section *section, const char *key, int total, int n_stages,
+                                 int *parts, struct sn_error *error)
+{
+    if (!cfg_find(section, key)) {
+        equal_parts(total, n_stages, parts);
+        return SN_OK;
+    }
+    enum sn_status status = cfg_list(section, key, 0, n_stages, parts, error);
+    if (status) return status;
+    long long sum = 0;
+    for (int k = 0; k < n_stages; k++) sum += parts[k];
+    return sum == total ? SN_OK : cfg_fail(section, key, error, "sum is %lld, expected %d", sum, total);
+}
+
+/* The list under key, or "states" at every inner boundary when it is absent. */
+static enum sn_status read_states(const struct cfg_section *section, const char *key, int n_stages, int *states,
+                                  struct sn_error *error)
+{
+    if (cfg_find(section, key)) return cfg_list(section, key, 0, n_stages - 1, states, error);
+    int size = 0;
+    if (n_stages > 1 && !cfg_find(section, "states"))
+        return cfg_fail(section, "states", error, "expected a size, or the lists causal and anticausal, found none");
+    enum sn_status status = cfg_int(section, "states", 0, &size, error);
+    for (int k = 0; k < n_stages - 1; k++) states[k] = size;
+    return status;
+}
+
+/* The number of stages: "stages", or the length of the first list that is there. */
+static enum sn_status read_n_stages(const struct cfg_section *section, int *n_stages, struct sn_error *error)
+{
+    static const struct { const char *key; int more; } lists[] = {
+        { "inputs", 0 }, { "outputs", 0 }, { "causal", 1 }, { "anticausal", 1 }
+    };
+    *n_stages = 0;
+    if (cfg_find(section, "stages")) return cfg_int(section, "stages", 1, n_stages, error);
+    for (int i = 0; i < 4 && !*n_stages; i++)
+        if (cfg_find(section, lists[i].key)) *n_stages = cfg_list_length(section, lists[i].key) + lists[i].more;
+    return *n_stages ? SN_OK : cfg_fail(section, "stages", error, "expected a number or the list inputs, found none");
+}
+
+static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outputs, int n_inputs,
+                                   struct sn_error *error)
+{
+    struct sss *shape = NULL;
+    int *lists = NULL, n;
+    if (read_n_stages(section, &n, error)) return NULL;
+    lists = calloc(4 * (size_t)n, sizeof *lists);
+    if (!lists) {
+        sn_fail(error, SN_NO_MEMORY, "%s: out of memory for %d stages", section->path, n);
+        return NULL;
+    }
+    int *inputs = lists, *outputs = inputs + n, *causal = outputs + n, *anticausal = causal + n;
+    if (!read_parts(section, "inputs", n_inputs, n, inputs, error)
+        && !read_parts(section, "outputs", n_outputs, n, outputs, error)
+        && !read_states(section, "causal", n, causal, error)
+        && !read_states(section, "anticausal", n, anticausal, error)) {
+        struct sn_error inner = { 0 };
+        shape = sss_new(n, inputs, outputs, causal, anticausal, &inner);
+        if (!shape) cfg_fail(section, "states", error, "%s", inner.message);
+    }
+    free(lists);
+    return shape ? &shape->matrix : NULL;
+}
+
+static void print_list(FILE *file, const char *key, int n, const int *values)
+{
+    if (n < 1) return;
+    fprintf(file, "%s=%d", key, values[0]);
+    for (int i = 1; i < n; i++) fprintf(file, ",%d", values[i]);
+    fprintf(file, "\n");
+}
+
+static void sss_print_keys(const struct sn_matrix *matrix, FILE *file)
+{
+    const struct sss *shape = (const struct sss *)matrix;
+    fprintf(file, "stages=%d\n", shape->n_stages);
+    if (shape->n_stages == 1) return;
+    print_list(file, "inputs", shape->n_stages, shape->inputs);
+    print_list(file, "outputs", shape->n_stages, shape->outputs);
+    print_list(file, "causal", shape->n_stages - 1, shape->causal + 1);
+    print_list(file, "anticausal", shape->n_stages - 1, shape->anticausal + 1);
+}
+
+static void fill_uniform(float *values, size_t n, double scale, float (*uniform)(float, float))
+{
+    float rounded = (float)scale;
+    for (size_t i = 0; i < n; i++) values[i] = rounded * uniform(-1, 1);
+}
+
+/* A state is reached by the inputs when some stage before its boundary has inputs and no empty state cuts it off.
+ * reached[k] is set for the causal state of boundary k (direction 1) or the anticausal one (direction -1). */
+static void mark_reached(const struct sss *shape, int direction, char *reached)
+{
+    int n = shape->n_stages, start = direction > 0 ? 0 : n;
+    const int *states = direction > 0 ? shape->causal : shape->anticausal;
+    reached[start] = 0;
+    for (int i = 0; i < n; i++) {
+        int from = start + direction * i, to = from + direction;
+        int stage = direction > 0 ? from : to;
+        reached[to] = states[to] > 0 && (shape->inputs[stage] > 0 || (states[from] > 0 && reached[from]));
+    }
+}
+
+/* Independent uniform values: a state reached by the inputs gets variance 1 from the mean square of its fan-in, and an
+ * output 2/3 times the share of outputs that any input reaches, inverted, so that the mean over all outputs is 2/3.
+ * With one dense stage this is make_connected_layer's sqrt(2/inputs) uniform(-1, 1), number for number. */
+static enum sn_status sss_init(struct sn_matrix *matrix, float *words, float (*uniform)(float, float),
+                               struct sn_error *error)
+{
+    const struct sss *shape = (const struct sss *)matrix;
+    int n_stages = shape->n_stages;
+    char *forward = calloc(2 * (size_t)n_stages + 2, 1), *backward = forward ? forward + n_stages + 1 : NULL;
+    if (!forward) return sn_fail(error, SN_NO_MEMORY, "out of memory for %d stages", n_stages);
+    mark_reached(shape, 1, forward);
+    mark_reached(shape, -1, backward);
+    double live_outputs = 0;
+    for (int k = 0; k < n_stages; k++)
+        if (shape->inputs[k] || forward[k] || backward[k + 1]) live_outputs += shape->outputs[k];
+    double gain = live_outputs > 0 ? matrix->n_outputs / live_outputs : 1;
+    for (int k = 0; k < n_stages; k++) {
+        struct sss_stage at = sss_stage_at(shape, words, k);
+        size_t n = (size_t)shape->inputs[k], m = (size_t)shape->outputs[k];
+        size_t s = (size_t)shape->causal[k], s_next = (size_t)shape->causal[k + 1];
+        size_t t = (size_t)shape->anticausal[k], t_next = (size_t)shape->anticausal[k + 1];
+        size_t s_live = forward[k] ? s : 0, t_live = backward[k + 1] ? t_next : 0;
+        double output = sqrt(2. * gain / fmax(1, (double)(n + s_live + t_live)));
+        double causal = sqrt(3. / fmax(1, (double)(n + s_live))), anticausal = sqrt(3. / fmax(1, (double)(n + t_live)));
+        fill_uniform(at.d, m * n, output, uniform);
+        fill_uniform(at.c, m * s, output, uniform);
+        fill_uniform(at.a, s_next * s, causal, uniform);
+        fill_uniform(at.b, s_next * n, causal, uniform);
+        fill_uniform(at.g, m * t_next, output, uniform);
+        fill_uniform(at.e, t * t_next, anticausal, uniform);
+        fill_uniform(at.f, t * n, anticausal, uniform);
+    }
+    free(forward);
+    return SN_OK;
+}
+
+static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words, struct sn_error *error)
+{
+    (void)matrix, (void)words, (void)error;  /* The shape says it all. */
+    return SN_OK;
+}
+
+static void sss_forward(const struct sn_matrix *matrix, const float *words, int batch, const float *x, float *y,
+                        float *states)
+{
+    const struct sss *shape = (const struct sss *)matrix;
+    int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
+    memset(states, 0, (size_t)batch * matrix->n_states * sizeof *states);
+    for (int k = 0; k < shape->n_stages; k++) {
+        struct sss_stage at = sss_stage_at(shape, (float *)words, k);
+        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k], s_next = shape->causal[k + 1];
+        const float *x_k = states + shape->states[k];
+        float *x_next = states + shape->states[k + 1];
+        block_forward(batch, m, n, at.d, x, ldx, y, ldy);
+        block_forward(batch, m, s, at.c, x_k, lds, y, ldy);
+        block_forward(batch, s_next, s, at.a, x_k, lds, x_next, lds);
+        block_forward(batch, s_next, n, at.b, x, ldx, x_next, lds);
+        x += n;
+        y += m;
+    }
+    for (int k = shape->n_stages - 1; k >= 0; k--) {
+        struct sss_stage at = sss_stage_at(shape, (float *)words, k);
+        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k], t_next = shape->anticausal[k + 1];
+        float *z_k = states + shape->states[k] + shape->causal[k];
+        const float *z_next = states + shape->states[k + 1] + shape->causal[k + 1];
+        x -= n;
+        y -= m;
+        block_forward(batch, m, t_next, at.g, z_next, lds, y, ldy);
+        block_forward(batch, t, t_next, at.e, z_next, lds, z_k, lds);
+        block_forward(batch, t, n, at.f, x, ldx, z_k, lds);
+    }
+}
+
+/* The transposed recursions: dx_k = A_k^T dx_{k+1} + C_k^T dy_k runs backward, dz_{k+1} = E_k^T dz_k + G_k^T dy_k
+ * forward; each block's gradient is the outer product of what it produced and what it read. */
+static void sss_backward(const struct sn_matrix *matrix, const float *words, int batch, const float *x,
+                         const float *states, const float *dy, float *dvalues, float *dx, float *dstates)
+{
+    const struct sss *shape = (const struct sss *)matrix;
+    int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
+    memset(dstates, 0, (size_t)batch * matrix->n_states * sizeof *dstates);
+    for (int k = 0; k < shape->n_stages; k++) {
+        struct sss_stage at = sss_stage_at(shape, (float *)words, k), d = sss_stage_at(shape, dvalues, k);
+        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k], t_next = shape->anticausal[k + 1];
+        size_t z_k = shape->states[k] + (size_t)shape->causal[k];
+        size_t z_next = shape->states[k + 1] + (size_t)shape->causal[k + 1];
+        block_backward(batch, m, t_next, at.g, states + z_next, lds, dy, ldy, d.g, dstates + z_next, lds);
+        block_backward(batch, t, t_next, at.e, states + z_next, lds, dstates + z_k, lds, d.e, dstates + z_next, lds);
+        block_backward(batch, t, n, at.f, x, ldx, dstates + z_k, lds, d.f, dx, ldx);
+        x += n;
+        dy += m;
+        if (dx) dx += n;
+    }
+    for (int k = shape->n_stages - 1; k >= 0; k--) {
+        struct sss_stage at = sss_stage_at(shape, (float *)words, k), d = sss_stage_at(shape, dvalues, k);
+        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k], s_next = shape->causal[k + 1];
+        size_t x_k = shape->states[k], x_next = shape->states[k + 1];
+        x -= n;
+        dy -= m;
+        if (dx) dx -= n;
+        block_backward(batch, m, n, at.d, x, ldx, dy, ldy, d.d, dx, ldx);
+        block_backward(batch, m, s, at.c, states + x_k, lds, dy, ldy, d.c, dstates + x_k, lds);
+        block_backward(batch, s_next, s, at.a, states + x_k, lds, dstates + x_next, lds, d.a, dstates + x_k, lds);
+        block_backward(batch, s_next, n, at.b, x, ldx, dstates + x_next, lds, d.b, dx, ldx);
+    }
+}
+
+static const char *const sss_keys[] = { "stages", "states", "inputs", "outputs", "causal", "anticausal", NULL };
+
+const struct sn_family sss_family = {
+    .name = "sss", .keys = sss_keys, .parse = sss_parse, .print_keys = sss_print_keys, .init = sss_init,
+    .unpack = sss_unpack, .forward = sss_forward, .backward = sss_backward
+};

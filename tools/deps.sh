@@ -1,0 +1,53 @@
+#!/bin/sh
+# Installs the Debian packages that are missing, saying which and why; sudo only when not root.
+set -eu
+
+# package: what it is for
+packages='
+gcc: C compiler
+libc6-dev: C library
+libopenblas-dev: matrix products (BLAS)
+liblapacke-dev: singular values (LAPACK)
+libcjson-dev: --json output
+libcriterion-dev: tests
+libstb-dev: drawing the glyphs (stb_truetype, stb_image_write)
+git: checking the tree of Darknet
+xz-utils: unpacking Darknet
+ca-certificates: fetching Darknet
+fonts-dejavu: glyphs
+fonts-liberation2: glyphs
+fonts-freefont-ttf: glyphs
+fonts-noto-core: glyphs
+fonts-roboto-unhinted: glyphs
+fonts-open-sans: glyphs
+fonts-lato: glyphs
+fonts-linuxlibertine: glyphs
+fonts-hack: glyphs
+fonts-jetbrains-mono: glyphs
+fonts-inter: glyphs
+fonts-sil-gentiumplus: glyphs
+'
+
+if ! command -v dpkg-query > /dev/null; then
+    echo "deps: not a Debian system; these packages are needed under their names here:$packages" >&2
+    exit 0
+fi
+
+missing=
+while IFS=: read -r package why; do
+    [ -n "$package" ] || continue
+    if ! dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q '^install ok installed'; then
+        echo "deps: missing $package:$why"
+        missing="$missing $package"
+    fi
+done <<EOF
+$packages
+EOF
+[ -n "$missing" ] || exit 0
+
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get -q -q update
+# shellcheck disable=SC2086
+$sudo apt-get -q -q install -y --no-install-recommends $missing > /dev/null
