@@ -23,6 +23,7 @@ void __wrap_error(const char *text) __attribute__((noreturn));
 void plug_exit(int status) __attribute__((noreturn));
 
 const char *sn_program = "darknet";
+void (*sn_before_error)(void);
 void (*sn_before_exit)(void);
 
 /* The cfg that is being parsed: Darknet's lists know no line numbers. */
@@ -34,7 +35,7 @@ static struct whole_file writing;
 
 void sn_die(const struct sn_error *error)
 {
-    if (sn_before_exit) sn_before_exit();
+    if (sn_before_error) sn_before_error();
     whole_file_discard(&writing);
     fflush(stdout);
     fprintf(stderr, "%s: %s\n", sn_program, error->message);
@@ -69,8 +70,7 @@ static int listed(const char *const *keys, const char *key)
     return *keys != NULL;
 }
 
-/* Keys of a structured section: known, and given once. */
-static enum sn_status check_keys(const struct cfg_section *section, struct sn_error *error)
+enum sn_status structured_check_keys(const struct cfg_section *section, struct sn_error *error)
 {
     const struct sn_family *family = sn_family_find(section->name);
     for (int i = 0; family && i < section->n_keys; i++) {
@@ -97,7 +97,7 @@ static enum sn_status check_sections(const struct cfg_text *text, struct sn_erro
         if (found == BLANK || (i > 0 && found == NETWORK))
             return sn_fail(error, SN_BAD_INPUT, "%s:%d: %s: unknown section, expected a layer", text->path,
                            section->line, type);
-        enum sn_status status = check_keys(section, error);
+        enum sn_status status = structured_check_keys(section, error);
         if (status) return status;
     }
     if (text->n_sections < 2)
@@ -148,6 +148,13 @@ static enum sn_status read_common(const struct cfg_section *section, int *output
     return status ? status : read_activation(section, activation, error);
 }
 
+/* Ends the process while Darknet is in the middle of a line of its layer table. */
+static void die_in_table(const struct sn_error *error)
+{
+    fputc('\n', stderr);
+    sn_die(error);
+}
+
 layer plug_make_layer(list *options, int index, int batch, int inputs, int outputs, ACTIVATION activation,
                       int batch_normalize, int adam)
 {
@@ -155,11 +162,11 @@ layer plug_make_layer(list *options, int index, int batch, int inputs, int outpu
     const struct sn_family *family = sn_family_find(section->name);
     if (!family) return make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam);
     struct sn_error error = { 0 };
-    if (read_common(section, &outputs, &batch_normalize, &activation, &error)) sn_die(&error);
+    if (read_common(section, &outputs, &batch_normalize, &activation, &error)) die_in_table(&error);
     if (inputs < 1) sn_fail(&error, SN_BAD_INPUT, "%s:%d: [%s]: the layer before it has no outputs", section->path,
                             section->line, section->name);
     struct sn_matrix *matrix = error.code ? NULL : family->parse(section, outputs, inputs, &error);
-    if (!matrix) sn_die(&error);
+    if (!matrix) die_in_table(&error);
     for (int i = 0; family->keys[i]; i++) option_find(options, (char *)family->keys[i]);  /* Marks them as used. */
     fprintf(stderr, "%-36s %4d  ->  %4d  %zu values, %.1f %% of dense\n", family->name, inputs, outputs,
             matrix->n_values, 100. * (double)matrix->n_words / ((double)inputs * outputs));
@@ -167,7 +174,7 @@ layer plug_make_layer(list *options, int index, int batch, int inputs, int outpu
     if (error.code) {
         struct sn_error placed;
         sn_fail(&placed, error.code, "%s:%d: [%s]: %.180s", section->path, section->line, section->name, error.message);
-        sn_die(&placed);
+        die_in_table(&placed);
     }
     return l;
 }

@@ -5,7 +5,8 @@
 #include "sn_error.h"
 
 extern const char *sn_program;         /* opens every message: "darknet", "structnet approx" */
-extern void (*sn_before_exit)(void);   /* called before the process ends on an error; NULL for none */
+extern void (*sn_before_error)(void);  /* called before sn_die prints; NULL for none */
+extern void (*sn_before_exit)(void);   /* called before Darknet itself ends the process; NULL for none */
 
 /* Prints "PROGRAM: message" on stderr and exits with status 1. */
 void sn_die(const struct sn_error *error) __attribute__((noreturn));

@@ -1,0 +1,64 @@
+/* structnet check: are a cfg and its weights right? */
+#include "command.h"
+#include "load_net.h"
+
+#include <plug_errors.h>
+#include <structured_layer.h>
+#include <weights_file.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int run(int argc, char **argv);
+
+const struct command check_command = {
+    "check", run, "validates a cfg and its weights",
+    "usage: structnet check CFG WEIGHTS\n"
+    "\n"
+    "Checks every section and key, the length of the weights to the byte, the indices of\n"
+    "sparse factors, and that every stored value is finite. Prints the first thing that\n"
+    "is wrong and exits with status 1, or \"ok\".\n"
+};
+
+/* Everything stored is finite: read from the file itself, since a net keeps some of it in other places. */
+static enum sn_status check_finite(const network *net, const char *path, struct sn_error *error)
+{
+    struct weights_span span;
+    enum sn_status status = weights_span(path, &span, error);
+    FILE *file = status ? NULL : fopen(path, "rb");
+    if (!file || fseek(file, (long)span.header_bytes, SEEK_SET)) {
+        if (file) fclose(file);
+        return status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
+    }
+    for (int i = 0; i < net->n && !status; i++) {
+        const layer *l = &net->layers[i];
+        const struct sn_matrix *matrix = structured_matrix(l);
+        size_t n = weights_layer_bytes(l) / sizeof(float);
+        size_t indices = matrix ? (size_t)l->outputs + matrix->n_values : n;
+        size_t indices_end = matrix ? (size_t)l->outputs + matrix->n_words : n;
+        for (size_t k = 0; k < n && !status; k++) {
+            float value;
+            if (fread(&value, sizeof value, 1, file) != 1) status = sn_fail(error, SN_IO, "%s: cannot read", path);
+            else if (!isfinite(value) && (k < indices || k >= indices_end))
+                status = sn_fail(error, SN_BAD_INPUT, "%s: layer %d [%s]: value %zu is %g, expected a finite number",
+                                 path, i, weights_layer_name(l), k, (double)value);
+        }
+    }
+    fclose(file);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option options[] = { { "help", 0, 0, 'h' }, { 0 } };
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;)
+        command_other_option(&check_command, option);
+    command_check_arguments(&check_command, argc, 2, 2);
+    struct sn_error error;
+    network *net = load_net(argv[optind], argv[optind + 1]);
+    if (check_finite(net, argv[optind + 1], &error)) sn_die(&error);
+    printf("ok\n");
+    free_network(net);
+    return 0;
+}

@@ -1,0 +1,101 @@
+/* structnet info: what a net consists of. */
+#include "command.h"
+#include "load_net.h"
+
+#include <structured_layer.h>
+#include <weights_file.h>
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int run(int argc, char **argv);
+
+const struct command info_command = {
+    "info", run, "layers, shapes, parameters, bytes and multiply-adds of a net",
+    "usage: structnet info CFG [WEIGHTS] [--json]\n"
+    "\n"
+    "Prints one row per layer: input and output shape, stored values, bytes in the\n"
+    ".weights file (biases, batch statistics and indices included) and multiply-adds\n"
+    "for one input. With WEIGHTS the file is checked against the cfg.\n"
+    "\n"
+    "  --json  one object instead of the table\n"
+};
+
+struct row {
+    const char *type;
+    char input[32], output[32];
+    double values, bytes, multiply_adds;
+};
+
+static void print_shape(char *text, size_t size, int w, int h, int c, int n)
+{
+    if (w > 1 || h > 1) snprintf(text, size, "%d x %d x %d", w, h, c);
+    else snprintf(text, size, "%d", n);
+}
+
+static struct row describe(const layer *l)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    struct row row = { .type = weights_layer_name(l), .bytes = (double)layer_bytes(l),
+                       .multiply_adds = layer_multiply_adds(l) };
+    row.values = row.bytes / sizeof(float) - (matrix ? (double)(matrix->n_words - matrix->n_values) : 0);
+    int c = matrix ? l->inputs : l->c;
+    print_shape(row.input, sizeof row.input, l->w, l->h, c, l->inputs);
+    print_shape(row.output, sizeof row.output, l->out_w, l->out_h, l->out_c, l->outputs);
+    return row;
+}
+
+static void print_table(const network *net)
+{
+    double values = 0, bytes = 0, multiply_adds = 0;
+    printf("%5s  %-14s %18s  %18s %12s %12s %14s\n", "layer", "type", "input", "output", "values", "bytes",
+           "multiply-adds");
+    for (int i = 0; i < net->n; i++) {
+        struct row row = describe(&net->layers[i]);
+        printf("%5d  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", i, row.type, row.input, row.output, row.values,
+               row.bytes, row.multiply_adds);
+        values += row.values;
+        bytes += row.bytes;
+        multiply_adds += row.multiply_adds;
+    }
+    printf("%5s  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", "total", "", "", "", values, bytes, multiply_adds);
+}
+
+static void print_json(const network *net)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON *layers = cJSON_AddArrayToObject(root, "layers");
+    for (int i = 0; i < net->n; i++) {
+        const layer *l = &net->layers[i];
+        struct row row = describe(l);
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "layer", i);
+        cJSON_AddStringToObject(item, "type", row.type);
+        cJSON_AddNumberToObject(item, "inputs", l->inputs);
+        cJSON_AddNumberToObject(item, "outputs", l->outputs);
+        cJSON_AddNumberToObject(item, "values", row.values);
+        cJSON_AddNumberToObject(item, "bytes", row.bytes);
+        cJSON_AddNumberToObject(item, "multiply_adds", row.multiply_adds);
+        cJSON_AddItemToArray(layers, item);
+    }
+    char *text = cJSON_Print(root);
+    puts(text);
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
+static int run(int argc, char **argv)
+{
+    static const struct option options[] = { { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
+    int json = 0;
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (option == 'j') json = 1;
+        else command_other_option(&info_command, option);
+    }
+    command_check_arguments(&info_command, argc, 1, 2);
+    network *net = load_net(argv[optind], argc - optind > 1 ? argv[optind + 1] : NULL);
+    (json ? print_json : print_table)(net);
+    free_network(net);
+    return 0;
+}

@@ -1,0 +1,68 @@
+#include "command.h"
+
+#include <plug_errors.h>
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void command_other_option(const struct command *command, int option)
+{
+    if (option == 'h') {
+        fputs(command->usage, stdout);
+        exit(0);
+    }
+    fprintf(stderr, "structnet %s: see 'structnet %s --help'\n", command->name, command->name);
+    exit(2);
+}
+
+void command_check_arguments(const struct command *command, int argc, int minimum, int maximum)
+{
+    int n = argc - optind;
+    if (n < minimum || n > maximum)
+        command_usage_error(command, "expected %d to %d arguments, found %d", minimum, maximum, n);
+}
+
+void command_usage_error(const struct command *command, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "structnet %s: ", command->name);
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "; see 'structnet %s --help'\n", command->name);
+    va_end(arguments);
+    exit(2);
+}
+
+double command_number(const struct command *command, const char *option, const char *text, double minimum,
+                      double maximum)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= minimum && value <= maximum))
+        command_usage_error(command, "%s: expected a number from %g to %g, found '%s'", option, minimum, maximum, text);
+    return value;
+}
+
+void command_progress(double done, const char *format, ...)
+{
+    enum { WIDTH = 40 };
+    static int shown = -1;
+    if (!isatty(STDERR_FILENO)) return;
+    int filled = (int)(fmin(1, fmax(0, done)) * WIDTH);
+    char text[80];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (done >= 1) {
+        fprintf(stderr, "\r%*s\r", WIDTH + (int)sizeof text, "");
+        shown = -1;
+    } else if (filled != shown) {
+        fprintf(stderr, "\r[%.*s%*s] %3.0f %% %s", filled, "########################################", WIDTH - filled,
+                "", 100 * done, text);
+        shown = filled;
+    }
+}

@@ -1,0 +1,35 @@
+/* The subcommands of structnet. Each takes argv[0] = its name, prints its result on stdout, and returns the exit status:
+ * 0, or 2 after a wrong use. Errors leave through sn_die with status 1. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include <getopt.h>
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;  /* one line for the list of commands */
+    const char *usage;    /* what --help prints */
+};
+
+extern const struct command approx_command, bench_command, check_command, eval_command, info_command;
+
+/* Handles the option that getopt_long returned when the command does not know it: --help prints the usage on stdout
+ * and exits with 0, anything else prints a hint on stderr and exits with 2. */
+void command_other_option(const struct command *command, int option) __attribute__((noreturn));
+
+/* Exits with 2 unless between minimum and maximum arguments follow the options. */
+void command_check_arguments(const struct command *command, int argc, int minimum, int maximum);
+
+/* Ends with one line and status 2. */
+void command_usage_error(const struct command *command, const char *format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
+
+/* The argument of an option as a number within [minimum, maximum]; anything else is a wrong use. */
+double command_number(const struct command *command, const char *option, const char *text, double minimum,
+                      double maximum);
+
+/* A bar on stderr, when that is a terminal: done in 0..1 and a short text behind it. done >= 1 erases it. */
+void command_progress(double done, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,23 @@
+/* Nets for tools: Darknet's parser and loader, without their chatter. */
+#ifndef LOAD_NET_H
+#define LOAD_NET_H
+
+#include <darknet.h>
+
+/* Parses cfg and, unless weights is NULL, loads the weights, whose length must match to the byte. Ends the process
+ * with one line when either is wrong. The caller frees with free_network. */
+network *load_net(const char *cfg, const char *weights);
+
+/* Between quiet_begin and quiet_end Darknet's stderr goes nowhere. When Darknet ends the process there, what it said
+ * is printed as one line behind the program's name. */
+void quiet_begin(void);
+void quiet_end(void);
+
+/* The last layer of net that carries a matrix (connected or structured), or -1. */
+int last_matrix_layer(const network *net);
+
+/* A layer's stored bytes (biases and batch statistics included) and the multiply-adds for one input. */
+size_t layer_bytes(const layer *l);
+double layer_multiply_adds(const layer *l);
+
+#endif

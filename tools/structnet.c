@@ -1,0 +1,37 @@
+/* structnet: one binary, one subcommand per file cmd_*.c. */
+#include "command.h"
+
+#include <plug_errors.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command *const commands[] = { &approx_command, &bench_command, &check_command, &eval_command,
+                                                  &info_command };
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_usage(FILE *file)
+{
+    fprintf(file, "usage: structnet COMMAND [OPTION]... [ARGUMENT]...\n\n");
+    for (int i = 0; i < N_COMMANDS; i++) fprintf(file, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(file, "\n\"structnet COMMAND --help\" explains a command.\n");
+}
+
+int main(int argc, char **argv)
+{
+    char program[64];
+    const char *name = argc > 1 ? argv[1] : "";
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+        print_usage(stdout);
+        return 0;
+    }
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name)) continue;
+        snprintf(program, sizeof program, "structnet %s", name);
+        sn_program = program;
+        return commands[i]->run(argc - 1, argv + 1);
+    }
+    if (argc > 1) fprintf(stderr, "structnet: unknown command '%s'\n", name);
+    print_usage(stderr);
+    return 2;
+}
