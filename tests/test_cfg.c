@@ -1,0 +1,110 @@
+/* Every mistake in a cfg ends in one line with file, line, section, key, expected and found, and status 1. */
+#include "support.h"
+
+#include <labels.h>
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void parse(const void *text)
+{
+    net_from_text(text, 1);
+}
+
+/* Darknet's chatter goes to /dev/null in net_from_text, and so would the message: parse without silence. */
+static void parse_aloud(const void *text)
+{
+    const char *path = temporary_path("bad.cfg");
+    write_file(path, text, strlen(text));
+    parse_network_cfg((char *)path);
+}
+
+static const char head[] = "[net]\nbatch=1\ninputs=20\n";
+
+Test(cfg, mistakes_are_named)
+{
+    static const struct { const char *text, *expected; } cases[] = {
+        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=-1\n", ":8: [sss] states: expected a whole number of at least 0, found '-1'" },
+        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=1.5\n", ":8: [sss] states: expected a whole number of at least 0, found '1.5'" },
+        { "[sss]\noutput=10\nactivation=linear\nstages=2\n", ":4: [sss] states: expected a size, or the lists" },
+        { "[sss]\noutput=10\nactivation=linear\n", ":4: [sss] stages: expected a number or the list inputs, found none" },
+        { "[sss]\noutput=10\nactivation=linear\nstages=0\n", ":7: [sss] stages: expected a whole number of at least 1, found '0'" },
+        { "[sss]\noutput=10\nactivation=linear\ninputs=10,5,4\nstates=1\n", ":7: [sss] inputs: sum is 19, expected 20" },
+        { "[sss]\noutput=10\nactivation=linear\ninputs=10,10\noutputs=9,2\nstates=1\n", ":8: [sss] outputs: sum is 11, expected 10" },
+        { "[sss]\noutput=10\nactivation=linear\ninputs=10,-5,15\nstates=1\n", ":7: [sss] inputs: expected a whole number of at least 0, found '-5'" },
+        { "[sss]\noutput=10\nactivation=linear\ninputs=10,10\noutputs=10\nstates=1\n", ":8: [sss] outputs: expected 2 values, found 1" },
+        { "[sss]\noutput=10\nactivation=linear\nstages=3\ncausal=1\nanticausal=1,2\n", ":8: [sss] causal: expected 2 values, found 1" },
+        { "[sss]\noutput=10\nactivation=linear\nstages=3\nstates=99999999\n", "[sss] states: more than 2147483647 values" },
+        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=1\nstages=3\n", ":9: [sss] stages: already given in line 7" },
+        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstate=1\n", ":8: [sss] state: unknown key" },
+        { "[sss]\noutput=10\nactivation=linera\nstages=1\n", ":6: [sss] activation: unknown activation 'linera'" },
+        { "[sss]\nactivation=linear\nstages=1\n", ":4: [sss] output: expected the number of outputs, found none" },
+        { "[sss]\noutput=ten\nactivation=linear\nstages=1\n", ":5: [sss] output: expected a whole number of at least 1, found 'ten'" },
+        { "[psm]\noutput=10\nactivation=linear\nfactors=2\nnonzeros=5,5\n", "[psm] inner: expected 1 value, found 0" },
+        { "[psm]\noutput=10\nactivation=linear\nfactors=2\ninner=5\nnonzeros=5\n", ":9: [psm] nonzeros: expected 2 values, found 1" },
+        { "[psm]\noutput=10\nactivation=linear\nfactors=1\nnonzeros=201\n", ":8: [psm] nonzeros: factor 1: 201 nonzeros, expected at most 10 x 20" },
+        { "[psm]\noutput=10\nactivation=linear\nfactors=1\n", ":4: [psm] nonzeros: expected one count per factor, found none" },
+        { "[psm]\noutput=10\nactivation=linear\nfactors=1\nstages=3\nnonzeros=4\n", ":8: [psm] stages: unknown key" },
+        { "[ssss]\noutput=10\n", ":4: [ssss]: unknown section, expected a layer" },
+        { "[net]\noutput=10\n", ":4: [net]: unknown section, expected a layer" },
+        { "[connected]\noutput\n", ":5: expected key=value, found 'output'" },
+        { "", "expected at least one layer, found none" },
+    };
+    char text[1024], message[4096];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "%s%s", head, cases[i].text);
+        cr_assert_eq(run_in_child(parse_aloud, text, message, sizeof message), 1, "%s\n%s", text, message);
+        const char *line = strstr(message, "darknet: /");
+        cr_assert(line && strstr(line, cases[i].expected), "expected %s\nfound %s", cases[i].expected, message);
+        cr_assert_eq(strchr(line, '\n'), line + strlen(line) - 1, "more than one line: %s", line);
+        cr_assert(line == message || line[-1] == '\n', "not on a line of its own: %s", message);
+    }
+}
+
+Test(cfg, the_first_section_must_be_net)
+{
+    char message[4096];
+    cr_assert_eq(run_in_child(parse_aloud, "[sss]\noutput=1\n", message, sizeof message), 1);
+    cr_assert(strstr(message, ":1: [sss]: expected [net] first"), "%s", message);
+    cr_assert_eq(run_in_child(parse_aloud, "batch=1\n", message, sizeof message), 1);
+    cr_assert(strstr(message, ":1: expected [net], found 'batch=1'"), "%s", message);
+    cr_assert_eq(run_in_child(parse_aloud, "", message, sizeof message), 1);
+    cr_assert(strstr(message, "expected a Darknet cfg, found no section"), "%s", message);
+}
+
+Test(cfg, comments_blanks_and_both_forms_are_read)
+{
+    static const char *const fine[] = {
+        "[sss]\noutput = 10  # ten\nactivation=linear ; what else\nstages=2   # equal\nstates = 3\n",
+        "[sss] # ours\noutput=10\nactivation=linear\ninputs=7, 0, 13\noutputs = 0,4 ,6\ncausal=1,0\nanticausal=0,2\n",
+        "[sss]\noutput=10\nactivation=linear\nstages=3\nstates=9\ncausal=1,0\n",
+        "[psm]\noutput=10\nactivation=linear\nnonzeros=7\n",
+    };
+    char text[1024], message[4096];
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        snprintf(text, sizeof text, "%s%s", head, fine[i]);
+        cr_assert_eq(run_in_child(parse, text, message, sizeof message), 0, "%s\n%s", text, message);
+    }
+}
+
+Test(labels, a_label_is_a_directory_or_a_word_of_the_file_name)
+{
+    static char *labels[] = { "cat", "dog", "U+0041", "wood_rabbit", "n01440764", "cat" };
+    static const struct { const char *path; int class; } cases[] = {
+        { "test/cat/0001.jpg", 0 }, { "dog/0001.jpg", 1 }, { "/data/dogs/train/cat_7.png", 0 },
+        { "/home/cat/photos/dog/1.jpg", 1 },       /* only the last directory counts */
+        { "/a/U+0041/12.png", 2 }, { "x/3_wood_rabbit.png", 3 }, { "val/n01440764_10026.JPEG", 4 },
+        { "n01440764/n01440764_10026.JPEG", 4 }, { "dog.png", 1 }, { "cat", 0 },
+        { "cats/1.png", -1 }, { "x/concat.png", -1 }, { "x/1.png", -1 }, { "dog/cat.png", -1 },
+        { "x/cat-dog.png", -1 }, { "dog/x/1.png", -1 }, { "", -1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sn_error error = { 0 };
+        int class = -1;
+        enum sn_status status = label_of_path(cases[i].path, labels, 6, &class, &error);
+        cr_assert_eq(status != SN_OK, cases[i].class < 0, "%s: %d", cases[i].path, class);
+        cr_assert_eq(class, cases[i].class, "%s: %d", cases[i].path, class);
+        cr_assert_eq(error.message[0] != 0, cases[i].class < 0);
+    }
+}

@@ -1,0 +1,250 @@
+/* .weights files: what is saved is what is loaded, and what is damaged is refused. */
+#include "support.h"
+
+#include <structured_layer.h>
+#include <weights_file.h>
+#include <whole_file.h>
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char net_text[] =
+    "[net]\nbatch=4\nheight=6\nwidth=6\nchannels=3\nlearning_rate=0.05\n"
+    "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
+    "[sss]\noutput=30\nactivation=leaky\nbatch_normalize=1\ninputs=0,100,44\noutputs=10,0,20\ncausal=0,5\nanticausal=3,2\n"
+    "[psm]\noutput=20\nactivation=leaky\nfactors=2\ninner=25\nnonzeros=101,203\n"
+    "[connected]\noutput=12\nactivation=leaky\nbatch_normalize=1\n"
+    "[sss]\noutput=7\nactivation=linear\nstages=3\nstates=2\n"
+    "[softmax]\n";
+
+static char saved[256], again[256];
+
+static void set_paths(void)
+{
+    snprintf(saved, sizeof saved, "%s", temporary_path("saved.weights"));
+    snprintf(again, sizeof again, "%s", temporary_path("again.weights"));
+}
+
+/* A trained net, so that every stored array differs from its start, saved. */
+static network *save_trained(unsigned seed, const char *path)
+{
+    float losses[5];
+    network *net = net_from_text(net_text, seed);
+    train_random(net, 5, seed, losses);
+    save_weights(net, (char *)path);
+    return net;
+}
+
+Test(weights, save_load_save_is_byte_identical_and_predicts_the_same, .init = set_paths)
+{
+    network *net = save_trained(1, saved), *other = net_from_text(net_text, 99);
+    load_weights(other, saved);
+    save_weights(other, again);
+    size_t n, m;
+    char *a = read_file_bytes(saved, &n), *b = read_file_bytes(again, &m);
+    cr_assert_eq(n, m);
+    cr_assert(!memcmp(a, b, n));
+    cr_assert_eq(*net->seen, *other->seen);
+    float *x = calloc((size_t)(net->inputs * net->batch), sizeof *x);
+    for (int i = 0; i < net->inputs * net->batch; i++) x[i] = (float)(i % 17) / 17;
+    const float *p = network_predict(net, x), *q = network_predict(other, x);
+    cr_assert(!memcmp(p, q, sizeof(float) * (size_t)(net->outputs * net->batch)));
+    free(a), free(b), free(x);
+    free_network(net);
+    free_network(other);
+}
+
+Test(weights, payload_is_the_fixed_format, .init = set_paths)
+{
+    network *net = save_trained(2, saved);
+    size_t n, offset = 20 + sizeof(float) * (4 * 4 + 4 * 27);
+    char *bytes = read_file_bytes(saved, &n);
+    const layer *l = &net->layers[1];
+    cr_assert(!memcmp(bytes + offset, l->biases, 30 * 4));
+    size_t values = structured_matrix(l)->n_values;
+    cr_assert(!memcmp(bytes + offset + 30 * 4, l->weights, 4 * values));
+    const char *statistics = bytes + offset + 4 * (30 + values);
+    cr_assert(!memcmp(statistics, l->scales, 120));
+    cr_assert(!memcmp(statistics + 120, l->rolling_mean, 120));
+    cr_assert(!memcmp(statistics + 240, l->rolling_variance, 120));
+    offset += 4 * (4 * 30 + values);
+    /* 20 biases, 304 values, then columns (u16, 102 and 204 with padding) and row lengths (20 and 26). */
+    cr_assert_eq(weights_layer_bytes(&net->layers[2]), 4 * 20 + 4 * 304 + 2 * (102 + 20 + 204 + 26));
+    offset += 4 * 20 + 4 * 304;
+    uint16_t column, length;
+    memcpy(&column, bytes + offset, 2);
+    memcpy(&length, bytes + offset + 2 * 102, 2);
+    cr_assert(column < 25 && (length == 5 || length == 6), "column %d, row length %d", column, length);
+    free(bytes);
+    free_network(net);
+}
+
+Test(weights, dontloadscales_reads_a_file_without_batch_statistics, .init = set_paths)
+{
+    static const char with[] = "[net]\nbatch=2\ninputs=20\n[sss]\noutput=10\nstages=2\nstates=3\nbatch_normalize=1\n"
+        "dontloadscales=1\nactivation=linear\n[softmax]\n";
+    static const char without[] = "[net]\nbatch=2\ninputs=20\n[sss]\noutput=10\nstages=2\nstates=3\nactivation=linear\n"
+        "[softmax]\n";
+    network *source = net_from_text(without, 1), *net = net_from_text(with, 2);
+    save_weights(source, saved);
+    load_weights(net, saved);
+    cr_assert(!memcmp(net->layers[0].weights, source->layers[0].weights,
+                      4 * structured_matrix(&source->layers[0])->n_values));
+    cr_assert_eq(net->layers[0].scales[3], 1);
+    cr_assert_eq(net->layers[0].c, structured_load_words(&net->layers[0]) + 30);
+    free_network(net);
+    free_network(source);
+}
+
+static void load_saved(const void *text)
+{
+    network *net = net_from_text(text, 1);
+    load_weights(net, saved);
+}
+
+Test(weights, wrong_lengths_are_refused_with_layer_expected_and_found, .init = set_paths)
+{
+    char message[4096], *bytes;
+    size_t n;
+    free_network(save_trained(3, saved));
+    bytes = read_file_bytes(saved, &n);
+    size_t lengths[] = { 0, 3, 19, 20, 21, n / 2, n - 4, n - 1, n + 1, n + 4 };
+    char *longer = calloc(n + 4, 1);
+    memcpy(longer, bytes, n);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        write_file(saved, longer, lengths[i]);
+        cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 1, "%zu bytes", lengths[i]);
+        cr_assert(strstr(message, "expected") && strstr(message, "found") && strstr(message, saved), "%s", message);
+        if (lengths[i] >= 20) cr_assert(strstr(message, "layer"), "%s", message);
+    }
+    write_file(saved, bytes, n);
+    cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 0, "%s", message);
+    free(bytes), free(longer);
+}
+
+Test(weights, an_index_out_of_range_is_refused_with_the_layer, .init = set_paths)
+{
+    char message[4096];
+    size_t n;
+    network *net = save_trained(4, saved);
+    char *bytes = read_file_bytes(saved, &n);
+    size_t offset = 20;
+    for (int i = 0; i < 2; i++) offset += weights_layer_bytes(&net->layers[i]);
+    memset(bytes + offset + 4 * (20 + 304), 0xff, 2);
+    write_file(saved, bytes, n);
+    cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 1);
+    cr_assert(strstr(message, "layer 2 [psm]: factor 1, row 0: column index 65535"), "%s", message);
+    free(bytes);
+    free_network(net);
+}
+
+Test(weights, a_stock_net_may_end_behind_any_layer_but_not_within, .init = set_paths)
+{
+    static const char stock[] = "[net]\nbatch=2\ninputs=20\n[connected]\noutput=10\nactivation=linear\n"
+        "[connected]\noutput=5\nactivation=linear\n[softmax]\n";
+    char message[4096];
+    network *net = net_from_text(stock, 1);
+    save_weights(net, again);
+    size_t n, first = 20 + 4 * (10 + 200);
+    char *bytes = read_file_bytes(again, &n);
+    write_file(saved, bytes, first);
+    cr_assert_eq(run_in_child(load_saved, stock, message, sizeof message), 0, "%s", message);
+    write_file(saved, bytes, first + 4);
+    cr_assert_eq(run_in_child(load_saved, stock, message, sizeof message), 1);
+    write_file(saved, bytes, n - 1);
+    cr_assert_eq(run_in_child(load_saved, stock, message, sizeof message), 1);
+    free(bytes);
+    free_network(net);
+}
+
+/* A net whose file takes long enough to write for a signal to hit. */
+static const char big_text[] = "[net]\nbatch=1\ninputs=1500\n[connected]\noutput=1000\nactivation=linear\n"
+    "[sss]\noutput=100\nactivation=linear\nstages=2\nstates=50\n[softmax]\n";
+
+Test(weights, kill_during_a_save_leaves_the_old_file_whole, .init = set_paths)
+{
+    network *net = net_from_text(big_text, 1);
+    save_weights(net, saved);
+    size_t n, m;
+    char *before = read_file_bytes(saved, &n);
+    int interrupted = 0;
+    for (int trial = 0; trial < 40; trial++) {
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            freopen("/dev/null", "w", stderr);
+            for (;;) save_weights(net, saved);
+        }
+        usleep((useconds_t)(500 + 700 * trial));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        char temporary[300];
+        snprintf(temporary, sizeof temporary, "%s.tmp%ld", saved, (long)child);
+        interrupted += !unlink(temporary);
+        char *after = read_file_bytes(saved, &m);
+        cr_assert(n == m && !memcmp(before, after, n), "trial %d", trial);
+        free(after);
+    }
+    cr_assert_gt(interrupted, 5, "the signal hit the writing only %d times", interrupted);
+    free(before);
+    free_network(net);
+}
+
+static void save_to_full_disk(const void *path)
+{
+    network *net = net_from_text(net_text, 1);
+    save_weights(net, (char *)path);
+}
+
+Test(weights, a_disk_that_is_full_is_reported, .init = set_paths)
+{
+    char message[4096];
+    cr_assert_eq(run_in_child(save_to_full_disk, "/dev/full", message, sizeof message), 1);
+    cr_assert(strstr(message, "darknet: /dev/full: cannot write: No space left on device\n"), "%s", message);
+    cr_assert_eq(run_in_child(save_to_full_disk, "/nowhere/x.weights", message, sizeof message), 1);
+    cr_assert(strstr(message, "/nowhere/x.weights: cannot write: No such file or directory\n"), "%s", message);
+}
+
+Test(whole_file, appears_when_published_and_not_before, .init = set_paths)
+{
+    struct whole_file out;
+    struct sn_error error = { 0 };
+    cr_assert_eq(whole_file_open(&out, saved, &error), SN_OK);
+    fputs("new", out.file);
+    cr_assert_neq(access(saved, F_OK), 0);
+    cr_assert_eq(whole_file_close(&out, &error), SN_OK);
+    cr_assert_neq(access(saved, F_OK), 0);
+    cr_assert_eq(whole_file_publish(&out, &error), SN_OK);
+    struct stat status;
+    cr_assert_eq(stat(saved, &status), 0);
+    mode_t mask = umask(0);
+    umask(mask);
+    cr_assert_eq(status.st_mode & 0777, 0666 & ~mask);
+    cr_assert_eq(whole_file_open(&out, saved, &error), SN_OK);
+    whole_file_discard(&out);
+    size_t n;
+    char *kept = read_file_bytes(saved, &n);
+    cr_assert(n == 3 && !memcmp(kept, "new", 3));
+    free(kept);
+}
+
+Test(whole_file, a_link_keeps_being_a_link, .init = set_paths)
+{
+    struct whole_file out;
+    struct sn_error error = { 0 };
+    struct stat status;
+    write_file(saved, "old", 3);
+    cr_assert_eq(symlink(saved, again), 0);
+    cr_assert_eq(whole_file_open(&out, again, &error), SN_OK);
+    fputs("newer", out.file);
+    cr_assert(!whole_file_close(&out, &error) && !whole_file_publish(&out, &error));
+    cr_assert(!lstat(again, &status) && S_ISLNK(status.st_mode));
+    size_t n;
+    free(read_file_bytes(saved, &n));
+    cr_assert_eq(n, 5);
+}
