@@ -1,0 +1,86 @@
+#!/bin/sh
+# CIFAR-10: trains cfg/cifar.cfg, approximates its 2048 x 2048 layer by every family at shares 0.2 and 0.1, fine-tunes,
+# and evaluates on the 10,000 test images. Usage: bench/cifar.sh DIRECTORY, which holds train/CLASS/*.jpg and
+# test/CLASS/*.jpg. Finished steps are kept in build/cifar and not repeated; the table goes to bench/results/cifar.tsv.
+set -eu
+
+[ $# = 1 ] && [ -d "$1/train" ] && [ -d "$1/test" ] || {
+    echo "usage: bench/cifar.sh DIRECTORY with train/CLASS/*.jpg and test/CLASS/*.jpg" >&2
+    exit 2
+}
+build=build
+out=$build/cifar
+layer=6              # the 2048 x 2048 layer of cfg/cifar.cfg
+tune_batches=780     # two passes over the training images
+export OPENBLAS_NUM_THREADS=1  # Darknet's matrices are small: a second thread only waits (and the other core trains too)
+
+# Darknet finds a label anywhere in a path, so the images are reached through a path of our own.
+mkdir -p $out/backup
+ln -sfn "$(cd "$1" && pwd)" $out/data
+find -L $out/data/train -name '*.jpg' | sort > $out/train.txt
+find -L $out/data/test -name '*.jpg' | sort > $out/test.txt
+ls $out/data/train > $out/labels.txt
+cat > $out/cifar.data <<EOF
+classes=10
+train=$out/train.txt
+valid=$out/test.txt
+labels=$out/labels.txt
+backup=$out/backup
+top=5
+EOF
+
+# train NAME CFG [WEIGHTS -clear]: writes $out/NAME.final and the seconds it took to $out/NAME.seconds.
+train() {
+    name=$1
+    shift
+    [ -f $out/$name.final ] && return
+    echo "training $name, log in $out/$name.log" >&2
+    start=$(date +%s)
+    $build/darknet classifier train $out/cifar.data "$@" > $out/$name.log 2>&1
+    echo $(($(date +%s) - start)) > $out/$name.seconds
+    mv $out/backup/$name.weights $out/$name.final
+}
+
+# Prints one value of a flat JSON object.
+value() { sed -n "s/^.*\"$1\":[^0-9]*\([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
+
+tune() {
+    name=$1 type=$2 share=$3
+    [ -f $out/$name.json ] || $build/structnet approx cfg/cifar.cfg $out/cifar.final --layer $layer --type $type \
+        --share $share -o $out/$name --json > $out/$name.json
+    $build/structnet eval $out/$name.cfg $out/$name.weights $out/cifar.data --json > $out/$name.before
+    mkdir -p $out/tune
+    sed "s/^learning_rate=0.1$/learning_rate=0.02/; s/^max_batches=.*/max_batches=$tune_batches/" $out/$name.cfg \
+        > $out/tune/$name.cfg
+    train $name $out/tune/$name.cfg $out/$name.weights -clear
+    $build/structnet eval $out/$name.cfg $out/$name.final $out/cifar.data --json > $out/$name.after
+}
+
+train cifar cfg/cifar.cfg
+$build/structnet eval cfg/cifar.cfg $out/cifar.final $out/cifar.data --json > $out/cifar.after
+
+# Two at a time, one per core.
+for share in 0.2 0.1; do
+    tune sss-$share sss $share & first=$!
+    tune psm-$share psm $share
+    wait $first
+done
+
+{
+    sh bench/environment.sh
+    echo "# seeds: approx --seed 0; Darknet seeds its training from the clock, so that a repetition differs by some tenths of a point"
+    echo "# commands: make && bench/cifar.sh DIRECTORY"
+    printf 'net\tshare\terror\ttop1_before\ttop1\ttop5\tlayer_bytes\ttrain_seconds\n'
+    printf 'dense\t1\t0\t%s\t%s\t%s\t%d\t%s\n' "$(value top1 $out/cifar.after)" "$(value top1 $out/cifar.after)" \
+        "$(value top5 $out/cifar.after)" $((4 * 2048 * 2048)) "$(cat $out/cifar.seconds)"
+    for share in 0.2 0.1; do
+        for type in sss psm; do
+            name=$type-$share
+            printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' $type $share "$(value error $out/$name.json)" \
+                "$(value top1 $out/$name.before)" "$(value top1 $out/$name.after)" "$(value top5 $out/$name.after)" \
+                "$(value bytes $out/$name.json)" "$(cat $out/$name.seconds)"
+        done
+    done
+} > bench/results/cifar.tsv.new
+mv bench/results/cifar.tsv.new bench/results/cifar.tsv
+cat bench/results/cifar.tsv
