@@ -118,10 +118,12 @@ network *parse_network_cfg(char *path)
 
 LAYER_TYPE plug_layer_type(const char *type)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s", type + 1);
-    name[strcspn(name, "]")] = '\0';
-    return sn_family_find(name) ? CONNECTED : BLANK;
+    char section[64];
+    size_t end = strcspn(type, "]");
+    snprintf(section, sizeof section, "%.*s]", (int)end, type);
+    if (type[end] && type[end + 1]) return string_to_layer_type(section);  /* A comment stands behind the name. */
+    section[strlen(section) - 1] = '\0';
+    return sn_family_find(section + 1) ? CONNECTED : BLANK;
 }
 
 /* The activation by its exact name: Darknet would quietly take relu for an unknown one. */

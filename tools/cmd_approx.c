@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int run(int argc, char **argv);
 
@@ -97,6 +98,9 @@ static int choose_layer(const struct request *request, const network *net)
     else if (net->layers[i].type != CONNECTED)
         sn_fail(&error, SN_BAD_INPUT, "%s: layer %d is [%s], expected [connected]", request->cfg, i,
                 weights_layer_name(&net->layers[i]));
+    else if (net->layers[i].dontload)
+        sn_fail(&error, SN_BAD_INPUT, "%s: layer %d has dontload=1, so that %s does not hold it", request->cfg, i,
+                request->weights);
     else return i;
     sn_die(&error);
 }
@@ -165,17 +169,29 @@ static enum sn_status write_weights(const struct request *request, const network
     return status;
 }
 
+/* Opens NAME.SUFFIX, which must not be what is being read. */
+static enum sn_status open_output(const struct request *request, const char *suffix, struct whole_file *out,
+                                  struct sn_error *error)
+{
+    struct stat output, input;
+    char path[4096];
+    snprintf(path, sizeof path, "%s.%s", request->name, suffix);
+    const char *inputs[] = { request->cfg, request->weights };
+    for (int i = 0; i < 2; i++)
+        if (!stat(path, &output) && !stat(inputs[i], &input) && output.st_dev == input.st_dev
+            && output.st_ino == input.st_ino)
+            return sn_fail(error, SN_BAD_INPUT, "%s: is an input, expected another -o", path);
+    return whole_file_open(out, path, error);
+}
+
 /* Both files, or neither. */
 static enum sn_status write_net(const struct request *request, const network *net, int target,
                                 const struct cfg_section *section, const struct sn_fit *fit, struct sn_error *error)
 {
     struct whole_file cfg = { 0 }, weights = { 0 };
-    char path[4096];
-    enum sn_status status = SN_OK;
-    snprintf(path, sizeof path, "%s.cfg", request->name);
-    if ((status = whole_file_open(&cfg, path, error))) goto done;
-    snprintf(path, sizeof path, "%s.weights", request->name);
-    if ((status = whole_file_open(&weights, path, error))) goto done;
+    enum sn_status status;
+    if ((status = open_output(request, "cfg", &cfg, error))) goto done;
+    if ((status = open_output(request, "weights", &weights, error))) goto done;
     if ((status = write_cfg(request, section, fit->matrix, cfg.file, error))) goto done;
     if ((status = write_weights(request, net, target, fit, weights.file, error))) goto done;
     if ((status = whole_file_close(&cfg, error)) || (status = whole_file_close(&weights, error))) goto done;

@@ -1,0 +1,256 @@
+#!/bin/sh
+# Tests of the two programs as a user calls them. Usage: tests/commands.sh BUILD. Prints one line per test and closes
+# with the counts; exits with 1 when any failed.
+set -u
+
+build=$1
+out=$build/test-commands
+structnet=$build/structnet
+darknet=$build/darknet
+passed=0
+failed=0
+rm -rf "$out"
+mkdir -p "$out/backup"
+
+# ok NAME CONDITION...: counts one test.
+ok() {
+    name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name"
+        echo "    status $status"
+        head -n 5 "$out/stdout" "$out/stderr" | sed 's/^/    /'
+    fi
+}
+
+# try COMMAND...: runs it, keeping status, stdout and stderr.
+try() {
+    "$@" > "$out/stdout" 2> "$out/stderr" < /dev/null
+    status=$?
+}
+
+is() { [ "$status" = "$1" ]; }
+says() { is "$1" && grep -q -e "$2" "$out/stdout"; }
+complains() { is "$1" && grep -q -e "$2" "$out/stderr" && [ "$(wc -l < "$out/stderr")" = 1 ] && ! [ -s "$out/stdout" ]; }
+value() { sed -n "s/^.*\"$1\":[^0-9-]*\([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
+at_least() { awk "BEGIN { exit !($1 >= $2) }"; }
+
+# bytes FILE OFFSET COUNT
+bytes() { tail -c +$(($2 + 1)) "$1" | head -c "$3"; }
+same_bytes() { [ "$(bytes "$1" "$2" "$5" | cksum)" = "$(bytes "$3" "$4" "$5" | cksum)" ]; }
+
+# ---- a task of three colours, 6 x 6 pixels, as PPM files
+mkdir -p "$out/images/red" "$out/images/green" "$out/images/blue"
+pixels() { i=0; while [ $i -lt 36 ]; do printf "$1"; i=$((i + 1)); done; }
+for n in 1 2 3 4 5 6 7; do
+    { printf 'P6\n6 6\n255\n'; pixels "\\35$n\\02$n\\01$n"; } > "$out/images/red/$n.ppm"
+    { printf 'P6\n6 6\n255\n'; pixels "\\02$n\\35$n\\01$n"; } > "$out/images/green/$n.ppm"
+    { printf 'P6\n6 6\n255\n'; pixels "\\02$n\\01$n\\35$n"; } > "$out/images/blue/$n.ppm"
+done
+ls "$out"/images/*/*.ppm > "$out/images.txt"
+printf 'red\ngreen\nblue\n' > "$out/labels.txt"
+printf 'classes=3\ntrain=%s\nvalid=%s\nlabels=%s\nbackup=%s\ntop=2\n' "$out/images.txt" "$out/images.txt" \
+    "$out/labels.txt" "$out/backup" > "$out/task.data"
+cat > "$out/net.cfg" <<'EOF'
+# Three colours.
+[net]
+batch=8
+height=6
+width=6
+channels=3
+learning_rate=0.02
+max_batches=150
+
+[convolutional]   # kept
+filters=6
+size=3
+stride=1
+pad=1
+batch_normalize=1
+activation=leaky
+
+[connected]
+output=40
+activation=leaky
+
+# The head.
+[connected]  # to be replaced
+output=30 # thirty
+; a comment within
+activation=leaky
+
+[connected]
+output=3
+activation=linear
+
+[softmax]
+EOF
+
+# ---- usage
+try "$structnet"
+ok "no command is a wrong use" is 2
+try "$structnet" --help
+ok "--help lists the commands" says 0 'approx'
+try "$structnet" frobnicate
+ok "an unknown command is a wrong use" is 2
+for command in approx bench check eval info; do
+    try "$structnet" $command --help
+    ok "$command --help" says 0 "usage: structnet $command"
+    try "$structnet" $command
+    ok "$command without arguments" complains 2 "structnet $command --help"
+    try "$structnet" $command --nonsense
+    ok "$command with an unknown option" is 2
+done
+
+# ---- training, evaluation, resuming
+try "$darknet" classifier train "$out/task.data" "$out/net.cfg"
+ok "darknet trains" is 0
+try "$structnet" eval "$out/net.cfg" "$out/backup/net.weights" "$out/task.data" --json
+ok "eval reports the number of images" says 0 '"images":.*21'
+ok "the net has learnt the colours" at_least "$(value top1 "$out/stdout")" 0.95
+try "$structnet" eval "$out/net.cfg" "$out/backup/net.weights" "$out/task.data"
+ok "eval prints a table" says 0 '^top-1  *[0-9.]* %$'
+ours=$(sed -n 's/^top-1 *\([0-9.]*\) %/\1/p' "$out/stdout")
+try "$darknet" classifier valid "$out/task.data" "$out/net.cfg" "$out/backup/net.weights"
+theirs=$(sed -n 's/^20: top 1: \([0-9.]*\),.*/\1/p' "$out/stdout")
+ok "eval agrees with darknet classifier valid" at_least 0.006 "($ours - 100 * ${theirs:-9}) ^ 2 ^ .5"
+cp "$out/backup/net.weights" "$out/net.weights"
+try "$structnet" info "$out/net.cfg" "$out/net.weights"
+ok "info prints every layer and the sum" says 0 '^ *2  connected .* 30 '
+ok "info counts the bytes of the file" grep -q " $(($(wc -c < "$out/net.weights") - 20)) " "$out/stdout"
+try "$structnet" check "$out/net.cfg" "$out/net.weights"
+ok "check accepts what darknet wrote" says 0 '^ok$'
+
+for type in sss psm; do
+    try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type $type --share 0.3 --layer 2 -o "$out/$type" --json
+    ok "approx --type $type" says 0 '"error"'
+    ok "$type keeps to its share" at_least 0.3 "$(value share "$out/stdout")"
+    payload=$(value bytes "$out/stdout")
+    before=$((20 + 4 * (4 * 6 + 6 * 27) + 4 * (40 + 40 * 216) + 4 * 30))
+    ok "$type: everything before the matrix is bit-identical" \
+        same_bytes "$out/net.weights" 20 "$out/$type.weights" 20 $((before - 20))
+    ok "$type: everything behind the matrix is bit-identical" \
+        same_bytes "$out/net.weights" $((before + 4 * 1200)) "$out/$type.weights" $((before + payload)) $((4 * 93))
+    ok "$type: no image has been seen" [ "$(bytes "$out/$type.weights" 12 8 | od -An -tu8 | tr -d ' ')" = 0 ]
+    ok "$type: the cfg keeps its other lines" \
+        [ "$(diff "$out/net.cfg" "$out/$type.cfg" | grep -c '^<')" = 1 ]
+    ok "$type: the section's comment stays" grep -q "^\[$type\]  # to be replaced$" "$out/$type.cfg"
+    try "$structnet" check "$out/$type.cfg" "$out/$type.weights"
+    ok "check accepts the $type net" says 0 '^ok$'
+    try "$darknet" classifier train "$out/task.data" "$out/$type.cfg" "$out/$type.weights"
+    ok "the $type net is fine-tuned from batch 0" says 0 '^1, .* 8 images$'
+    try "$structnet" eval "$out/$type.cfg" "$out/backup/$type.weights" "$out/task.data" --json
+    ok "the fine-tuned $type net knows the colours" at_least "$(value top1 "$out/stdout")" 0.95
+    try "$darknet" classifier predict "$out/task.data" "$out/$type.cfg" "$out/backup/$type.weights" "$out/images/green/3.ppm"
+    ok "darknet predicts with the $type net" says 0 '%: green'
+
+    try "$darknet" classifier train "$out/task.data" "$out/$type.cfg" "$out/backup/$type.weights"
+    ok "a finished $type file trains nothing more" is 0
+    ok "... no batch" [ "$(grep -c ' images$' "$out/stdout")" = 0 ]
+    try "$darknet" classifier train "$out/task.data" "$out/$type.cfg" "$out/backup/$type.weights" -clear
+    ok "... and all batches with -clear" [ "$(grep -c ' images$' "$out/stdout")" = 150 ]
+    sed 's/max_batches=150/max_batches=1003/' "$out/$type.cfg" > "$out/$type-long.cfg"
+    try "$darknet" classifier train "$out/task.data" "$out/$type-long.cfg" "$out/$type.weights"
+    ok "a $type net writes a .backup at batch 1000" [ -s "$out/backup/$type-long.backup" ]
+    try "$darknet" classifier train "$out/task.data" "$out/$type-long.cfg" "$out/backup/$type-long.backup"
+    ok "... and resumes from it" says 0 '^1001, '
+    ok "... for the three batches that are left" [ "$(grep -c ' images$' "$out/stdout")" = 3 ]
+done
+
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 -o "$out/last" --json
+ok "approx replaces the last connected layer" [ "$(value layer "$out/stdout")" = 3 ]
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 --layer 2 --seed 7 -o "$out/a"
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 --layer 2 --seed 7 -o "$out/b"
+ok "a seed repeats" cmp -s "$out/a.weights" "$out/b.weights"
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.5 --layer 2 --stages 4 -o "$out/four"
+ok "--stages is obeyed" grep -q '^stages=4$' "$out/four.cfg"
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 --layer 2 --factors 2 -o "$out/two"
+ok "--factors is obeyed" grep -q '^factors=2$' "$out/two.cfg"
+try "$structnet" bench "$out/net.cfg" "$out/net.weights" "$out/last.cfg" "$out/last.weights" --json
+ok "bench times every head" [ "$(grep -c '"ns"' "$out/stdout")" = 2 ]
+
+# ---- mistakes: one line, status 1, nothing written
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type qqq --share 0.3 -o "$out/x"
+ok "an unknown family" complains 2 "expected one of sss, psm, found 'qqq'"
+for share in 0 -1 1.5 nan x; do
+    try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share $share -o "$out/x"
+    ok "share $share" complains 2 '--share: expected a number'
+done
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 0 -o "$out/x"
+ok "a layer that is not connected" complains 1 'layer 0 is \[convolutional\], expected \[connected\]'
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 9 -o "$out/x"
+ok "a layer that is not there" complains 1 'the last layer is 4'
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --bytes 3 -o "$out/x"
+ok "a budget for nothing" complains 1 '3 bytes'
+try "$structnet" approx "$out/net.cfg" "$out/none" --type sss --share 0.3 -o "$out/x"
+ok "weights that are not there" complains 1 "$out/none: cannot read: No such file"
+try "$structnet" approx "$out/none.cfg" "$out/net.weights" --type sss --share 0.3 -o "$out/x"
+ok "a cfg that is not there" complains 1 "$out/none.cfg: cannot read: No such file"
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 -o "$out/nowhere/x"
+ok "an output folder that is not there" complains 1 'nowhere/x.cfg: cannot write: No such file'
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 -o "$out/net"
+ok "an output that would overwrite the input" complains 1 "$out/net.cfg: is an input"
+ok "no file is left behind" [ -z "$(ls "$out" | grep -e '^x' -e tmp)" ]
+
+head -c 3000 "$out/net.weights" > "$out/short.weights"
+for command in check info; do
+    try "$structnet" $command "$out/net.cfg" "$out/short.weights"
+    ok "$command refuses short weights" complains 1 'layer 1 \[connected\]: expected 34720 bytes, found 2236'
+done
+{ cat "$out/net.weights"; printf x; } > "$out/long.weights"
+try "$structnet" check "$out/net.cfg" "$out/long.weights"
+ok "check refuses a byte too many" complains 1 'up to the last layer 4'
+try "$structnet" check "$out/net.cfg" "$out"
+ok "check refuses a folder" complains 1 ': '
+{ head -c 24 "$out/net.weights"; printf '\0\0\300\177'; tail -c +29 "$out/net.weights"; } > "$out/nan.weights"
+try "$structnet" check "$out/net.cfg" "$out/nan.weights"
+ok "check finds a NaN" complains 1 'layer 0 \[convolutional\]: value 1 is nan'
+try "$structnet" approx "$out/net.cfg" "$out/nan.weights" --type sss --share 0.3 --layer 2 -o "$out/fine"
+ok "a NaN elsewhere does not matter to approx" is 0
+sed 's/^size=3/size=3\nbogus/' "$out/net.cfg" > "$out/bad.cfg"
+try "$structnet" info "$out/bad.cfg"
+ok "a line that is no key" complains 1 "bad.cfg:14: expected key=value, found 'bogus'"
+sed 's/^stages=.*/stages=0/; s/^factors=.*/factors=0/' "$out/psm.cfg" > "$out/bad.cfg"
+try "$darknet" classifier train "$out/task.data" "$out/bad.cfg"
+ok "darknet stops at a wrong value" is 1
+ok "... naming file, line, section and key" grep -q "^darknet: $out/bad.cfg:[0-9]*: \[psm\] factors: expected" "$out/stderr"
+try "$darknet" classifier train "$out/none.data" "$out/net.cfg"
+ok "darknet: a missing file is status 1" is 1
+try "$darknet" classifier train "$out/task.data" "$out/none.cfg"
+ok "darknet: a missing cfg is status 1" is 1
+
+# ---- eval on bad data
+sed 's/valid=.*/valid=none.txt/' "$out/task.data" > "$out/bad.data"
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/bad.data"
+ok "a list that is not there" complains 1 'none.txt: cannot read'
+grep -v labels "$out/task.data" > "$out/bad.data"
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/bad.data"
+ok "a .data file without labels" complains 1 'labels: expected a value'
+sed "s|valid=.*|valid=$out/bad.txt|" "$out/task.data" > "$out/bad.data"
+echo "$out/images/red/blue.ppm" > "$out/bad.txt"
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/bad.data"
+ok "a path with two labels" complains 1 "several labels match: 'red' and 'blue'"
+echo "$out/images/pink/1.ppm" > "$out/bad.txt"
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/bad.data"
+ok "a path with no label" complains 1 'expected one of 3 labels'
+echo "$out/images/red/99.ppm" > "$out/bad.txt"
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/bad.data"
+ok "an image that is not there" complains 1 '99.ppm'
+printf 'P6\n6 6\n255\n' > "$out/images/red/cut.ppm"
+echo "$out/images/red/cut.ppm" > "$out/bad.txt"
+sed 's/classes=3/classes=2/' "$out/task.data" > "$out/bad.data"
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/bad.data"
+ok "another number of classes" is 1
+
+# ---- other commands of darknet
+try "$darknet" partial "$out/net.cfg" "$out/net.weights" "$out/part.weights" 2
+ok "darknet partial cuts a net" is 0
+ok "... behind its second layer" [ "$(wc -c < "$out/part.weights")" = $((20 + 4 * (4 * 6 + 6 * 27 + 40 + 40 * 216))) ]
+try "$darknet" statistics "$out/psm.cfg" "$out/psm.weights"
+ok "darknet statistics" is 0
+
+echo "commands: $passed passed, $failed failed"
+[ $failed = 0 ]
