@@ -1,11 +1,12 @@
 #include "family.h"
 
-#include "psm.h"
-#include "sss.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FAMILY(name) extern const struct sn_family name##_family;
+#include "families.def"
+#undef FAMILY
 
 const struct sn_family *const sn_families[] = {
 #define FAMILY(name) &name##_family,

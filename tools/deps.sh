@@ -26,6 +26,9 @@ fonts-hack: glyphs
 fonts-jetbrains-mono: glyphs
 fonts-inter: glyphs
 fonts-sil-gentiumplus: glyphs
+fonts-firacode: glyphs
+fonts-vollkorn: glyphs
+fonts-oldstandard: glyphs
 '
 
 if ! command -v dpkg-query > /dev/null; then
