@@ -5,7 +5,7 @@
 
 sn_fit_function *sn_fit_find(const struct sn_family *family)
 {
-#define FAMILY(name) if (!strcmp(family->name, #name)) return name##_fit;
+#define FAMILY(x) if (!strcmp(family->name, #x)) return x##_fit;
 #include "families.def"
 #undef FAMILY
     return NULL;

@@ -50,7 +50,7 @@ tune() {
         --share $share -o $out/$name --json > $out/$name.json
     $build/structnet eval $out/$name.cfg $out/$name.weights $out/cifar.data --json > $out/$name.before
     mkdir -p $out/tune
-    sed "s/^learning_rate=0.1$/learning_rate=0.02/; s/^max_batches=.*/max_batches=$tune_batches/" $out/$name.cfg \
+    sed "s/^learning_rate=0.03$/learning_rate=0.01/; s/^max_batches=.*/max_batches=$tune_batches/" $out/$name.cfg \
         > $out/tune/$name.cfg
     train $name $out/tune/$name.cfg $out/$name.weights -clear
     $build/structnet eval $out/$name.cfg $out/$name.final $out/cifar.data --json > $out/$name.after

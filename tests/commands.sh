@@ -212,7 +212,7 @@ try "$structnet" approx "$out/net.cfg" "$out/nan.weights" --type sss --share 0.3
 ok "a NaN elsewhere does not matter to approx" is 0
 sed 's/^size=3/size=3\nbogus/' "$out/net.cfg" > "$out/bad.cfg"
 try "$structnet" info "$out/bad.cfg"
-ok "a line that is no key" complains 1 "bad.cfg:14: expected key=value, found 'bogus'"
+ok "a line that is no key" complains 1 "bad.cfg:13: expected key=value, found 'bogus'"
 sed 's/^stages=.*/stages=0/; s/^factors=.*/factors=0/' "$out/psm.cfg" > "$out/bad.cfg"
 try "$darknet" classifier train "$out/task.data" "$out/bad.cfg"
 ok "darknet stops at a wrong value" is 1

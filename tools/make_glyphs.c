@@ -55,7 +55,7 @@ enum {
 };
 
 /* Two glyphs share a class when, in one face of eight, fewer pixels of a 24x24 raster than this tell them apart. */
-static const float MERGE_BELOW = 3.0f;
+static const float MERGE_BELOW = 5.0f;
 
 struct font_source {
     const char *directory;
@@ -700,7 +700,7 @@ static uint64_t image_state(uint64_t seed, int split, int point, int index)
     return next_random(&state);
 }
 
-/* Ink and ground, uniform among the pairs whose brightness differs by a third of the range. */
+/* Ink and ground, uniform among the pairs whose brightness differs by 100 of 255. */
 static void pick_colours(uint64_t *state, double colours[2][3])
 {
     double contrast;
@@ -711,15 +711,15 @@ static void pick_colours(uint64_t *state, double colours[2][3])
             brightness[i] = 0.299 * colours[i][0] + 0.587 * colours[i][1] + 0.114 * colours[i][2];
         }
         contrast = fabs(brightness[0] - brightness[1]);
-    } while (contrast < 85);
+    } while (contrast < 100);
 }
 
-/* Draws the glyph turned by up to 7 degrees, slanted by up to 0.1, 20 to 28 pixels long, shifted by up to 2 pixels
+/* Draws the glyph turned by up to 5 degrees, slanted by up to 0.1, 22 to 29 pixels long, shifted by up to 2 pixels
  * but never over the edge. */
 static int draw_varied(const struct face *face, int glyph, uint64_t *state, unsigned char *coverage)
 {
-    double turn = uniform(state, -7, 7) * 3.14159265358979 / 180, slant = uniform(state, -0.1, 0.1);
-    double stretch = uniform(state, 0.92, 1.08), size = uniform(state, 20, 28);
+    double turn = uniform(state, -5, 5) * 3.14159265358979 / 180, slant = uniform(state, -0.1, 0.1);
+    double stretch = uniform(state, 0.92, 1.08), size = uniform(state, 22, 29);
     double reach = fmin(2, (IMAGE_SIZE - size) / 2);
     double x = IMAGE_SIZE / 2.0 + uniform(state, -reach, reach), y = IMAGE_SIZE / 2.0 + uniform(state, -reach, reach);
     double c = cos(turn), s = sin(turn);

@@ -1,0 +1,488 @@
+/* sss_fit: exact where W is SSS, never worse than a truncated SVD of as many values, far better where W has low-rank
+ * Hankel blocks, within every budget, with an error that is the one foretold. */
+#include "approx.h"
+#include "sss.h"
+
+#include <criterion/criterion.h>
+#include <lapacke.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t random_state;
+
+/* xorshift64*, Vigna 2016: uniform in [-1, 1). */
+static double uniform(void)
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (double)(random_state * 2685821657736338717u >> 11) * 0x1p-52 - 1;
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *block = calloc(count, size);
+    cr_assert_not_null(block);
+    return block;
+}
+
+static int part(int total, int n, int k) { return (int)((k + 1L) * total / n - (long)k * total / n); }
+
+/* ---- Matrices ---- */
+
+/* W = sum over j < i of C_i A_{i-1} .. A_{j+1} B_j for one direction, by running unit vectors through the recursion in
+ * double. flip reverses rows and columns. s[k] is the state size at boundary k. The values are uniform; A is scaled
+ * such that states neither die out nor grow. */
+static void add_causal(double *w, int m, int n, int n_stages, const int *s, int flip)
+{
+    int most = 1, column = 0, row = 0;
+    for (int k = 0; k < n_stages; k++) most = s[k] > most ? s[k] : most;
+    double *x = allocate((size_t)most * (size_t)n, sizeof *x), *next = allocate((size_t)most * (size_t)n, sizeof *x);
+    for (int k = 0; k < n_stages; k++) {
+        int width = part(n, n_stages, flip ? n_stages - 1 - k : k);
+        int height = part(m, n_stages, flip ? n_stages - 1 - k : k);
+        for (int i = 0; i < height; i++, row++)
+            for (int a = 0; a < s[k]; a++) {
+                double c = uniform();
+                for (int j = 0; j < column; j++)
+                    w[flip ? (m - 1 - row) * n + n - 1 - j : row * n + j] += c * x[a * n + j];
+            }
+        for (int b = 0; b < s[k + 1]; b++) {
+            for (int j = 0; j < n; j++) next[b * n + j] = 0;
+            for (int a = 0; a < s[k]; a++) {
+                double value = uniform() * sqrt(3. / s[k]);
+                for (int j = 0; j < column; j++) next[b * n + j] += value * x[a * n + j];
+            }
+            for (int j = column; j < column + width; j++) next[b * n + j] = uniform();
+        }
+        memcpy(x, next, (size_t)most * (size_t)n * sizeof *x);
+        column += width;
+    }
+    free(x);
+    free(next);
+}
+
+/* An SSS matrix with equal segments, the given states at its boundaries, and diagonal blocks of random values; rounded
+ * to float32 only at the end. */
+static float *sss_matrix(int m, int n, int n_stages, const int *causal, const int *anticausal)
+{
+    double *w = allocate((size_t)m * (size_t)n, sizeof *w);
+    float *rounded = allocate((size_t)m * (size_t)n, sizeof *rounded);
+    int *reversed = allocate((size_t)n_stages + 1, sizeof *reversed);
+    for (int k = 0; k <= n_stages; k++) reversed[k] = anticausal[n_stages - k];
+    add_causal(w, m, n, n_stages, causal, 0);
+    add_causal(w, m, n, n_stages, reversed, 1);
+    for (int k = 0, row = 0, column = 0; k < n_stages; k++) {
+        int height = part(m, n_stages, k), width = part(n, n_stages, k);
+        for (int i = 0; i < height; i++)
+            for (int j = 0; j < width; j++) w[(row + i) * n + column + j] = 2 * uniform();
+        row += height;
+        column += width;
+    }
+    for (int i = 0; i < m * n; i++) rounded[i] = (float)w[i];
+    free(w);
+    free(reversed);
+    return rounded;
+}
+
+enum kind { RANDOM, SMOOTH, BLOCK, CAUCHY, EXPONENTIAL, SPIKE, N_KINDS };
+static const char *const kind_names[] = { "random", "smooth", "block", "cauchy", "exponential", "spike" };
+
+/* Entry (i, j) of W on points x of the rows and y of the columns, equally spaced in (0, 1). */
+static float entry(enum kind kind, double x, double y, double shift)
+{
+    switch (kind) {
+    case SMOOTH: return (float)exp(-8 * (x - y) * (x - y));
+    case BLOCK: return (float)(((int)(5 * x) == (int)(5 * y) ? 1 : 0.1) * uniform());
+    case CAUCHY: return (float)(1 / (x - y + shift));
+    case EXPONENTIAL: return (float)exp(-30 * fabs(x - y));
+    case SPIKE: return (float)(fabs(x - 0.7) < 0.1 && fabs(y - 0.2) < 0.1 ? 1 + 0.1 * uniform() : 1e-3 * uniform());
+    default: return (float)uniform();
+    }
+}
+
+static float *make(enum kind kind, int m, int n)
+{
+    float *w = allocate((size_t)m * (size_t)n, sizeof *w);
+    random_state = 88172645463325252u + (uint64_t)kind;
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++)  /* The shift, incommensurable with the grid, keeps Cauchy's x - y off zero. */
+            w[i * n + j] = entry(kind, (i + 0.5) / m, (j + 0.5) / n, 0.3183 / (m > n ? m : n));
+    return w;
+}
+
+/* ---- Running ---- */
+
+struct seen {
+    int calls;
+    double done, error;  /* of the last call */
+    int orderly;         /* done never fell or left 0..1, error never rose */
+};
+
+static void watch(void *context, double done, double error)
+{
+    struct seen *seen = context;
+    if (done < seen->done || done > 1 || (seen->calls && error > seen->error * (1 + 1e-6) + 1e-6)) seen->orderly = 0;
+    *seen = (struct seen){ seen->calls + 1, done, error, seen->orderly };
+}
+
+/* Fits with room for n_values values, asserting what holds for every fit: success, the budget kept, the error
+ * measured. */
+static struct sn_fit fit_within(const float *w, int m, int n, size_t n_values, int n_stages, struct seen *seen)
+{
+    struct sn_fit_options options = { .budget_bytes = 4 * n_values + 3, .n_stages = n_stages };
+    struct sn_fit fit = { 0 };
+    struct sn_error error = { 0 };
+    if (seen) {
+        *seen = (struct seen){ .orderly = 1 };
+        options.progress = watch;
+        options.context = seen;
+    }
+    cr_assert_eq(sss_fit(w, m, n, &options, &fit, &error), SN_OK, "%d x %d in %zu: %s", m, n, n_values, error.message);
+    cr_assert(fit.matrix->n_words <= n_values, "%d x %d: %zu values, not %zu", m, n, fit.matrix->n_words, n_values);
+    cr_assert_eq(fit.error, sn_relative_error(fit.matrix, fit.words, w, NULL));
+    return fit;
+}
+
+static void release(struct sn_fit *fit)
+{
+    free(fit->matrix);
+    free(fit->words);
+}
+
+/* Singular values of W, LAPACK's in double, which shares nothing with the eigenvalues that sss_fit uses. */
+static double *singular_values(const float *w, int m, int n)
+{
+    int small = m < n ? m : n;
+    double *a = allocate((size_t)m * (size_t)n, sizeof *a), *s = allocate((size_t)small, sizeof *s);
+    for (int i = 0; i < m * n; i++) a[i] = w[i];
+    cr_assert_eq(LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', n, m, a, n, s, NULL, 1, NULL, 1), 0);
+    free(a);
+    return s;
+}
+
+/* ||W - W_r||_F / ||W||_F for the best W_r of rank r. */
+static double truncation_error(const double *s, int small, int r)
+{
+    double lost = 0, all = 0;
+    for (int i = small - 1; i >= 0; i--) {
+        all += s[i] * s[i];
+        if (i >= r) lost += s[i] * s[i];
+    }
+    return sqrt(lost / all);
+}
+
+/* ---- Exact recovery ---- */
+
+struct exact {
+    int m, n, n_stages;
+    int causal[13], anticausal[13];
+};
+
+static const struct exact exact[] = {
+    { 24, 30, 2, { 0, 4, 0 }, { 0, 2, 0 } },
+    { 30, 24, 3, { 0, 1, 5, 0 }, { 0, 3, 0, 0 } },
+    { 60, 35, 5, { 0, 2, 5, 3, 1, 0 }, { 0, 0, 2, 4, 2, 0 } },
+    { 56, 56, 7, { 0, 1, 2, 3, 2, 1, 2, 0 }, { 0, 4, 1, 4, 1, 4, 1, 0 } },
+    { 40, 88, 8, { 0, 3, 3, 3, 3, 3, 3, 3, 0 }, { 0, 0, 0, 0, 0, 0, 0, 0, 0 } },
+    { 60, 72, 12, { 0, 1, 1, 2, 2, 3, 3, 4, 4, 3, 2, 1, 0 }, { 0, 2, 2, 2, 2, 0, 0, 0, 2, 2, 2, 2, 0 } },
+    { 240, 240, 8, { 0, 0, 0, 0, 30, 0, 0, 0, 0 }, { 0 } },  /* All states at one boundary. */
+    { 47, 53, 6, { 0, 2, 3, 3, 3, 2, 0 }, { 0, 1, 2, 2, 2, 1, 0 } },  /* Segments that differ by one. */
+};
+enum { N_EXACT = sizeof exact / sizeof *exact };
+
+static float *exact_matrix(int i, size_t *own)
+{
+    const struct exact *e = &exact[i];
+    int inputs[12], outputs[12];
+    for (int k = 0; k < e->n_stages; k++) {
+        inputs[k] = part(e->n, e->n_stages, k);
+        outputs[k] = part(e->m, e->n_stages, k);
+    }
+    struct sss *shape = sss_new(e->n_stages, inputs, outputs, e->causal + 1, e->anticausal + 1, NULL);
+    cr_assert_not_null(shape);
+    *own = shape->matrix.n_values;
+    free(shape);
+    random_state = 4101842887655102017u + (uint64_t)i;
+    return sss_matrix(e->m, e->n, e->n_stages, e->causal, e->anticausal);
+}
+
+/* 1e-5: three boundaries' worth of float32 rounding (6e-8) times the growth through a chain of 12 stages leaves a wide
+ * margin; the results are near 2e-7. */
+static const double exact_tolerance = 1e-5;
+
+Test(sss_fit, sss_matrix_is_recovered_at_its_own_size)
+{
+    for (int i = 0; i < N_EXACT; i++) {
+        size_t own;
+        float *w = exact_matrix(i, &own);
+        struct sn_fit fit = fit_within(w, exact[i].m, exact[i].n, own, exact[i].n_stages, NULL);
+        cr_expect(fit.error < exact_tolerance, "case %d: error %g", i, fit.error);
+        release(&fit);
+        free(w);
+    }
+}
+
+Test(sss_fit, sss_matrix_is_recovered_by_the_search)
+{
+    for (int i = 0; i < N_EXACT; i++) {
+        size_t own;
+        float *w = exact_matrix(i, &own);
+        struct sn_fit fit = fit_within(w, exact[i].m, exact[i].n, own, 0, NULL);
+        cr_expect(fit.error < exact_tolerance, "case %d: error %g", i, fit.error);
+        release(&fit);
+        free(w);
+    }
+}
+
+Test(sss_fit, slack_is_not_spent_on_rounding_noise)
+{
+    for (int i = 0; i < 2 * N_EXACT; i++) {  /* Given stages, then the search. */
+        size_t own;
+        const struct exact *e = &exact[i % N_EXACT];
+        float *w = exact_matrix(i % N_EXACT, &own);
+        struct sn_fit fit = fit_within(w, e->m, e->n, own + own / 2, i < N_EXACT ? e->n_stages : 0, NULL);
+        cr_expect(fit.error < exact_tolerance, "case %d: error %g", i, fit.error);
+        cr_expect(fit.matrix->n_values <= own, "case %d: %zu values, %zu suffice", i, fit.matrix->n_values, own);
+        release(&fit);
+        free(w);
+    }
+}
+
+/* ---- Against the truncated SVD ---- */
+
+static const int shapes[][2] = { { 48, 40 }, { 90, 20 }, { 20, 90 }, { 1, 50 }, { 50, 1 }, { 1, 1 }, { 2, 3 } };
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+static const double shares[] = { .02, .05, .1, .2, .3, .5, 1 };
+enum { N_SHARES = sizeof shares / sizeof *shares };
+
+Test(sss_fit, not_worse_than_truncated_svd_of_as_many_values)
+{
+    for (int kind = 0; kind < N_KINDS; kind++)
+        for (int i = 0; i < N_SHAPES; i++) {
+            int m = shapes[i][0], n = shapes[i][1];
+            float *w = make(kind, m, n);
+            double *s = singular_values(w, m, n);
+            for (int j = 0; j < N_SHARES; j++) {
+                size_t values = (size_t)(shares[j] * m * n);
+                if (!values) continue;
+                struct sn_fit fit = fit_within(w, m, n, values, 0, NULL);
+                double svd = truncation_error(s, m < n ? m : n, (int)(values / (size_t)(m + n)));
+                /* 1e-6: float32 rounds the values by 6e-8, their products and sums by a few times that. */
+                cr_expect(fit.error <= svd + 1e-6, "%s %d x %d at %g: %g, svd %g", kind_names[kind], m, n, shares[j],
+                          fit.error, svd);
+                release(&fit);
+            }
+            free(w);
+            free(s);
+        }
+}
+
+Test(sss_fit, ten_times_better_than_svd_on_low_rank_hankel_blocks)
+{
+    static const enum kind kinds[] = { CAUCHY, EXPONENTIAL };
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+            int m = 96, n = j ? 96 : 72;
+            size_t values = (size_t)(0.3 * m * n);
+            float *w = make(kinds[i], m, n);
+            double *s = singular_values(w, m, n);
+            struct sn_fit fit = fit_within(w, m, n, values, 0, NULL);
+            double svd = truncation_error(s, n, (int)(values / (size_t)(m + n)));
+            cr_expect(fit.error < svd / 10, "%s %d x %d: %g, svd %g", kind_names[kinds[i]], m, n, fit.error, svd);
+            release(&fit);
+            free(w);
+            free(s);
+        }
+}
+
+/* A matrix too large for all numbers of stages to be tried: those tried come within 3% of the best number. */
+Test(sss_fit, search_finds_a_good_number_of_stages)
+{
+    enum { M = 80, N = 90 };
+    float *w = make(CAUCHY, M, N);
+    for (int j = 1; j < 4; j++) {
+        size_t values = (size_t)(shares[j] * M * N);
+        struct sn_fit fit = fit_within(w, M, N, values, 0, NULL);
+        double lowest = 1;
+        for (int n_stages = 2; n_stages <= 80; n_stages++) {
+            if ((size_t)((M / n_stages + 1) * (N / n_stages + 1) * n_stages) > values) continue;
+            struct sn_fit other = fit_within(w, M, N, values, n_stages, NULL);
+            lowest = fmin(lowest, other.error);
+            release(&other);
+        }
+        cr_expect(fit.error < 1.03 * lowest, "share %g: %g, best %g", shares[j], fit.error, lowest);
+        release(&fit);
+    }
+    free(w);
+}
+
+/* The inverse of a tridiagonal matrix has Hankel blocks of rank 1 (Gantmacher and Krein), so that 2x2 segments need 7
+ * values a row; here (T^-1)_ij = min(i,j) (n+1 - max(i,j)) / (n+1) for the second difference matrix T. */
+Test(sss_fit, inverse_of_a_tridiagonal_matrix_takes_seven_values_a_row)
+{
+    enum { N = 64 };
+    float *w = allocate(N * N, sizeof *w);
+    for (int i = 1; i <= N; i++)
+        for (int j = 1; j <= N; j++)
+            w[(i - 1) * N + j - 1] = (float)((i < j ? i : j) * (N + 1. - (i > j ? i : j)) / (N + 1));
+    struct sn_fit fit = fit_within(w, N, N, 7 * N, 0, NULL);
+    cr_expect(fit.error < exact_tolerance, "error %g", fit.error);
+    release(&fit);
+    free(w);
+}
+
+/* ---- Budgets ---- */
+
+Test(sss_fit, tiny_budgets_keep_something)
+{
+    for (int kind = 0; kind < N_KINDS; kind++)
+        for (int i = 0; i < N_SHAPES; i++) {
+            int m = shapes[i][0], n = shapes[i][1];
+            float *w = make(kind, m, n);
+            for (size_t values = 1; values < (size_t)(m + n); values += 1 + values / 2) {
+                struct sn_fit fit = fit_within(w, m, n, values, 0, NULL);
+                cr_expect(fit.error < 1, "%s %d x %d in %zu: error %g", kind_names[kind], m, n, values, fit.error);
+                release(&fit);
+            }
+            free(w);
+        }
+}
+
+/* 12 x 11 entries of about 1 in a matrix of 1e-3: rank one of that block takes 23 values and leaves the noise in it, 6%
+ * of the norm, and what is outside, 4%. Any other window of 23 values misses a row or a column at least, 1/sqrt(12). */
+Test(sss_fit, small_budget_finds_the_window_that_matters)
+{
+    int m = 60, n = 55;
+    float *w = make(SPIKE, m, n);
+    struct sn_fit fit = fit_within(w, m, n, 23, 0, NULL);
+    cr_expect(fit.error < 0.1, "error %g", fit.error);
+    release(&fit);
+    free(w);
+}
+
+Test(sss_fit, given_stages_are_kept)
+{
+    float *w = make(CAUCHY, 45, 50);
+    for (int n_stages = 1; n_stages <= 12; n_stages++) {
+        struct sn_fit fit = fit_within(w, 45, 50, 45 * 50, n_stages, NULL);
+        const struct sss *shape = (const struct sss *)fit.matrix;
+        cr_expect_eq(shape->n_stages, n_stages);
+        for (int k = 0; k < shape->n_stages; k++) {
+            cr_expect_eq(shape->inputs[k], part(50, n_stages, k));
+            cr_expect_eq(shape->outputs[k], part(45, n_stages, k));
+        }
+        release(&fit);
+    }
+    free(w);
+}
+
+Test(sss_fit, zero_matrix_has_error_zero)
+{
+    static float zeros[12 * 9];
+    for (size_t values = 1; values <= 12 * 9; values += 7)
+        for (int n_stages = 0; n_stages <= 3; n_stages += 3) {
+            if (n_stages && values < 12 * 9 / 3) continue;  /* Three diagonal blocks need 36 values. */
+            struct sn_fit fit = fit_within(zeros, 12, 9, values, n_stages, NULL);
+            cr_expect_eq(fit.error, 0);
+            cr_expect(fit.matrix->n_values > 0);  /* Something to train, and to store. */
+            release(&fit);
+        }
+}
+
+/* ---- The error and the values ---- */
+
+/* Progress reports the error that the discarded singular values foretell, the result the one measured. 1e-4 of it, plus
+ * 1e-6 for the rounding to float32 where the error is that small. */
+Test(sss_fit, discarded_singular_values_foretell_the_error)
+{
+    for (int kind = 0; kind < N_KINDS; kind++)
+        for (int n_stages = 0; n_stages <= 12; n_stages += 6)
+            for (int j = 2; j < N_SHARES; j++) {
+                struct seen seen;
+                float *w = make(kind, 50, 60);
+                size_t values = (size_t)(shares[j] * 50 * 60) + 300;  /* Six diagonal blocks take 500. */
+                struct sn_fit fit = fit_within(w, 50, 60, values, n_stages, &seen);
+                cr_expect(fabs(seen.error - fit.error) <= 1e-4 * fit.error + 1e-6, "%s, %d stages, %g: %g, %g",
+                          kind_names[kind], n_stages, shares[j], seen.error, fit.error);
+                release(&fit);
+                free(w);
+            }
+}
+
+Test(sss_fit, progress_rises_to_one_and_error_falls)
+{
+    for (int n_stages = 0; n_stages <= 6; n_stages += 6) {
+        struct seen seen;
+        float *w = make(CAUCHY, 40, 60);
+        struct sn_fit fit = fit_within(w, 40, 60, 500, n_stages, &seen);
+        cr_expect(seen.orderly);
+        cr_expect_eq(seen.done, 1);
+        cr_expect(seen.calls >= (n_stages ? 1 : 10));
+        release(&fit);
+        free(w);
+    }
+}
+
+Test(sss_fit, same_input_gives_the_same_words)
+{
+    float *w = make(BLOCK, 60, 50);
+    struct sn_fit one = fit_within(w, 60, 50, 900, 0, NULL), two = fit_within(w, 60, 50, 900, 0, NULL);
+    cr_assert_eq(one.matrix->n_words, two.matrix->n_words);
+    cr_expect_arr_eq(one.words, two.words, one.matrix->n_words * sizeof(float));
+    release(&one);
+    release(&two);
+    free(w);
+}
+
+/* Rank r of a random matrix as stages (n, 0), (0, m): B = T V^T and C = U S T^-1, with T^2 within a factor of two of S.
+ * 1e-3: room for the orthonormality of U and V after rounding. */
+Test(sss_fit, both_sides_of_a_state_are_of_like_size)
+{
+    int m = 48, n = 40;
+    float *w = make(RANDOM, m, n);
+    for (int i = 0; i < m * n; i++) w[i] *= 1000;
+    struct sn_fit fit = fit_within(w, m, n, 5 * (48 + 40), 0, NULL);
+    const struct sss *shape = (const struct sss *)fit.matrix;
+    cr_assert(shape->n_stages == 2 && shape->causal[1] == 5 && shape->inputs[0] == n);
+    const float *b = sss_stage_at(shape, fit.words, 0).b, *c = sss_stage_at(shape, fit.words, 1).c;
+    for (int s = 0; s < 5; s++) {
+        double in = 0, out = 0;
+        for (int j = 0; j < n; j++) in += (double)b[s * n + j] * (double)b[s * n + j];
+        for (int i = 0; i < m; i++) out += (double)c[i * 5 + s] * (double)c[i * 5 + s];
+        double ratio = sqrt(in / out);
+        cr_expect(ratio > 0.5 / 1.001 && ratio < 2 * 1.001, "state %d: %g", s, ratio);
+    }
+    release(&fit);
+    free(w);
+}
+
+/* ---- Bad input ---- */
+
+static void expect_refused(const float *w, int m, int n, size_t bytes, int n_stages, const char *message)
+{
+    struct sn_fit_options options = { .budget_bytes = bytes, .n_stages = n_stages };
+    struct sn_fit fit = { 0 };
+    struct sn_error error = { 0 };
+    cr_expect_eq(sss_fit(w, m, n, &options, &fit, &error), SN_BAD_INPUT);
+    cr_expect_str_eq(error.message, message);
+    cr_expect_null(fit.matrix);
+    cr_expect_null(fit.words);
+}
+
+Test(sss_fit, bad_input_is_named)
+{
+    float *w = make(RANDOM, 6, 8);
+    expect_refused(w, 6, 8, 3, 0, "budget of 3 bytes cannot hold a single value");
+    expect_refused(w, 6, 8, 0, 2, "budget of 0 bytes cannot hold a single value");
+    expect_refused(w, 0, 8, 100, 0, "expected a matrix, found 0 x 8");
+    expect_refused(w, 6, 8, 100, -1, "stages: expected at least 1, or 0 to search, found -1");
+    expect_refused(w, 6, 8, 100, 15, "stages: expected at most 14, found 15");
+    expect_refused(w, 6, 8, 95, 2, "the diagonal blocks of 2 stages take 96 bytes, the budget is 95");
+    w[2 * 8 + 5] = NAN;
+    expect_refused(w, 6, 8, 100, 0, "row 2, column 5 is nan");
+    w[2 * 8 + 5] = -INFINITY;
+    expect_refused(w, 6, 8, 100, 0, "row 2, column 5 is -inf");
+    free(w);
+}
