@@ -11,7 +11,7 @@ set -eu
 build=build
 out=$build/cifar
 layer=6              # the 2048 x 2048 layer of cfg/cifar.cfg
-tune_batches=780     # two passes over the training images
+tune_batches=1560    # two passes over the training images
 export OPENBLAS_NUM_THREADS=1  # Darknet's matrices are small: a second thread only waits (and the other core trains too)
 
 # Darknet finds a label anywhere in a path, so the images are reached through a path of our own.
@@ -46,11 +46,14 @@ value() { sed -n "s/^.*\"$1\":[^0-9]*\([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
 
 tune() {
     name=$1 type=$2 share=$3
-    [ -f $out/$name.json ] || $build/structnet approx cfg/cifar.cfg $out/cifar.final --layer $layer --type $type \
-        --share $share -o $out/$name --json > $out/$name.json
+    [ -f $out/$name.json ] || {
+        $build/structnet approx cfg/cifar.cfg $out/cifar.final --layer $layer --type $type --share $share \
+            -o $out/$name --json > $out/$name.new
+        mv $out/$name.new $out/$name.json
+    }
     $build/structnet eval $out/$name.cfg $out/$name.weights $out/cifar.data --json > $out/$name.before
     mkdir -p $out/tune
-    sed "s/^learning_rate=0.03$/learning_rate=0.01/; s/^max_batches=.*/max_batches=$tune_batches/" $out/$name.cfg \
+    sed "s/^learning_rate=0.02$/learning_rate=0.005/; s/^max_batches=.*/max_batches=$tune_batches/" $out/$name.cfg \
         > $out/tune/$name.cfg
     train $name $out/tune/$name.cfg $out/$name.weights -clear
     $build/structnet eval $out/$name.cfg $out/$name.final $out/cifar.data --json > $out/$name.after
