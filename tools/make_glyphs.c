@@ -48,7 +48,7 @@ enum {
     RASTER_PIXELS = RASTER_SIZE * RASTER_SIZE,
     MAX_SAMPLED_FACES = 24,
     MIN_CLASSES = 500,
-    MAX_CLASSES = 512,
+    MAX_CLASSES = 500,
     MIN_FACES = 20,
     MAX_IMAGES = 10000,   /* per class: file names have four digits */
     MAX_THREADS = 16
@@ -128,6 +128,7 @@ struct face {
     char *path;
     char family[64];
     const char *design;     /* a name of the table, or the family itself */
+    int design_faces;       /* faces of that design */
     int is_test;
     unsigned char *data;    /* the mapped file */
     size_t n_bytes;
@@ -397,6 +398,9 @@ static void split_faces(struct glyph_set *set)
     for (int i = 0; i < set->n_faces; i++)
         if (set->faces[i].design == set->faces[i].family)
             set->faces[i].is_test = unknown_rank(set, &set->faces[i]) % 5 == 1;
+    for (int i = 0; i < set->n_faces; i++)
+        for (int j = 0; j < set->n_faces; j++)
+            set->faces[i].design_faces += !strcmp(set->faces[i].design, set->faces[j].design);
 }
 
 static int count_faces(const struct glyph_set *set, int is_test)
@@ -740,7 +744,8 @@ static void colour_image(const unsigned char *coverage, uint64_t *state, unsigne
         }
 }
 
-/* Image `index` of a class: any of its characters in any face of the split that has it. */
+/* Image `index` of a class: any of its characters in any face of the split that has it. Every design is as likely as
+ * any other, however many faces it has, since unseen designs are what the net has to read later. */
 static void make_image(const struct drawing *drawing, const struct class *class, int split, int index,
                        unsigned char *image)
 {
@@ -749,6 +754,7 @@ static void make_image(const struct drawing *drawing, const struct class *class,
     unsigned char coverage[IMAGE_SIZE * IMAGE_SIZE];
     for (int n_tries = 0; n_tries < 10000; n_tries++) {
         const struct face *face = &set->faces[pick(&state, set->n_faces)];
+        if (pick(&state, face->design_faces)) continue;
         int glyph = face->is_test == split ? visible_glyph(face, class->points[pick(&state, class->n_points)]) : 0;
         if (!glyph || !draw_varied(face, glyph, &state, coverage)) continue;
         colour_image(coverage, &state, image);

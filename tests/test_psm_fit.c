@@ -1,0 +1,195 @@
+/* PSM approximation: largest entries, exact products, budgets. */
+#include "support.h"
+
+#include <approx.h>
+#include <psm.h>
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static float *random_dense(uint64_t *seed, int m, int n)
+{
+    float *w = malloc((size_t)m * (size_t)n * sizeof *w);
+    for (int i = 0; i < m * n; i++) {
+        double u = random_uniform(seed, -1, 1);
+        w[i] = (float)(u * u * u);  /* A heavy tail, as trained weights have. */
+    }
+    return w;
+}
+
+static int descending(const void *a, const void *b)
+{
+    float x = fabsf(*(const float *)a), y = fabsf(*(const float *)b);
+    return (x < y) - (x > y);
+}
+
+/* The relative error of keeping the count largest entries, by sorting. */
+static double largest_entries_error(const float *w, int n, size_t count)
+{
+    float *sorted = malloc((size_t)n * sizeof *sorted);
+    memcpy(sorted, w, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, descending);
+    double left = 0, all = 0;
+    for (int i = 0; i < n; i++) {
+        all += (double)sorted[i] * (double)sorted[i];
+        if ((size_t)i >= count) left += (double)sorted[i] * (double)sorted[i];
+    }
+    free(sorted);
+    return sqrt(left / all);
+}
+
+static const int shapes[][2] = { { 30, 40 }, { 64, 16 }, { 9, 80 }, { 1, 50 }, { 50, 1 }, { 1, 1 }, { 41, 41 } };
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+
+Test(psm_fit, one_factor_keeps_the_largest_entries_and_the_choice_is_never_worse)
+{
+    static const double shares[] = { .02, .05, .1, .2, .3, .5, 1 };
+    uint64_t seed = 1;
+    for (int s = 0; s < N_SHAPES; s++)
+        for (int k = 0; k < 7; k++) {
+            int m = shapes[s][0], n = shapes[s][1];
+            float *w = random_dense(&seed, m, n);
+            struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * m * n), .n_factors = 1 };
+            struct sn_fit one, best;
+            struct sn_error error = { 0 };
+            enum sn_status status = psm_fit(w, m, n, &options, &one, &error);
+            if (status) {
+                cr_assert_lt(options.budget_bytes, psm_factor_bytes(m, n, 1), "%s", error.message);
+                cr_assert(strstr(error.message, "cannot hold one nonzero of"), "%s", error.message);
+                free(w);
+                continue;
+            }
+            cr_assert_leq(4 * one.matrix->n_words, options.budget_bytes);
+            cr_assert_gt(4 * one.matrix->n_words + 6 + 3, options.budget_bytes < (size_t)(6 * m * n) ? options.budget_bytes : 0,
+                         "%d x %d: room for one more nonzero is left", m, n);
+            double expected = largest_entries_error(w, m * n, one.matrix->n_values);
+            cr_assert_float_eq(one.error, expected, 1e-6, "%g, expected %g", one.error, expected);  /* float products */
+            options.n_factors = 0;
+            cr_assert_eq(psm_fit(w, m, n, &options, &best, &error), SN_OK, "%s", error.message);
+            cr_assert_leq(4 * best.matrix->n_words, options.budget_bytes);
+            cr_assert_leq(best.error, one.error + 1e-7);
+            free(w);
+            sn_fit_free(&one);
+            sn_fit_free(&best);
+        }
+}
+
+/* W = A B with rows_nonzeros entries in each row of A and B, of magnitude .3 to 1.3. */
+static float *sparse_product(uint64_t *seed, int m, int inner, int n, int nonzeros_a, int nonzeros_b)
+{
+    float *factors[2] = { calloc((size_t)m * (size_t)inner, 4), calloc((size_t)inner * (size_t)n, 4) };
+    float *w = calloc((size_t)m * (size_t)n, sizeof *w);
+    for (int f = 0; f < 2; f++)
+        for (int i = 0; i < (f ? inner : m); i++)
+            for (int left = f ? nonzeros_b : nonzeros_a; left;) {
+                float *entry = &factors[f][i * (f ? n : inner) + random_int(seed, 0, (f ? n : inner) - 1)];
+                if (*entry != 0) continue;
+                *entry = (float)random_uniform(seed, .3, 1.3) * (random_int(seed, 0, 1) ? 1 : -1);
+                left--;
+            }
+    for (int i = 0; i < m; i++)
+        for (int p = 0; p < inner; p++)
+            for (int j = 0; j < n; j++) w[i * n + j] += factors[0][i * inner + p] * factors[1][p * n + j];
+    free(factors[0]), free(factors[1]);
+    return w;
+}
+
+Test(psm_fit, an_exactly_sparse_matrix_is_recovered_by_one_factor)
+{
+    uint64_t seed = 2;
+    for (int trial = 0; trial < 20; trial++) {
+        int m = random_int(&seed, 5, 60), n = random_int(&seed, 5, 60), nonzeros = random_int(&seed, 1, 4);
+        float *w = sparse_product(&seed, m, m, n, 1, nonzeros);
+        size_t count = 0;
+        for (int i = 0; i < m * n; i++) count += w[i] != 0;
+        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, count) };
+        struct sn_fit fit;
+        struct sn_error error = { 0 };
+        cr_assert_eq(psm_fit(w, m, n, &options, &fit, &error), SN_OK, "%s", error.message);
+        cr_assert_eq(fit.error, 0);
+        cr_assert_eq(fit.matrix->n_values, count);
+        free(w);
+        sn_fit_free(&fit);
+    }
+}
+
+Test(psm_fit, two_factors_beat_one_where_rows_share_atoms)
+{
+    uint64_t seed = 3;
+    for (int trial = 0; trial < 4; trial++) {
+        float *w = sparse_product(&seed, 90, 30, 100, 3, 20);
+        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(90, 100, 900), .n_factors = 1 };
+        struct sn_fit one, two;
+        struct sn_error error = { 0 };
+        cr_assert(!psm_fit(w, 90, 100, &options, &one, &error));
+        options.n_factors = 2;
+        cr_assert(!psm_fit(w, 90, 100, &options, &two, &error), "%s", error.message);
+        cr_assert_eq(((const struct psm *)two.matrix)->n_factors, 2);
+        cr_assert_lt(two.error, .9 * one.error, "%g, one factor %g", two.error, one.error);
+        free(w);
+        sn_fit_free(&one);
+        sn_fit_free(&two);
+    }
+}
+
+Test(psm_fit, repeats_to_the_bit)
+{
+    uint64_t seed = 4;
+    float *w = random_dense(&seed, 50, 70);
+    struct sn_fit_options options = { .budget_bytes = 4000 };
+    struct sn_fit a, b;
+    struct sn_error error = { 0 };
+    cr_assert(!psm_fit(w, 50, 70, &options, &a, &error) && !psm_fit(w, 50, 70, &options, &b, &error));
+    cr_assert_eq(a.matrix->n_words, b.matrix->n_words);
+    cr_assert(!memcmp(a.words, b.words, 4 * a.matrix->n_words));
+    free(w);
+    sn_fit_free(&a);
+    sn_fit_free(&b);
+}
+
+Test(psm_fit, the_smallest_budgets_are_not_zero_and_a_zero_matrix_is_fine)
+{
+    uint64_t seed = 5;
+    for (int s = 0; s < N_SHAPES; s++) {
+        int m = shapes[s][0], n = shapes[s][1];
+        float *w = random_dense(&seed, m, n);
+        struct sn_fit fit;
+        struct sn_error error = { 0 };
+        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, 1) };
+        cr_assert(!psm_fit(w, m, n, &options, &fit, &error), "%s", error.message);
+        cr_assert_lt(fit.error, 1);
+        sn_fit_free(&fit);
+        memset(w, 0, sizeof(float) * (size_t)(m * n));
+        cr_assert(!psm_fit(w, m, n, &options, &fit, &error), "%s", error.message);
+        cr_assert_eq(fit.error, 0);
+        sn_fit_free(&fit);
+        options.budget_bytes = (size_t)(4 * m * n);
+        options.n_factors = 2;
+        if (!psm_fit(w, m, n, &options, &fit, &error)) {
+            cr_assert_eq(fit.error, 0);
+            sn_fit_free(&fit);
+        }
+        free(w);
+    }
+}
+
+Test(psm_fit, bad_input_is_named)
+{
+    float w[6] = { 1, 2, 3, 4, NAN, 6 };
+    struct sn_fit fit;
+    struct sn_error error = { 0 };
+    struct sn_fit_options options = { .budget_bytes = 100 };
+    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_str_eq(error.message, "row 1, column 1: found nan, expected a finite number");
+    w[4] = INFINITY;
+    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    w[4] = 5;
+    options.n_factors = 3;
+    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_str_eq(error.message, "psm: 3 factors, expected 1 or 2");
+    options = (struct sn_fit_options){ .budget_bytes = 11 };
+    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_str_eq(error.message, "budget of 11 bytes cannot hold one nonzero of 2 x 3, expected at least 12");
+}
