@@ -36,7 +36,7 @@ train() {
     [ -f $out/$name.final ] && return
     echo "training $name, log in $out/$name.log" >&2
     start=$(date +%s)
-    $build/darknet classifier train $out/cifar.data "$@" > $out/$name.log 2>&1
+    (ulimit -s 1024; exec $build/darknet classifier train $out/cifar.data "$@") > $out/$name.log 2>&1
     echo $(($(date +%s) - start)) > $out/$name.seconds
     mv $out/backup/$name.weights $out/$name.final
 }

@@ -985,7 +985,7 @@ static const char usage[] =
     "\n"
     "  -o DIR        new or empty, or an older set, which is replaced (backup/ stays)\n"
     "  --seed N      of the random numbers (1); a seed repeats byte for byte\n"
-    "  --train N     training images per class (100)\n"
+    "  --train N     training images per class (120)\n"
     "  --test N      test images per class (10)\n"
     "  --fonts DIR   draw from the .ttf and .otf files there, not from Debian's packages;\n"
     "                may be repeated\n"
@@ -1021,7 +1021,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = { { "help", 0, 0, 'h' }, { "seed", 1, 0, 's' }, { "train", 1, 0, 't' },
                                            { "test", 1, 0, 'v' }, { "fonts", 1, 0, 'f' }, { 0 } };
-    *options = (struct options){ .seed = 1, .n_images = { 100, 10 } };
+    *options = (struct options){ .seed = 1, .n_images = { 120, 10 } };
     options->font_directories = allocate((size_t)argc, sizeof *options->font_directories);
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, "ho:", names, NULL)) != -1;) switch (option) {
