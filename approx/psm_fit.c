@@ -1,4 +1,5 @@
-/* PSM approximation of a dense matrix: the largest entries (one factor), or PALM4MSA with two factors.
+/* PSM approximation of a dense matrix: the largest entries (one factor), or two factors: exactly, when the matrix is the
+ * product of two sparse ones (psm_peel), else by PALM4MSA.
  *
  * PALM4MSA (Le Magoarou and Gribonval, Flexible multi-layer sparse approximations of matrices and applications, IEEE J.
  * Sel. Top. Signal Process. 10(4), 2016, fig. 4) minimises ||W - S_1 S_2||_F^2 by projected gradient steps in turn:
@@ -10,6 +11,7 @@
  * fitted by conjugate gradients, one factor after the other. */
 #include "approx.h"
 #include "psm.h"
+#include "psm_peel.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -564,8 +566,91 @@ static struct split choose_split(const struct sn_fit_options *options, struct pa
     return best;
 }
 
-static enum sn_status fit_two_factors(const float *dense, int m, int n, const struct sn_fit_options *options,
-                                      struct sn_fit *fit, struct sn_error *error)
+/* Bytes of the two factors, of the row lengths alone when they are taken as empty. */
+static size_t palm_bytes(const struct palm *palm, int empty)
+{
+    size_t bytes = 0;
+    for (int f = 0; f < 2; f++) {
+        const struct sparse *s = &palm->sparse[f];
+        bytes += psm_factor_bytes(s->rows, s->columns, empty ? 0 : s->start[s->rows]);
+    }
+    return bytes;
+}
+
+/* Lets PALM take entries from factors that are larger than the budget. */
+static void shrink(struct palm *palm, size_t budget, float *product)
+{
+    enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
+    double fixed = (double)palm_bytes(palm, 1), bytes = (double)palm_bytes(palm, 0);
+    double left = ((double)budget - fixed - 8) / (bytes - fixed);  /* 8: the padding. */
+    if (left <= 0) return;
+    for (int f = 0; f < 2; f++) {
+        palm->target[f] = (size_t)(left * (double)palm->sparse[f].start[palm->sparse[f].rows]);
+        memcpy(palm->previous[f], palm->dense[f], factor_size(palm, f) * sizeof(float));
+    }
+    for (int round = 0; round < ROUNDS; round++)
+        for (int f = 0; f < 2; f++) palm_step(palm, f, palm->target[f], 0);
+    refit(palm, REFIT_ROUNDS, REFIT_STEPS, product);
+}
+
+/* The factors of a product that psm_peel found: atom p is column p of S_1 and row p of S_2. */
+static void palm_from_atoms(struct palm *palm, const struct psm_atoms *atoms)
+{
+    size_t m = (size_t)atoms->m, length = m + (size_t)atoms->n, inner = (size_t)atoms->n_atoms;
+    for (size_t p = 0; p < inner; p++) {
+        for (size_t i = 0; i < m; i++) palm->dense[0][i * inner + p] = (float)atoms->sides[p * length + i];
+        for (size_t j = m; j < length; j++)
+            palm->dense[1][p * (length - m) + j - m] = (float)atoms->sides[p * length + j];
+    }
+    for (int f = 0; f < 2; f++) sparse_from(&palm->sparse[f], palm->dense[f]);
+}
+
+/* The fit that a product of sparse matrices allows, when psm_peel finds W to be one; else fit->matrix stays NULL. */
+static enum sn_status fit_product(const float *dense, int m, int n, size_t budget, struct sn_fit *fit,
+                                  struct sn_error *error)
+{
+    struct psm_atoms atoms;
+    struct palm palm = { 0 };
+    enum sn_status status = SN_OK;
+    float *product = NULL;
+    int *number = NULL;
+    enum psm_peel_result peeled = psm_peel(dense, m, n, &atoms);
+    if (peeled == PSM_PEEL_NONE) goto done;
+    if (peeled == PSM_PEEL_WHOLE) {
+        product = malloc((size_t)m * (size_t)n * sizeof *product);
+        number = malloc((size_t)atoms.n_atoms * sizeof *number);
+    }
+    if (!product || !number || !palm_new(&palm, dense, m, n, atoms.n_atoms)) {
+        status = no_memory(error);
+        goto done;
+    }
+    palm_from_atoms(&palm, &atoms);
+    if (palm_bytes(&palm, 0) > budget) shrink(&palm, budget, product);
+    balance(&palm);
+    drop_unused_atoms(&palm, number);
+    if (palm_bytes(&palm, 0) <= budget) status = build(palm.sparse, 2, dense, fit, error);
+done:
+    palm_free(&palm);
+    psm_atoms_free(&atoms);
+    free(product);
+    free(number);
+    return status;
+}
+
+/* *fit <- the one with the smaller error; the other is freed. */
+static void keep_better(struct sn_fit *fit, struct sn_fit *other)
+{
+    if (other->matrix && (!fit->matrix || other->error < fit->error)) {
+        struct sn_fit worse = *fit;
+        *fit = *other;
+        *other = worse;
+    }
+    sn_fit_free(other);
+}
+
+/* PALM from the better start and split. */
+static enum sn_status fit_palm(const float *dense, int m, int n, const struct sn_fit_options *options,
+                               struct sn_fit *fit, struct sn_error *error)
 {
     enum { ROUNDS = 60, REFIT_ROUNDS = 8, REFIT_STEPS = 6 };
     struct palm palms[2] = { { 0 } };
@@ -599,6 +684,20 @@ done:
     return status;
 }
 
+/* PALM, unless W is a product. A budget that is too small for PALM leaves the product that was found. */
+static enum sn_status fit_two_factors(const float *dense, int m, int n, const struct sn_fit_options *options,
+                                      struct sn_fit *fit, struct sn_error *error)
+{
+    struct sn_fit other = { 0 };
+    enum sn_status status = fit_product(dense, m, n, options->budget_bytes, fit, error);
+    if (status || (fit->matrix && fit->error < 1e-6)) return status;
+    status = fit_palm(dense, m, n, options, &other, error);
+    keep_better(fit, &other);
+    if (status == SN_BAD_INPUT && fit->matrix) status = SN_OK;
+    if (status) sn_fit_free(fit);
+    return status;
+}
+
 static enum sn_status check_finite(const float *dense, int m, int n, struct sn_error *error)
 {
     for (size_t i = 0; i < (size_t)m * (size_t)n; i++)
@@ -624,12 +723,7 @@ enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const st
     if (status || options->n_factors == 1 || fit->error == 0) return status;
     /* A budget that is too small for two factors leaves the one. */
     status = fit_two_factors(dense, n_outputs, n_inputs, options, &other, error);
-    if (!status && other.error < fit->error) {
-        struct sn_fit worse = *fit;
-        *fit = other;
-        other = worse;
-    }
-    sn_fit_free(&other);
+    keep_better(fit, &other);
     if (status != SN_NO_MEMORY) return SN_OK;
     sn_fit_free(fit);
     return status;

@@ -44,6 +44,7 @@ train() {
 # Prints one value of a flat JSON object.
 value() { sed -n "s/^.*\"$1\":[^0-9]*\([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
 
+# tune NAME TYPE SHARE. No name holds a point: Darknet cuts the names of its backups there.
 tune() {
     name=$1 type=$2 share=$3
     [ -f $out/$name.json ] || {
@@ -63,9 +64,9 @@ train cifar cfg/cifar.cfg
 $build/structnet eval cfg/cifar.cfg $out/cifar.final $out/cifar.data --json > $out/cifar.after
 
 # Two at a time, one per core.
-for share in 0.2 0.1; do
-    tune sss-$share sss $share & first=$!
-    tune psm-$share psm $share
+for percent in 20 10; do
+    tune sss-$percent sss 0.$percent & first=$!
+    tune psm-$percent psm 0.$percent
     wait $first
 done
 
@@ -76,10 +77,10 @@ done
     printf 'net\tshare\terror\ttop1_before\ttop1\ttop5\tlayer_bytes\ttrain_seconds\n'
     printf 'dense\t1\t0\t%s\t%s\t%s\t%d\t%s\n' "$(value top1 $out/cifar.after)" "$(value top1 $out/cifar.after)" \
         "$(value top5 $out/cifar.after)" $((4 * 2048 * 2048)) "$(cat $out/cifar.seconds)"
-    for share in 0.2 0.1; do
+    for percent in 20 10; do
         for type in sss psm; do
-            name=$type-$share
-            printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' $type $share "$(value error $out/$name.json)" \
+            name=$type-$percent
+            printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' $type 0.$percent "$(value error $out/$name.json)" \
                 "$(value top1 $out/$name.before)" "$(value top1 $out/$name.after)" "$(value top5 $out/$name.after)" \
                 "$(value bytes $out/$name.json)" "$(cat $out/$name.seconds)"
         done

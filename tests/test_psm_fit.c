@@ -115,6 +115,57 @@ Test(psm_fit, an_exactly_sparse_matrix_is_recovered_by_one_factor)
     }
 }
 
+Test(psm_fit, an_exact_product_is_recovered_within_its_own_bytes)
+{
+    /* m, inner, n, nonzeros in a row of A, of B: from a tenth to two thirds of W are nonzero. */
+    static const int products[][5] = { { 64, 64, 64, 3, 3 }, { 64, 64, 64, 4, 4 }, { 64, 64, 64, 6, 6 },
+                                       { 64, 64, 64, 8, 8 }, { 90, 30, 100, 3, 20 }, { 40, 30, 50, 2, 3 },
+                                       { 150, 100, 200, 5, 10 }, { 20, 10, 300, 2, 30 }, { 300, 20, 60, 3, 6 } };
+    uint64_t seed = 6;
+    for (int s = 0; s < (int)(sizeof products / sizeof *products); s++) {
+        const int *p = products[s];
+        float *w = sparse_product(&seed, p[0], p[1], p[2], p[3], p[4]);
+        size_t bytes = psm_factor_bytes(p[0], p[1], (size_t)(p[0] * p[3])) +
+                       psm_factor_bytes(p[1], p[2], (size_t)(p[1] * p[4]));
+        struct sn_fit_options options = { .budget_bytes = bytes };
+        struct sn_fit fit;
+        struct sn_error error = { 0 };
+        cr_assert(!psm_fit(w, p[0], p[2], &options, &fit, &error), "%s", error.message);
+        cr_assert_leq(4 * fit.matrix->n_words, bytes);
+        cr_expect_lt(fit.error, 1e-6, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4], fit.error);
+        sn_fit_free(&fit);
+        /* Slightly too few bytes cost a little only. */
+        options.budget_bytes = bytes * 97 / 100;
+        cr_assert(!psm_fit(w, p[0], p[2], &options, &fit, &error), "%s", error.message);
+        cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
+        cr_expect_lt(fit.error, .15, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4], fit.error);
+        sn_fit_free(&fit);
+        free(w);
+    }
+}
+
+/* Blocks of rank one in every place: no entry of W is zero, and each belongs to one atom. */
+Test(psm_fit, a_butterfly_is_recovered)
+{
+    enum { N = 8 };
+    uint64_t seed = 7;
+    float w[N * N * N * N];
+    double a[N * N * N], b[N * N * N];
+    for (int i = 0; i < N * N * N; i++) {
+        a[i] = random_uniform(&seed, .3, 1.3);
+        b[i] = random_uniform(&seed, .3, 1.3);
+    }
+    for (int i = 0; i < N * N; i++)
+        for (int j = 0; j < N * N; j++)
+            w[i * N * N + j] = (float)(a[(i / N * N + j % N) * N + i % N] * b[(i / N * N + j % N) * N + j / N]);
+    struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N * N, N * N, N * N * N) };
+    struct sn_fit fit;
+    struct sn_error error = { 0 };
+    cr_assert(!psm_fit(w, N * N, N * N, &options, &fit, &error), "%s", error.message);
+    cr_assert_lt(fit.error, 1e-6, "%g", fit.error);
+    sn_fit_free(&fit);
+}
+
 Test(psm_fit, two_factors_beat_one_where_rows_share_atoms)
 {
     uint64_t seed = 3;
