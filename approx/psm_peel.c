@@ -202,7 +202,7 @@ static int take_atom(struct peel *peel, const struct view *view, int i, int l, i
 {
     struct ratio *ratios = peel->ratios;
     int count = 0, first = 0;
-    peel->work += (uint64_t)view->n_places;
+    peel->work += (uint64_t)view->n_places / 4;
     for (int j = 0; j < view->n_places; j++) {
         double x = *entry(view, i, j), y = *entry(view, l, j);
         if (fabs(x) < peel->small || fabs(y) < peel->small) continue;
@@ -325,40 +325,35 @@ static int sweep_all(struct peel *peel)
         proof -= !change;
     }
     /* A place that another atom hides on all lines but one. It costs no more than an entry that is left. */
-    for (int p = 0; p < peel->atoms->n_atoms; p++) grow(peel, p, 1);
+    for (int p = 0; p < peel->atoms->n_atoms && !given_up(peel); p++) grow(peel, p, 1);
     return 0;
 }
 
 /* The entries that are left become atoms, a unit vector times a line: the longest line first, a row or a column. */
 static int append_left(struct peel *peel)
 {
+    int *counts[2] = { peel->counts, peel->counts + peel->atoms->m };  /* entries left in each row, in each column */
+    memset(peel->counts, 0, atom_length(peel->atoms) * sizeof *peel->counts);
+    for (int i = 0; i < peel->atoms->m; i++)
+        for (int j = 0; j < peel->atoms->n; j++)
+            if (fabs(*entry(&peel->views[0], i, j)) > peel->zero) counts[0][i]++, counts[1][j]++;
     for (;;) {
-        int most = 0, line = 0;
-        const struct view *view = NULL;
-        memset(peel->counts, 0, atom_length(peel->atoms) * sizeof *peel->counts);
-        for (int i = 0; i < peel->atoms->m; i++)
-            for (int j = 0; j < peel->atoms->n; j++) {
-                if (fabs(*entry(&peel->views[0], i, j)) <= peel->zero) continue;
-                peel->counts[i]++;
-                peel->counts[peel->atoms->m + j]++;
-            }
-        for (int side = 0; side < 2; side++)
-            for (int i = 0; i < peel->views[side].n_lines; i++) {
-                int count = peel->counts[(side ? peel->atoms->m : 0) + i];
-                if (count <= most) continue;
-                most = count;
-                view = &peel->views[side];
-                line = i;
-            }
-        if (!view) return 0;
+        int most = 0, line = 0, side = 0;
+        for (int s = 0; s < 2; s++)
+            for (int i = 0; i < peel->views[s].n_lines; i++)
+                if (counts[s][i] > most) most = counts[s][i], line = i, side = s;
+        if (!most) return 0;
         int p = append_atom(peel->atoms);
         if (p < 0) return -1;
-        atom_side(peel->atoms, p, view->side)[line] = 1;
-        for (int j = 0; j < view->n_places; j++) {
-            double *x = entry(view, line, j);
-            if (fabs(*x) > peel->zero) atom_side(peel->atoms, p, !view->side)[j] = *x;
+        atom_side(peel->atoms, p, side)[line] = 1;
+        for (int j = 0; j < peel->views[side].n_places; j++) {
+            double *x = entry(&peel->views[side], line, j);
+            if (fabs(*x) <= peel->zero) continue;
+            atom_side(peel->atoms, p, !side)[j] = *x;
             *x = 0;
+            counts[!side][j]--;
         }
+        counts[side][line] = 0;
     }
 }
 
