@@ -6,7 +6,7 @@ set -eu
 build=$1
 out=$build/demo
 share=0.2
-tune_batches=400
+tune_batches=2500
 # Darknet's matrices here are small: a second BLAS thread only waits. The two fine-tunings take a core each instead.
 export OPENBLAS_NUM_THREADS=1
 start=$(date +%s)
@@ -24,7 +24,9 @@ train() {
     name=$1
     shift
     batches=$(sed -n 's/^max_batches=//p' "$1")
-    stdbuf -oL "$build/darknet" classifier train "$out/glyphs/glyphs.data" "$@" 2> "$out/$name.err" > "$out/$name.log" &
+    # Darknet starts threads for every batch; small stacks make them cheaper.
+    (ulimit -s 1024; exec stdbuf -oL "$build/darknet" classifier train "$out/glyphs/glyphs.data" "$@") \
+        2> "$out/$name.err" > "$out/$name.log" &
     pid=$!
     shown=0
     while kill -0 $pid 2> /dev/null; do
@@ -46,7 +48,7 @@ compress() {
         --json > "$out/$type.approx.json"
     step "$type: relative error of the matrix $(value error "$out/$type.approx.json")"
     mkdir -p "$out/tune"
-    sed "s/^learning_rate=.*/learning_rate=0.01/; s/^max_batches=.*/max_batches=$tune_batches/" "$out/$type.cfg" \
+    sed "s/^learning_rate=.*/learning_rate=0.02/; s/^max_batches=.*/max_batches=$tune_batches/" "$out/$type.cfg" \
         > "$out/tune/$type.cfg"
     mv "$out/tune/$type.cfg" "$out/$type.cfg"
     train $type "$out/$type.cfg" "$out/$type.weights"
@@ -63,7 +65,7 @@ step "making glyphs"
 "$build/make_glyphs" -o "$out/glyphs" --seed 1
 classes=$(wc -l < "$out/glyphs/labels.txt")
 step "training the dense net, $classes classes"
-sed "s/^output=560/output=$classes/" cfg/glyphs.cfg > "$out/dense.cfg"
+sed "s/^output=500/output=$classes/" cfg/glyphs.cfg > "$out/dense.cfg"
 train dense "$out/dense.cfg"
 mv "$out/glyphs/backup/dense.weights" "$out/dense.weights"
 
