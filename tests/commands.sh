@@ -252,5 +252,29 @@ ok "... behind its second layer" [ "$(wc -c < "$out/part.weights")" = $((20 + 4 
 try "$darknet" statistics "$out/psm.cfg" "$out/psm.weights"
 ok "darknet statistics" is 0
 
+# ---- glyphs
+glyphs=$build/make_glyphs
+for run in 1 2; do
+    try "$glyphs" -o "$out/glyphs" --seed 5 --train 2 --test 1
+    ok "make_glyphs says how many classes" says 0 '^classes  *[0-9]*$'
+    mv "$out/glyphs" "$out/glyphs-$run"
+done
+ok "a seed repeats all files byte for byte" diff -rq "$out/glyphs-1" "$out/glyphs-2"
+classes=$(wc -l < "$out/glyphs-1/labels.txt")
+ok "there are 500 classes" at_least "$classes" 500
+ok "every class has its images" [ "$(find "$out/glyphs-1" -name '*.png' | wc -l)" = $((3 * classes + 1)) ]
+cut -f 3,4 "$out/glyphs-1/faces.tsv" | sort -u > "$out/designs"
+ok "no design is in both splits" [ -z "$(cut -f 1 "$out/designs" | uniq -d)" ]
+ok "and both have some" [ "$(grep -cw train "$out/designs")" -gt 0 -a "$(grep -cw test "$out/designs")" -gt 0 ]
+try "$glyphs" -o "$out/glyphs" --seed 6 --train 2 --test 1
+ok "another seed draws other images" [ "$(cd "$out" && cmp glyphs/train/U+0041/0000.png glyphs-1/train/U+0041/0000.png)" ]
+try "$glyphs" -o "$out/images"
+ok "make_glyphs keeps away from a folder of others" complains 1 'images: expected an empty directory'
+try "$glyphs" -o "$out/none" --fonts "$out/images"
+ok "a folder without fonts" complains 1 "$out/images: "
+ok "... leaves nothing behind" [ ! -e "$out/none" ]
+try "$glyphs" -o "$out/none" --train 0
+ok "no images at all" complains 2 '--train: expected a number from 1 to 10000'
+
 echo "commands: $passed passed, $failed failed"
 [ $failed = 0 ]
