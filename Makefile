@@ -36,7 +36,7 @@ source:
 	@sh tools/get_darknet.sh
 
 deps:
-	@sh tools/deps.sh
+	@sh tools/deps.sh '$(CC)'
 
 demo: deps
 	@$(MAKE) --no-print-directory all

@@ -1,10 +1,12 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
+# Usage: tools/deps.sh COMPILER
 set -eu
+
+compiler=$1
 
 # package: what it is for
 packages='
-gcc: C compiler
 libc6-dev: C library
 libopenblas-dev: matrix products (BLAS)
 liblapacke-dev: singular values (LAPACK)
@@ -37,6 +39,10 @@ if ! command -v dpkg-query > /dev/null; then
 fi
 
 missing=
+if ! command -v "$compiler" > /dev/null; then
+    echo "deps: missing $compiler: C compiler"
+    missing=$compiler
+fi
 while IFS=: read -r package why; do
     [ -n "$package" ] || continue
     if ! dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q '^install ok installed'; then

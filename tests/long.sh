@@ -1,0 +1,42 @@
+#!/bin/sh
+# Slow proofs. Usage: tests/long.sh BUILD, from the repository's root. Takes about half an hour; logs go to BUILD/long.
+#
+# What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
+# pass, no compiler may warn, and the demo must reach its figures in time. Then come installation and AddressSanitizer.
+set -eu
+
+out=$1/long
+rm -rf "$out"
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# The table's top-1 of a net.
+top1() { awk -v net="$1" '$1 == net { print $2 }' "$2"; }
+
+for compiler in gcc clang; do
+    clone="$out/a clone by $compiler"
+    git clone -q . "$clone"
+    for target in test demo; do
+        echo "make CC=$compiler $target, log in $out/$compiler-$target.log"
+        start=$(date +%s)
+        make -C "$clone" CC=$compiler $target > "$out/$compiler-$target.log" 2>&1 || fail "make CC=$compiler $target"
+        echo "    $(($(date +%s) - start)) s"
+    done
+    ! grep -h 'warning:' "$out/$compiler"-*.log || fail "$compiler warns"
+    table="$clone/build/demo/table.txt"
+    dense=$(top1 dense "$table")
+    cat "$table"
+    [ $(($(date +%s) - start)) -lt 360 ] || fail "the demo takes more than 6 minutes"
+    awk "BEGIN { exit !($dense >= 85) }" || fail "dense top-1: expected at least 85 %, found $dense"
+    for type in sss psm; do
+        awk "BEGIN { exit !($(top1 $type "$table") >= $dense - 1.5) }" || fail "$type is more than 1.5 points below dense"
+    done
+done
+
+make -s install PREFIX="$out/an installation" > "$out/install.log"
+"$out/an installation/bin/structnet" --help > /dev/null
+echo "make asan, log in $out/asan.log"
+make asan > "$out/asan.log" 2>&1 || fail "make asan"
+echo "all long proofs hold"
