@@ -15,7 +15,7 @@ tune_batches=1560    # two passes over the training images
 export OPENBLAS_NUM_THREADS=1  # Darknet's matrices are small: a second thread only waits (and the other core trains too)
 
 # Darknet finds a label anywhere in a path, so the images are reached through a path of our own.
-mkdir -p $out/backup
+mkdir -p $out/backup bench/results
 ln -sfn "$(cd "$1" && pwd)" $out/data
 find -L $out/data/train -name '*.jpg' | sort > $out/train.txt
 find -L $out/data/test -name '*.jpg' | sort > $out/test.txt
@@ -70,19 +70,26 @@ for percent in 20 10; do
     wait $first
 done
 
+# row NET SHARE ERROR BYTES NAME
+row() {
+    percent() { awk "BEGIN { printf \"%.2f\", 100 * $(value "$1" "$2") }"; }
+    before=$out/$5.before
+    [ -f "$before" ] || before=$out/$5.after
+    printf '%s\t%s\t%.3f\t%s\t%s\t%s\t%s\t%s\n' $1 $2 $3 $4 "$(percent top1 $before)" "$(percent top1 $out/$5.after)" \
+        "$(percent top5 $out/$5.after)" "$(cat $out/$5.seconds)"
+}
+
 {
     sh bench/environment.sh
-    echo "# seeds: approx --seed 0; Darknet seeds its training from the clock, so that a repetition differs by some tenths of a point"
-    echo "# commands: make && bench/cifar.sh DIRECTORY"
-    printf 'net\tshare\terror\ttop1_before\ttop1\ttop5\tlayer_bytes\ttrain_seconds\n'
-    printf 'dense\t1\t0\t%s\t%s\t%s\t%d\t%s\n' "$(value top1 $out/cifar.after)" "$(value top1 $out/cifar.after)" \
-        "$(value top5 $out/cifar.after)" $((4 * 2048 * 2048)) "$(cat $out/cifar.seconds)"
+    echo "# command: bench/cifar.sh DIRECTORY"
+    echo "# seconds: wall clock; the fine-tunings run two at a time"
+    echo "# seeds: approx --seed 0; Darknet seeds its training from the clock, so a repetition differs by some tenths of a point"
+    printf 'layer\tshare\trelative error\tbytes\ttop-1 before tuning\ttop-1\ttop-5\tseconds of training\n'
+    row dense 1 0 $((4 * 2048 * 2048)) cifar
     for percent in 20 10; do
         for type in sss psm; do
-            name=$type-$percent
-            printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' $type 0.$percent "$(value error $out/$name.json)" \
-                "$(value top1 $out/$name.before)" "$(value top1 $out/$name.after)" "$(value top5 $out/$name.after)" \
-                "$(value bytes $out/$name.json)" "$(cat $out/$name.seconds)"
+            json=$out/$type-$percent.json
+            row $type 0.$percent "$(value error $json)" "$(value bytes $json)" $type-$percent
         done
     done
 } > bench/results/cifar.tsv.new
