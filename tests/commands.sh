@@ -276,5 +276,8 @@ ok "... leaves nothing behind" [ ! -e "$out/none" ]
 try "$glyphs" -o "$out/none" --train 0
 ok "no images at all" complains 2 '--train: expected a number from 1 to 10000'
 
+readme_is_up_to_date() { sh bench/readme.sh < README.md | cmp -s - README.md; }
+ok "the README shows what bench/results holds" readme_is_up_to_date
+
 echo "commands: $passed passed, $failed failed"
 [ $failed = 0 ]

@@ -79,8 +79,9 @@ wait $first
     "$out/psm.weights" > "$out/heads.txt"
 step "done"
 
+echo
 {
-    printf '\n%-6s %7s %7s %11s %15s %13s  %s\n' net top-1 top-5 'head bytes' 'multiply-adds' 'us per image' files
+    printf '%-6s %7s %7s %11s %15s %13s  %s\n' net top-1 top-5 'head bytes' 'multiply-adds' 'us per image' files
     for name in dense sss psm; do
         # The columns of heads.txt: type, bytes, multiply-adds, us, ratio, cfg.
         printf '%-6s %5.2f %% %5.2f %% %11s %15s %13s  %s\n' $name \
