@@ -21,7 +21,10 @@ static char *read_text(const char *path, struct sn_error *error)
     int broken = ferror(file);
     if (fclose(memory) || broken) goto fail;
     fclose(file);
-    return text;
+    if (strlen(text) == n_bytes) return text;
+    sn_fail(error, SN_BAD_INPUT, "%s: expected text, found a zero byte at offset %zu", path, strlen(text));
+    free(text);
+    return NULL;
 fail:
     sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
     if (file) fclose(file);
@@ -76,6 +79,7 @@ struct cfg_text *cfg_read(const char *path, struct sn_error *error)
         goto fail;
     }
     if (!(cfg->storage = read_text(path, error))) goto fail;
+    cfg->n_bytes = strlen(cfg->storage);
     int number = 0;
     for (char *line = cfg->storage, *next; line; line = next) {
         next = strchr(line, '\n');
@@ -90,6 +94,20 @@ struct cfg_text *cfg_read(const char *path, struct sn_error *error)
 fail:
     cfg_free(cfg);
     return NULL;
+}
+
+FILE *cfg_open(const struct cfg_text *cfg)
+{
+    /* No longer than the file was, but for the end of its last line. */
+    FILE *file = fmemopen(NULL, cfg->n_bytes + 2, "w+");
+    if (!file) return NULL;
+    for (int i = 0; i < cfg->n_sections; i++) {
+        const struct cfg_section *section = &cfg->sections[i];
+        fprintf(file, "[%s]\n", section->name);
+        for (int k = 0; k < section->n_keys; k++) fprintf(file, "%s=%s\n", section->keys[k].key, section->keys[k].value);
+    }
+    rewind(file);
+    return file;
 }
 
 void cfg_free(struct cfg_text *cfg)

@@ -5,6 +5,7 @@
 #include "sn_error.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 struct cfg_key {
     const char *key;
@@ -23,14 +24,18 @@ struct cfg_section {
 struct cfg_text {
     char *path;
     char *storage;      /* what the strings point into */
+    size_t n_bytes;     /* of the file */
     int n_sections;
     struct cfg_section *sections;
 };
 
 /* Reads and splits a cfg. NULL and error on a file that cannot be read, a key before the first section, a line that is
- * neither. The caller frees with cfg_free. */
+ * neither, a zero byte. The caller frees with cfg_free. */
 struct cfg_text *cfg_read(const char *path, struct sn_error *error);
 void cfg_free(struct cfg_text *cfg);
+
+/* The cfg as a file to read, without comments, blanks and carriage returns; NULL without memory. The caller closes it. */
+FILE *cfg_open(const struct cfg_text *cfg);
 
 /* The first key of that name, or NULL. */
 const struct cfg_key *cfg_find(const struct cfg_section *section, const char *key);

@@ -10,9 +10,11 @@
 
 #include <cblas.h>
 #include <errno.h>
+#include <math.h>
 #include <option_list.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 LAYER_TYPE string_to_layer_type(char *type);
 void __wrap_gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA,
@@ -58,11 +60,12 @@ void __wrap_error(const char *text)
     sn_die(&error);
 }
 
-/* Darknet's own keys that a connected layer understands. */
-static const char *const common_keys[] = {
-    "output", "activation", "batch_normalize", "truth", "onlyforward", "stopbackward", "dontsave", "dontload",
-    "numload", "dontloadscales", "learning_rate", "smooth", NULL
+/* Darknet's own keys that a connected layer understands, by their values. */
+static const char *const flag_keys[] = {
+    "batch_normalize", "truth", "onlyforward", "stopbackward", "dontsave", "dontload", "dontloadscales", NULL
 };
+static const char *const number_keys[] = { "learning_rate", "smooth", NULL };
+static const char *const other_keys[] = { "output", "activation", "numload", NULL };
 
 static int listed(const char *const *keys, const char *key)
 {
@@ -70,16 +73,32 @@ static int listed(const char *const *keys, const char *key)
     return *keys != NULL;
 }
 
+/* Darknet takes what is no number for 0. */
+static enum sn_status check_value(const struct cfg_section *section, const struct cfg_key *key, struct sn_error *error)
+{
+    if (listed(flag_keys, key->key) && strcmp(key->value, "0") && strcmp(key->value, "1"))
+        return cfg_fail(section, key->key, error, "expected 0 or 1, found '%s'", key->value);
+    if (!listed(number_keys, key->key)) return SN_OK;
+    char *end;
+    double number = strtod(key->value, &end);
+    if (*end || !isfinite(number))
+        return cfg_fail(section, key->key, error, "expected a number, found '%s'", key->value);
+    return SN_OK;
+}
+
 enum sn_status structured_check_keys(const struct cfg_section *section, struct sn_error *error)
 {
     const struct sn_family *family = sn_family_find(section->name);
     for (int i = 0; family && i < section->n_keys; i++) {
         const struct cfg_key *key = &section->keys[i];
-        if (!listed(family->keys, key->key) && !listed(common_keys, key->key))
+        if (!listed(family->keys, key->key) && !listed(flag_keys, key->key) && !listed(number_keys, key->key)
+            && !listed(other_keys, key->key))
             return cfg_fail(section, key->key, error, "unknown key");
         if (cfg_find(section, key->key) != key)
             return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: already given in line %d", section->path, key->line,
                            section->name, key->key, cfg_find(section, key->key)->line);
+        enum sn_status status = check_value(section, key, error);
+        if (status) return status;
     }
     return SN_OK;
 }
@@ -118,12 +137,9 @@ network *parse_network_cfg(char *path)
 
 LAYER_TYPE plug_layer_type(const char *type)
 {
-    char section[64];
-    size_t end = strcspn(type, "]");
-    snprintf(section, sizeof section, "%.*s]", (int)end, type);
-    if (type[end] && type[end + 1]) return string_to_layer_type(section);  /* A comment stands behind the name. */
-    section[strlen(section) - 1] = '\0';
-    return sn_family_find(section + 1) ? CONNECTED : BLANK;
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(type + 1, "]"), type + 1);
+    return sn_family_find(name) ? CONNECTED : BLANK;
 }
 
 /* The activation by its exact name: Darknet would quietly take relu for an unknown one. */
@@ -140,13 +156,12 @@ static enum sn_status read_activation(const struct cfg_section *section, ACTIVAT
 }
 
 /* Darknet has taken the numbers with atoi; here they are read again, strictly. */
-static enum sn_status read_common(const struct cfg_section *section, int *outputs, int *batch_normalize,
-                                  ACTIVATION *activation, struct sn_error *error)
+static enum sn_status read_common(const struct cfg_section *section, int *outputs, ACTIVATION *activation,
+                                  struct sn_error *error)
 {
     if (!cfg_find(section, "output"))
         return cfg_fail(section, "output", error, "expected the number of outputs, found none");
     enum sn_status status = cfg_int(section, "output", 1, outputs, error);
-    if (!status) status = cfg_int(section, "batch_normalize", 0, batch_normalize, error);
     return status ? status : read_activation(section, activation, error);
 }
 
@@ -164,7 +179,7 @@ layer plug_make_layer(list *options, int index, int batch, int inputs, int outpu
     const struct sn_family *family = sn_family_find(section->name);
     if (!family) return make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam);
     struct sn_error error = { 0 };
-    if (read_common(section, &outputs, &batch_normalize, &activation, &error)) die_in_table(&error);
+    if (read_common(section, &outputs, &activation, &error)) die_in_table(&error);
     if (inputs < 1) sn_fail(&error, SN_BAD_INPUT, "%s:%d: [%s]: the layer before it has no outputs", section->path,
                             section->line, section->name);
     struct sn_matrix *matrix = error.code ? NULL : family->parse(section, outputs, inputs, &error);
@@ -175,7 +190,7 @@ layer plug_make_layer(list *options, int index, int batch, int inputs, int outpu
     layer l = make_structured_layer(batch, matrix, activation, batch_normalize, adam, &error);
     if (error.code) {
         struct sn_error placed;
-        sn_fail(&placed, error.code, "%s:%d: [%s]: %.180s", section->path, section->line, section->name, error.message);
+        sn_fail(&placed, error.code, "%s:%d: [%s]: %.800s", section->path, section->line, section->name, error.message);
         die_in_table(&placed);
     }
     return l;
@@ -195,6 +210,7 @@ size_t plug_fread(void *data, size_t size, size_t n, FILE *file)
 FILE *plug_fopen(const char *path, const char *mode)
 {
     struct sn_error error = { 0 };
+    if (cfg && !strcmp(mode, "r")) return cfg_open(cfg);  /* Darknet reads what was checked. */
     if (*mode != 'w') return fopen(path, mode);
     if (whole_file_open(&writing, path, &error)) sn_die(&error);
     return writing.file;
@@ -224,7 +240,7 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
         l->c += l->batch_normalize && l->dontloadscales ? 3 * l->outputs : 0;
         if (l->dontload || !unpack_structured_layer(l, &error)) continue;
         struct sn_error placed;
-        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.180s", path, i, weights_layer_name(l), error.message);
+        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l), error.message);
         sn_die(&placed);
     }
 }
@@ -244,6 +260,15 @@ void save_weights_upto(network *net, char *path, int cutoff)
 void save_weights(network *net, char *path)
 {
     save_weights_upto(net, path, net->n);
+}
+
+tree *plug_read_tree(char *path)
+{
+    struct sn_error error;
+    if (!access(path, R_OK)) return read_tree(path);
+    sn_fail(&error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    die_in_table(&error);
+    return NULL;
 }
 
 /* C = ALPHA op(A) op(B) + BETA C, row-major. */

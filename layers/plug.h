@@ -21,6 +21,9 @@ size_t plug_fread(void *data, size_t size, size_t n, FILE *file);
 FILE *plug_fopen(const char *path, const char *mode);
 int plug_fclose(FILE *file);
 
+/* Ends the process with one line when the file cannot be read. */
+tree *plug_read_tree(char *path);
+
 /* The originals, which ours wrap. */
 network *stock_parse_network_cfg(char *path);
 void stock_load_weights_upto(network *net, char *path, int start, int cutoff);
@@ -38,6 +41,7 @@ void stock_save_weights_upto(network *net, char *path, int cutoff);
 #define fread plug_fread
 #define fopen plug_fopen
 #define fclose plug_fclose
+#define read_tree plug_read_tree
 
 #define parse_network_cfg stock_parse_network_cfg
 #define load_weights_upto stock_load_weights_upto

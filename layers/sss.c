@@ -143,14 +143,19 @@ static enum sn_status read_states(const struct cfg_section *section, const char 
     return status;
 }
 
-/* The number of stages: "stages", or the length of the first list that is there. */
-static enum sn_status read_n_stages(const struct cfg_section *section, int *n_stages, struct sn_error *error)
+/* The number of stages: "stages", or the length of the first list that is there. Of equal stages more than size, the
+ * inputs and outputs together, would be empty. */
+static enum sn_status read_n_stages(const struct cfg_section *section, long size, int *n_stages, struct sn_error *error)
 {
     static const struct { const char *key; int more; } lists[] = {
         { "inputs", 0 }, { "outputs", 0 }, { "causal", 1 }, { "anticausal", 1 }
     };
     *n_stages = 0;
-    if (cfg_find(section, "stages")) return cfg_int(section, "stages", 1, n_stages, error);
+    if (cfg_find(section, "stages")) {
+        enum sn_status status = cfg_int(section, "stages", 1, n_stages, error);
+        if (status || cfg_find(section, "inputs") || cfg_find(section, "outputs") || *n_stages <= size) return status;
+        return cfg_fail(section, "stages", error, "expected at most inputs + outputs = %ld, found %d", size, *n_stages);
+    }
     for (int i = 0; i < 4 && !*n_stages; i++)
         if (cfg_find(section, lists[i].key)) *n_stages = cfg_list_length(section, lists[i].key) + lists[i].more;
     return *n_stages ? SN_OK : cfg_fail(section, "stages", error, "expected a number or the list inputs, found none");
@@ -161,7 +166,7 @@ static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outp
 {
     struct sss *shape = NULL;
     int *lists = NULL, n;
-    if (read_n_stages(section, &n, error)) return NULL;
+    if (read_n_stages(section, (long)n_inputs + n_outputs, &n, error)) return NULL;
     lists = calloc(4 * (size_t)n, sizeof *lists);
     if (!lists) {
         sn_fail(error, SN_NO_MEMORY, "%s: out of memory for %d stages", section->path, n);

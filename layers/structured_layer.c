@@ -67,6 +67,11 @@ layer make_structured_layer(int batch, struct sn_matrix *matrix, ACTIVATION acti
         sn_fail(error, SN_BAD_INPUT, "%.0f values, expected at most %d", payload, INT_MAX);
         goto fail;
     }
+    if ((double)batch * fmax(m, matrix->n_inputs) > INT_MAX) {
+        sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %d", batch,
+                INT_MAX / (m > matrix->n_inputs ? m : matrix->n_inputs));
+        goto fail;
+    }
     l.c = (int)payload;
     l.output = zeros((double)batch * m, &missing);
     l.delta = zeros((double)batch * m, &missing);

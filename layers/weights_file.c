@@ -72,6 +72,10 @@ enum sn_status weights_span(const char *path, struct weights_span *span, struct 
         if (file) fclose(file);
         return SN_IO;
     }
+    if (!S_ISREG(status.st_mode)) {
+        fclose(file);
+        return sn_fail(error, SN_BAD_INPUT, "%s: cannot read: not a regular file", path);
+    }
     size_t n = fread(version, sizeof *version, 3, file);
     fclose(file);
     int wide = version[0] < 1000 && version[1] < 1000 && version[0] * 10 + version[1] >= 2;

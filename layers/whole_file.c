@@ -17,13 +17,15 @@ enum sn_status whole_file_open(struct whole_file *out, const char *path, struct 
 {
     struct stat status;
     memset(out, 0, sizeof *out);
-    if (!(out->path = strdup(path))) return fail(out, error);
-    int direct = !lstat(path, &status) && !S_ISREG(status.st_mode);
+    int there = !stat(path, &status), dangling = !there && !lstat(path, &status);
+    int direct = dangling || (there && !S_ISREG(status.st_mode));
+    out->path = there && !direct ? realpath(path, NULL) : strdup(path);
+    if (!out->path) return fail(out, error);
     if (!direct && asprintf(&out->temporary, "%s.tmp%ld", path, (long)getpid()) < 0) {
         out->temporary = NULL;
         return fail(out, error);
     }
-    out->file = fopen(direct ? path : out->temporary, "wb");
+    out->file = fopen(direct ? out->path : out->temporary, "wb");
     if (out->file) return SN_OK;
     free(out->temporary);
     out->temporary = NULL;

@@ -1,5 +1,6 @@
 /* Output files that appear whole or not at all: written under a temporary name beside the target, synchronised to
- * the disk, then renamed. A target that exists and is no regular file (a device, a pipe, a link) is written directly. */
+ * the disk, then renamed. A link keeps being one: the file behind it is replaced. A target that exists and is no file (a
+ * device, a pipe, a link to nothing) is written directly. */
 #ifndef WHOLE_FILE_H
 #define WHOLE_FILE_H
 

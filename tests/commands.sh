@@ -217,6 +217,20 @@ sed 's/^stages=.*/stages=0/; s/^factors=.*/factors=0/' "$out/psm.cfg" > "$out/ba
 try "$darknet" classifier train "$out/task.data" "$out/bad.cfg"
 ok "darknet stops at a wrong value" is 1
 ok "... naming file, line, section and key" grep -q "^darknet: $out/bad.cfg:[0-9]*: \[psm\] factors: expected" "$out/stderr"
+sed 's/$/\r/; 1s/^/\r\n/; s/^\[sss\].*/[sss] # twenty/' "$out/sss.cfg" > "$out/crlf.cfg"
+try "$structnet" info "$out/crlf.cfg" "$out/sss.weights"
+ok "carriage returns and comments are no content" says 0 '^ *2  sss '
+printf '[net]\nbatch=1\ninputs=4\n[connected]\noutput=3 # a\0b\n' > "$out/bad.cfg"
+try "$structnet" info "$out/bad.cfg"
+ok "a zero byte in a cfg" complains 1 'found a zero byte at offset 47'
+for wrong in learning_rate=abc dontload=yes batch_normalize=2 smooth=nan stages=100000; do
+    sed "/^\[sss\]/,\$ { /^inputs=/d; /^outputs=/d; /^causal=/d; /^anticausal=/d }
+        s/^stages=.*/stages=2\nstates=1\n$wrong/" "$out/sss.cfg" | awk '!/^stages=2$/ || "'$wrong'" !~ /^stages/' > "$out/bad.cfg"
+    try "$structnet" info "$out/bad.cfg"
+    ok "$wrong" complains 1 "bad.cfg:[0-9]*: \[sss\] ${wrong%=*}: expected .* found '*${wrong#*=}"
+done
+try "$structnet" info darknet/cfg/yolo9000.cfg
+ok "a cfg whose tree is not there" complains 1 '9k.tree: cannot read'
 try "$darknet" classifier train "$out/none.data" "$out/net.cfg"
 ok "darknet: a missing file is status 1" is 1
 try "$darknet" classifier train "$out/task.data" "$out/none.cfg"

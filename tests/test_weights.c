@@ -259,3 +259,17 @@ Test(whole_file, a_link_keeps_being_a_link, .init = set_paths)
     free(read_file_bytes(saved, &n));
     cr_assert_eq(n, 5);
 }
+
+Test(whole_file, what_a_link_leads_to_survives_a_failure, .init = set_paths)
+{
+    struct whole_file out;
+    struct sn_error error = { 0 };
+    size_t n;
+    write_file(saved, "old", 3);
+    cr_assert_eq(symlink(saved, again), 0);
+    cr_assert_eq(whole_file_open(&out, again, &error), SN_OK);
+    fputs("newer", out.file);
+    whole_file_discard(&out);
+    free(read_file_bytes(saved, &n));
+    cr_assert_eq(n, 3);
+}

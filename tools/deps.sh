@@ -3,7 +3,7 @@
 # Usage: tools/deps.sh COMPILER
 set -eu
 
-compiler=$1
+compiler=${1%% *}  # CC may hold options.
 
 # package: what it is for
 packages='

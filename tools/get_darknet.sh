@@ -3,6 +3,8 @@
 # source package, whose orig tarball is the same tree. Either way the tree's hash is checked. Nothing outside build/
 # and darknet/ is written.
 set -eu
+# A git hook's settings must not lead the commands below to the repository that runs it.
+unset $(git rev-parse --local-env-vars)
 
 tree=2b3b5d8f4f7f5951ddcc609fe840ef18ecc9c711
 tarball_sha256=ec536ae11853846aab96183d8ec18730a46cce71f7d935768d235029329f9e93
