@@ -17,6 +17,7 @@
  * section 3. The spread of one budget over all boundaries, and the choice of segments, are this project's. */
 #include "approx.h"
 #include "sss.h"
+#include "sss_cuts.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -753,6 +754,46 @@ static enum sn_status search_stages(struct search *search, struct sn_error *erro
     return status;
 }
 
+static void cut_plan(const struct search *search, struct plan *plan, const struct sss_cut *cuts, int n_cuts)
+{
+    struct sss_cut from = { 0 }, end = { .row = search->n_outputs, .column = search->n_inputs };
+    for (int k = 0; k <= n_cuts; k++) {
+        struct sss_cut to = k < n_cuts ? cuts[k] : end;
+        plan->outputs[k] = to.row - from.row;
+        plan->inputs[k] = to.column - from.column;
+        plan->states[CAUSAL][k + 1] = to.causal;
+        plan->states[ANTICAUSAL][k + 1] = to.anticausal;
+        from = to;
+    }
+}
+
+/* The segments of W when it is exactly SSS. What counts as a rounding error is tried: a low bound takes errors for
+ * structure, a high one misses structure in the small entries of a matrix with large ones. */
+static enum sn_status examine_exact(struct search *search, struct sn_error *error)
+{
+    static const double bounds[] = { 1e-6, 3e-7, 1e-7, 1e-5 };
+    enum sn_status status = SN_OK;
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !status; i++) {
+        struct sss_cut *cuts;
+        int n_cuts = sss_cuts(search->w, search->n_outputs, search->n_inputs, bounds[i], &cuts);
+        if (n_cuts < 0) return no_memory(error);
+        if (!n_cuts) break;
+        struct plan *plan = plan_new(n_cuts + 1, error);
+        if (plan) cut_plan(search, plan, cuts, n_cuts);
+        free(cuts);
+        if (!plan) return SN_NO_MEMORY;
+        double lost;
+        if (plan_values(plan) <= search->budget) {
+            status = measure(search, plan, NULL, &lost, error);
+            if (!status) status = consider(search, plan, lost, error);
+        }
+        if (!status) status = examine(search, plan, &lost, error);
+        free(plan);
+        if (search->best.plan && search->best.lost < 1e-12 * search->energy) break;
+    }
+    return status;
+}
+
 /* All candidates, the one dense stage first. */
 static enum sn_status search_all(struct search *search, struct sn_error *error)
 {
@@ -761,6 +802,7 @@ static enum sn_status search_all(struct search *search, struct sn_error *error)
     enum sn_status status = examine_new(search, dense, &lost, error);
     if (!status) status = examine_windows(search, error);
     if (!status) status = examine_low_rank(search, error);
+    if (!status) status = examine_exact(search, error);
     report(search, 0);
     if (!status) status = search_stages(search, error);
     return status;

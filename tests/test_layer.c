@@ -33,7 +33,7 @@ static void losses_of(const char *text, float *losses)
 {
     network *net = net_from_text(text, 7);
     train_random(net, N_BATCHES, 11, losses);
-    free_network(net);
+    net_free(net);
 }
 
 Test(layer, one_dense_sss_stage_is_bit_identical_to_connected)
@@ -84,7 +84,7 @@ Test(layer, a_frozen_layer_keeps_its_values)
     train_random(net, N_BATCHES, 5, losses);
     cr_assert(!memcmp(before, l->weights, bytes));
     free(before);
-    free_network(net);
+    net_free(net);
 }
 
 /* x after one step of Adam on gradient g, written down from Kingma and Ba's algorithm 1 in double. */
@@ -118,7 +118,7 @@ Test(layer, adam_follows_the_paper_on_the_cpu)
             cr_assert_eq(updates[k][5], 0);
         }
     }
-    free_network(net);
+    net_free(net);
 }
 
 Test(layer, training_lowers_the_loss_with_every_family_and_optimiser)
@@ -141,6 +141,6 @@ Test(layer, training_lowers_the_loss_with_every_family_and_optimiser)
             if (!epoch) first = last;
         }
         cr_assert_lt(last, first / 2, "%s %s: %g after %g", cases[i / 2].type, optimisers[i % 2], last, first);
-        free_network(net);
+        net_free(net);
     }
 }

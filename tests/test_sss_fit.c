@@ -236,6 +236,50 @@ Test(sss_fit, sss_matrix_is_recovered_by_the_search)
     }
 }
 
+/* From 0 to n-1. */
+static int random_below(int n) { return (int)((uniform() + 1) / 2 * n); }
+
+/* Cuts total into n parts at random places; some parts are empty. */
+static void random_parts(int total, int n, int *parts)
+{
+    memset(parts, 0, (size_t)n * sizeof *parts);
+    int empty = random_below(n);
+    for (int i = 0, k; i < total; i++) {
+        do k = random_below(n);
+        while (k == empty);
+        parts[k]++;
+    }
+}
+
+/* Ragged segments, some of zero width or height, and sizes whose equal segments the search would not come by. */
+Test(sss_fit, sss_matrix_of_any_segments_is_recovered_by_the_search)
+{
+    static const struct { int m, n, n_stages, states; } cases[] = {
+        { 40, 60, 5, 3 }, { 64, 64, 8, 2 }, { 100, 30, 6, 2 }, { 200, 300, 10, 5 }, { 150, 100, 7, 4 }, { 300, 300, 13, 3 },
+    };
+    random_state = 17;
+    for (size_t i = 0; i < 4 * sizeof cases / sizeof *cases; i++) {
+        int m = cases[i / 4].m, n = cases[i / 4].n, n_stages = cases[i / 4].n_stages;
+        int inputs[13], outputs[13], causal[12], anticausal[12];
+        random_parts(n, n_stages, inputs);
+        random_parts(m, n_stages, outputs);
+        for (int k = 0; k < n_stages - 1; k++) {
+            causal[k] = random_below(cases[i / 4].states + 1);
+            anticausal[k] = random_below(cases[i / 4].states + 1);
+        }
+        struct sss *shape = sss_new(n_stages, inputs, outputs, causal, anticausal, NULL);
+        float *words = malloc(shape->matrix.n_words * sizeof *words), *w = malloc((size_t)m * (size_t)n * sizeof *w);
+        for (size_t k = 0; k < shape->matrix.n_words; k++) words[k] = (float)uniform();
+        cr_assert_eq(sn_dense(&shape->matrix, words, w, NULL), SN_OK);
+        struct sn_fit fit = fit_within(w, m, n, shape->matrix.n_values, 0, NULL);
+        cr_expect(fit.error < exact_tolerance, "case %zu: error %g", i, fit.error);
+        release(&fit);
+        free(words);
+        free(w);
+        free(shape);
+    }
+}
+
 Test(sss_fit, slack_is_not_spent_on_rounding_noise)
 {
     for (int i = 0; i < 2 * N_EXACT; i++) {  /* Given stages, then the search. */

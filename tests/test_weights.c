@@ -56,8 +56,8 @@ Test(weights, save_load_save_is_byte_identical_and_predicts_the_same, .init = se
     const float *p = network_predict(net, x), *q = network_predict(other, x);
     cr_assert(!memcmp(p, q, sizeof(float) * (size_t)(net->outputs * net->batch)));
     free(a), free(b), free(x);
-    free_network(net);
-    free_network(other);
+    net_free(net);
+    net_free(other);
 }
 
 Test(weights, payload_is_the_fixed_format, .init = set_paths)
@@ -82,7 +82,7 @@ Test(weights, payload_is_the_fixed_format, .init = set_paths)
     memcpy(&length, bytes + offset + 2 * 102, 2);
     cr_assert(column < 25 && (length == 5 || length == 6), "column %d, row length %d", column, length);
     free(bytes);
-    free_network(net);
+    net_free(net);
 }
 
 Test(weights, dontloadscales_reads_a_file_without_batch_statistics, .init = set_paths)
@@ -98,8 +98,8 @@ Test(weights, dontloadscales_reads_a_file_without_batch_statistics, .init = set_
                       4 * structured_matrix(&source->layers[0])->n_values));
     cr_assert_eq(net->layers[0].scales[3], 1);
     cr_assert_eq(net->layers[0].c, structured_load_words(&net->layers[0]) + 30);
-    free_network(net);
-    free_network(source);
+    net_free(net);
+    net_free(source);
 }
 
 static void load_saved(const void *text)
@@ -112,7 +112,7 @@ Test(weights, wrong_lengths_are_refused_with_layer_expected_and_found, .init = s
 {
     char message[4096], *bytes;
     size_t n;
-    free_network(save_trained(3, saved));
+    net_free(save_trained(3, saved));
     bytes = read_file_bytes(saved, &n);
     size_t lengths[] = { 0, 3, 19, 20, 21, n / 2, n - 4, n - 1, n + 1, n + 4 };
     char *longer = calloc(n + 4, 1);
@@ -141,7 +141,7 @@ Test(weights, an_index_out_of_range_is_refused_with_the_layer, .init = set_paths
     cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 1);
     cr_assert(strstr(message, "layer 2 [psm]: factor 1, row 0: column index 65535"), "%s", message);
     free(bytes);
-    free_network(net);
+    net_free(net);
 }
 
 Test(weights, a_stock_net_may_end_behind_any_layer_but_not_within, .init = set_paths)
@@ -160,7 +160,7 @@ Test(weights, a_stock_net_may_end_behind_any_layer_but_not_within, .init = set_p
     write_file(saved, bytes, n - 1);
     cr_assert_eq(run_in_child(load_saved, stock, message, sizeof message), 1);
     free(bytes);
-    free_network(net);
+    net_free(net);
 }
 
 /* A net whose file takes long enough to write for a signal to hit. */
@@ -193,7 +193,7 @@ Test(weights, kill_during_a_save_leaves_the_old_file_whole, .init = set_paths)
     }
     cr_assert_gt(interrupted, 5, "the signal hit the writing only %d times", interrupted);
     free(before);
-    free_network(net);
+    net_free(net);
 }
 
 /* A file size limit stands for a full disk: a write behind it fails. */
