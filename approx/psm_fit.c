@@ -307,7 +307,8 @@ static void palm_step(struct palm *palm, int f, size_t k, float momentum)
     multiply(f ? &palm->sparse[0] : &palm->moved, f ? &palm->moved : &palm->sparse[1], palm->w, palm->residual);
     full_gradient(palm, f);
     const struct sparse *other = &palm->sparse[1 - f];
-    float step = (float)(1 / norm_squared(other, palm->vectors, palm->vectors + other->columns));
+    double norm = norm_squared(other, palm->vectors, palm->vectors + other->columns);
+    float step = norm > 0 ? (float)(1 / norm) : 0;
     float *next = palm->previous[f];
     palm->previous[f] = palm->dense[f];
     palm->dense[f] = next;
@@ -544,16 +545,20 @@ static void report(const struct sn_fit_options *options, double done, double squ
         options->progress(options->context, done, sqrt(fmax(0, squared_error) / energy));
 }
 
-/* The best of a few splits by short runs. */
+/* Whether a run with that inner size is worth its memory: its factor with the identity takes inner^2 entries. */
+static int affordable(int m, int n, int inner) { return (double)inner * inner <= 4. * m * n || inner <= 256; }
+
+/* The best of a few splits by short runs. A start without an inner size is left out. */
 static struct split choose_split(const struct sn_fit_options *options, struct palm palms[2], float *product,
                                  double energy)
 {
     enum { ROUNDS = 12, N_SPLITS = 6 };
     static const struct split splits[N_SPLITS] = { { 1, .2 }, { 0, .2 }, { 1, .35 }, { 0, .35 }, { 1, .1 }, { 0, .1 } };
-    struct split best = splits[0];
+    struct split best = splits[!palms[1].inner];
     double least = INFINITY, by_start[2] = { INFINITY, INFINITY };
     for (int i = 0; i < N_SPLITS; i++) {
         int start = splits[i].identity;
+        if (!palms[start].inner) continue;
         if (i >= 2 && by_start[start] > 1.02 * by_start[!start]) continue;  /* The other start is clearly better. */
         double error = try_split(&palms[start], splits[i], options->budget_bytes, ROUNDS, product);
         by_start[start] = fmin(by_start[start], error);
@@ -605,7 +610,37 @@ static void palm_from_atoms(struct palm *palm, const struct psm_atoms *atoms)
     for (int f = 0; f < 2; f++) sparse_from(&palm->sparse[f], palm->dense[f]);
 }
 
-/* The fit that a product of sparse matrices allows, when psm_peel finds W to be one; else fit->matrix stays NULL. */
+/* The bytes that the atoms of a product take as two factors. */
+static size_t atoms_bytes(const struct psm_atoms *atoms)
+{
+    size_t nonzeros[2] = { 0 }, m = (size_t)atoms->m, length = m + (size_t)atoms->n;
+    for (size_t p = 0; p < (size_t)atoms->n_atoms; p++)
+        for (size_t k = 0; k < length; k++) nonzeros[k >= m] += atoms->sides[p * length + k] != 0;
+    return psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0]) + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1]);
+}
+
+/* Atoms whose sum is W, as few bytes of them as several searches find; the first that fit into the budget do. The
+ * searches of a large matrix, which take seconds, are fewer. */
+static enum psm_peel_result find_atoms(const float *dense, int m, int n, size_t budget, struct psm_atoms *best)
+{
+    unsigned n_searches = (unsigned)fmin(40, 1 + 4e5 / ((double)m * n));
+    enum psm_peel_result result = psm_blocks(dense, m, n, best);
+    for (unsigned seed = 0; seed < n_searches && result != PSM_PEEL_NO_MEMORY; seed++) {
+        struct psm_atoms atoms;
+        if (result == PSM_PEEL_WHOLE && atoms_bytes(best) <= budget) break;
+        enum psm_peel_result one = psm_peel(dense, m, n, seed, &atoms);
+        if (one == PSM_PEEL_NO_MEMORY || result == PSM_PEEL_NONE
+            || (one == PSM_PEEL_WHOLE && atoms_bytes(&atoms) < atoms_bytes(best))) {
+            psm_atoms_free(best);
+            *best = atoms;
+            result = one;
+        } else psm_atoms_free(&atoms);
+        if (one == PSM_PEEL_NONE) break;
+    }
+    return result;
+}
+
+/* The fit that a product of sparse matrices allows, when W is found to be one; else fit->matrix stays NULL. */
 static enum sn_status fit_product(const float *dense, int m, int n, size_t budget, struct sn_fit *fit,
                                   struct sn_error *error)
 {
@@ -614,9 +649,9 @@ static enum sn_status fit_product(const float *dense, int m, int n, size_t budge
     enum sn_status status = SN_OK;
     float *product = NULL;
     int *number = NULL;
-    enum psm_peel_result peeled = psm_peel(dense, m, n, &atoms);
-    if (peeled == PSM_PEEL_NONE) goto done;
-    if (peeled == PSM_PEEL_WHOLE) {
+    enum psm_peel_result found = find_atoms(dense, m, n, budget, &atoms);
+    if (found == PSM_PEEL_NONE) goto done;
+    if (found == PSM_PEEL_WHOLE) {
         product = malloc((size_t)m * (size_t)n * sizeof *product);
         number = malloc((size_t)atoms.n_atoms * sizeof *number);
     }
@@ -661,7 +696,8 @@ static enum sn_status fit_palm(const float *dense, int m, int n, const struct sn
     int *number = malloc((size_t)(m > n ? m : n) * sizeof *number);
     for (size_t i = 0; i < entries; i++) energy += (double)dense[i] * (double)dense[i];
     /* The inner size is m for the start [I, W], n for [W, I]. */
-    if (!product || !number || !palm_new(&palms[0], dense, m, n, m) || !palm_new(&palms[1], dense, m, n, n)) {
+    if (!product || !number || (affordable(m, n, m) && !palm_new(&palms[0], dense, m, n, m))
+        || (affordable(m, n, n) && !palm_new(&palms[1], dense, m, n, n))) {
         status = no_memory(error);
         goto done;
     }
@@ -707,24 +743,45 @@ static enum sn_status check_finite(const float *dense, int m, int n, struct sn_e
     return SN_OK;
 }
 
+/* One factor, two, or the better of both. */
+static enum sn_status fit_factors(const float *dense, int m, int n, const struct sn_fit_options *options,
+                                  struct sn_fit *fit, struct sn_error *error)
+{
+    struct sn_fit other = { 0 };
+    if (options->n_factors == 2) return fit_two_factors(dense, m, n, options, fit, error);
+    enum sn_status status = fit_one_factor(dense, m, n, options->budget_bytes, fit, error);
+    if (status || options->n_factors == 1 || fit->error == 0) return status;
+    /* A budget that is too small for two factors leaves the one. */
+    status = fit_two_factors(dense, m, n, options, &other, error);
+    keep_better(fit, &other);
+    if (status != SN_NO_MEMORY) return SN_OK;
+    sn_fit_free(fit);
+    return status;
+}
+
 enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
                        struct sn_fit *fit, struct sn_error *error)
 {
     struct sn_error local = { 0 };
-    struct sn_fit other = { 0 };
     error = error ? error : &local;
     memset(fit, 0, sizeof *fit);
     enum sn_status status = check_finite(dense, n_outputs, n_inputs, error);
     if (status) return status;
     if (options->n_factors > 2)
         return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 or 2", options->n_factors);
-    if (options->n_factors == 2) return fit_two_factors(dense, n_outputs, n_inputs, options, fit, error);
-    status = fit_one_factor(dense, n_outputs, n_inputs, options->budget_bytes, fit, error);
-    if (status || options->n_factors == 1 || fit->error == 0) return status;
-    /* A budget that is too small for two factors leaves the one. */
-    status = fit_two_factors(dense, n_outputs, n_inputs, options, &other, error);
-    keep_better(fit, &other);
-    if (status != SN_NO_MEMORY) return SN_OK;
-    sn_fit_free(fit);
+    /* Sums of squares are formed in float32: the largest entry is brought near 1, by a power of two, which is exact. */
+    size_t entries = (size_t)n_outputs * (size_t)n_inputs;
+    float *scaled = malloc(entries * sizeof *scaled), largest = 0;
+    int exponent;
+    if (!scaled) return no_memory(error);
+    for (size_t i = 0; i < entries; i++) largest = fmaxf(largest, fabsf(dense[i]));
+    frexpf(largest, &exponent);
+    for (size_t i = 0; i < entries; i++) scaled[i] = ldexpf(dense[i], -exponent);
+    status = fit_factors(scaled, n_outputs, n_inputs, options, fit, error);
+    if (!status) {
+        size_t leftmost = (size_t)((struct psm *)fit->matrix)->nonzeros[0];
+        for (size_t q = 0; q < leftmost; q++) fit->words[q] = ldexpf(fit->words[q], exponent);
+    }
+    free(scaled);
     return status;
 }

@@ -21,6 +21,7 @@ struct view {
 struct peel {
     struct psm_atoms *atoms;
     struct view views[2];
+    int *order[2];         /* which row, column of W is left's row i, column j */
     struct ratio *ratios;  /* max(m, n) */
     double *saved;         /* two atoms */
     uint64_t work;         /* about the nanoseconds spent */
@@ -28,13 +29,14 @@ struct peel {
     int *support;          /* max(m, n) */
     double zero;           /* entries up to this are rounding errors */
     double rounding;       /* the error of an entry */
-    double small;          /* entries below this have ratios too inexact to start from */
+    double small;          /* entries below this have ratios too inexact to start from: at first ... */
+    double least_small;    /* ... and at last */
 };
 
 void psm_atoms_free(struct psm_atoms *atoms)
 {
     free(atoms->sides);
-    memset(atoms, 0, sizeof *atoms);
+    *atoms = (struct psm_atoms){ 0 };
 }
 
 static size_t atom_length(const struct psm_atoms *atoms) { return (size_t)atoms->m + (size_t)atoms->n; }
@@ -322,7 +324,10 @@ static int sweep_all(struct peel *peel)
         }
         for (int p = 0; p < peel->atoms->n_atoms && !given_up(peel); p++) change += grow(peel, p, 2);
         change += merge_all(peel);
-        proof -= !change;
+        if (change) continue;
+        /* Then by smaller entries, whose ratios agree by chance more often; then by less proof. */
+        if (peel->small > peel->least_small) peel->small = peel->least_small;
+        else proof--;
     }
     /* A place that another atom hides on all lines but one. It costs no more than an entry that is left. */
     for (int p = 0; p < peel->atoms->n_atoms && !given_up(peel); p++) grow(peel, p, 1);
@@ -357,7 +362,32 @@ static int append_left(struct peel *peel)
     }
 }
 
-static int peel_new(struct peel *peel, const float *w, int m, int n, struct psm_atoms *atoms)
+/* order <- 0 .. n-1, shuffled by a seed other than 0. */
+static void shuffle(int *order, int n, uint64_t seed)
+{
+    uint64_t state = seed;
+    for (int i = 0; i < n; i++) order[i] = i;
+    for (int i = n - 1; i > 0 && seed; i--) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        int other = (int)((state >> 33) % (uint64_t)(i + 1)), swap = order[i];
+        order[i] = order[other];
+        order[other] = swap;
+    }
+}
+
+/* Atoms of left become atoms of W. */
+static void restore_order(struct peel *peel)
+{
+    for (int p = 0; p < peel->atoms->n_atoms; p++)
+        for (int side = 0; side < 2; side++) {
+            double *values = atom_side(peel->atoms, p, side);
+            int n = peel->views[side].n_lines;
+            memcpy(peel->saved, values, (size_t)n * sizeof *values);
+            for (int i = 0; i < n; i++) values[peel->order[side][i]] = peel->saved[i];
+        }
+}
+
+static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned seed, struct psm_atoms *atoms)
 {
     size_t size = (size_t)m * (size_t)n, nonzeros = 0;
     double energy = 0, *left = malloc(size * sizeof *left);
@@ -369,9 +399,14 @@ static int peel_new(struct peel *peel, const float *w, int m, int n, struct psm_
     peel->saved = malloc(2 * atom_length(atoms) * sizeof *peel->saved);
     peel->counts = malloc(atom_length(atoms) * sizeof *peel->counts);
     peel->support = malloc((size_t)(m > n ? m : n) * sizeof *peel->support);
-    if (!left || !peel->ratios || !peel->saved || !peel->counts || !peel->support) return 0;
+    peel->order[0] = malloc((size_t)m * sizeof(int));
+    peel->order[1] = malloc((size_t)n * sizeof(int));
+    if (!left || !peel->ratios || !peel->saved || !peel->counts || !peel->support || !peel->order[0] || !peel->order[1])
+        return 0;
+    shuffle(peel->order[0], m, seed);
+    shuffle(peel->order[1], n, 2 * (uint64_t)seed);
     for (size_t k = 0; k < size; k++) {
-        left[k] = (double)w[k];
+        left[k] = (double)w[(size_t)peel->order[0][k / (size_t)n] * (size_t)n + (size_t)peel->order[1][k % (size_t)n]];
         energy += left[k] * left[k];
         nonzeros += left[k] != 0;
     }
@@ -379,24 +414,96 @@ static int peel_new(struct peel *peel, const float *w, int m, int n, struct psm_
     peel->rounding = 3e-7 * scale;
     peel->zero = 1e-5 * scale;
     peel->small = .02 * scale;
+    peel->least_small = 3e-4 * scale;
     return 1;
 }
 
-enum psm_peel_result psm_peel(const float *w, int m, int n, struct psm_atoms *atoms)
+enum psm_peel_result psm_peel(const float *w, int m, int n, unsigned seed, struct psm_atoms *atoms)
 {
     struct peel peel;
     enum psm_peel_result result = PSM_PEEL_NO_MEMORY;
-    if (!peel_new(&peel, w, m, n, atoms)) goto done;
+    if (!peel_new(&peel, w, m, n, seed, atoms)) goto done;
     int found = 0;
     for (int side = 0; side < 2 && !found; side++) found = probe(&peel, &peel.views[side]);
     if (found < 0 || (found && (sweep_all(&peel) < 0 || (!given_up(&peel) && append_left(&peel) < 0)))) goto done;
     result = found && !given_up(&peel) ? PSM_PEEL_WHOLE : PSM_PEEL_NONE;
+    if (result == PSM_PEEL_WHOLE) restore_order(&peel);
 done:
     free(peel.views[0].left);
     free(peel.ratios);
     free(peel.saved);
     free(peel.counts);
     free(peel.support);
+    free(peel.order[0]);
+    free(peel.order[1]);
     if (result == PSM_PEEL_NO_MEMORY) psm_atoms_free(atoms);
     return result;
+}
+
+/* ---- Blocks of rank one ---- */
+
+/* Takes the block of rows i0 + i i_step, columns j0 + j j_step (height x width) as one atom when it has rank one up to
+ * rounding. Returns 1, 0 when it has not, -1 without memory. A zero block makes no atom. */
+static int take_block(const float *w, struct psm_atoms *atoms, size_t i0, size_t i_step, size_t height, size_t j0,
+                      size_t j_step, size_t width)
+{
+    size_t n = (size_t)atoms->n, i_most = i0, j_most = j0;
+    for (size_t i = 0; i < height; i++)
+        for (size_t j = 0; j < width; j++)
+            if (fabsf(w[(i0 + i * i_step) * n + j0 + j * j_step]) > fabsf(w[i_most * n + j_most]))
+                i_most = i0 + i * i_step, j_most = j0 + j * j_step;
+    double most = w[i_most * n + j_most];
+    if (most == 0) return 1;
+    for (size_t i = 0; i < height; i++)
+        for (size_t j = 0; j < width; j++) {
+            size_t row = i0 + i * i_step, column = j0 + j * j_step;
+            double expected = (double)w[row * n + j_most] * (double)w[i_most * n + column] / most;
+            if (fabs((double)w[row * n + column] - expected) > 1e-6 * fabs(most)) return 0;
+        }
+    int p = append_atom(atoms);
+    if (p < 0) return -1;
+    double *a = atom_side(atoms, p, 0), *b = atom_side(atoms, p, 1);
+    for (size_t i = 0; i < height; i++) a[i0 + i * i_step] = w[(i0 + i * i_step) * n + j_most] / most;
+    for (size_t j = 0; j < width; j++) b[j0 + j * j_step] = w[i_most * n + j0 + j * j_step];
+    return 1;
+}
+
+/* All blocks for i = i1 height + i2, j = j1 wide + j2: for each i1 and j2 the block of all i2 and j1 (flip 0), for each i2
+ * and j1 that of all i1 and j2 (flip 1). Returns as take_block does. */
+static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, size_t wide, int flip)
+{
+    size_t m = (size_t)atoms->m, n = (size_t)atoms->n, tall = m / height, width = n / wide;
+    atoms->n_atoms = 0;
+    for (size_t k = 0; k < (flip ? height : tall); k++)
+        for (size_t l = 0; l < (flip ? width : wide); l++) {
+            int one = flip ? take_block(w, atoms, k, height, tall, l * wide, 1, wide)
+                           : take_block(w, atoms, k * height, 1, height, l, wide, width);
+            if (one < 1) return one;
+        }
+    return 1;
+}
+
+enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms)
+{
+    size_t least = (size_t)m * (size_t)n;
+    *atoms = (struct psm_atoms){ .m = m, .n = n };
+    for (int height = 1; height <= m; height++)
+        for (int wide = 1; wide <= n && m % height == 0; wide++)
+            for (int flip = 0; flip < 2 && n % wide == 0; flip++) {
+                struct psm_atoms tried = { .m = m, .n = n };
+                int whole = take_blocks(w, &tried, (size_t)height, (size_t)wide, flip);
+                size_t nonzeros = 0;
+                for (int p = 0; p < tried.n_atoms; p++)
+                    nonzeros += (size_t)count_nonzeros(atom_side(&tried, p, 0), atom_length(&tried));
+                if (whole == 1 && nonzeros < least) {
+                    psm_atoms_free(atoms);
+                    *atoms = tried;
+                    least = nonzeros;
+                } else psm_atoms_free(&tried);
+                if (whole < 0) {
+                    psm_atoms_free(atoms);
+                    return PSM_PEEL_NO_MEMORY;
+                }
+            }
+    return atoms->n_atoms ? PSM_PEEL_WHOLE : PSM_PEEL_NONE;
 }

@@ -19,10 +19,18 @@ enum psm_peel_result { PSM_PEEL_NO_MEMORY = -1, PSM_PEEL_NONE, PSM_PEEL_WHOLE };
  * take a few entries more than A and B have.
  *
  * w (m x n, row-major) is borrowed. *atoms belongs to the caller (psm_atoms_free) unless the result is NO_MEMORY; it holds
- * all of W when the result is WHOLE. NONE, quickly, for a matrix without such structure.
+ * all of W when the result is WHOLE. NONE, quickly, for a matrix without such structure. Another seed visits the lines in
+ * another order, which may leave fewer of them over; 0 leaves them in place.
  *
  * Cost: O((m^2 n + m n^2) log) per sweep, a few sweeps, when there is structure; else a sample of pairs. */
-enum psm_peel_result psm_peel(const float *w, int m, int n, struct psm_atoms *atoms);
+enum psm_peel_result psm_peel(const float *w, int m, int n, unsigned seed, struct psm_atoms *atoms);
+
+/* W of which all blocks of some regular grid, contiguous or strided, have rank one, as in a Kronecker product A x B =
+ * (A x I)(I x B), a Hadamard matrix, a step of an FFT. Ratios tell nothing there, since all entries may be 1 or -1. Same
+ * conventions; of several grids the one with the fewest entries.
+ *
+ * Cost: m n for every grid that W has, little for the others. */
+enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms);
 
 void psm_atoms_free(struct psm_atoms *atoms);
 

@@ -102,7 +102,7 @@ for command in approx bench check eval info; do
     try "$structnet" $command
     ok "$command without arguments" complains 2 "structnet $command --help"
     try "$structnet" $command --nonsense
-    ok "$command with an unknown option" is 2
+    ok "$command with an unknown option" complains 2 "^structnet $command: unrecognized option '--nonsense'$"
 done
 
 # ---- training, evaluation, resuming
@@ -179,6 +179,18 @@ for share in 0 -1 1.5 nan x; do
     try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share $share -o "$out/x"
     ok "share $share" complains 2 '--share: expected a number'
 done
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 2.5 -o "$out/x"
+ok "half a layer" complains 2 "--layer: expected a whole number, found '2.5'"
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 -o "$out/"
+ok "a folder as a name" complains 2 "-o: expected a name"
+sed 's/^output=30.*/output=30\nstages=3/' "$out/net.cfg" > "$out/bad.cfg"
+try "$structnet" approx "$out/bad.cfg" "$out/net.weights" --type sss --share 0.3 --layer 2 -o "$out/x"
+ok "a key that would be there twice" complains 1 '\[connected\] stages: expected no key of \[sss\] here'
+limited() { (ulimit -f 1; exec "$@"); }
+try limited "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.9 --layer 1 -o "$out/x"
+ok "a file size limit" complains 1 'x.weights: cannot write: File too large'
+"$structnet" info "$out/net.cfg" > /dev/full 2> "$out/stderr"
+ok "a full standard output is status 1" [ $? = 1 ]
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 0 -o "$out/x"
 ok "a layer that is not connected" complains 1 'layer 0 is \[convolutional\], expected \[connected\]'
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 9 -o "$out/x"

@@ -120,7 +120,8 @@ Test(psm_fit, an_exact_product_is_recovered_within_its_own_bytes)
     /* m, inner, n, nonzeros in a row of A, of B: from a tenth to two thirds of W are nonzero. */
     static const int products[][5] = { { 64, 64, 64, 3, 3 }, { 64, 64, 64, 4, 4 }, { 64, 64, 64, 6, 6 },
                                        { 64, 64, 64, 8, 8 }, { 90, 30, 100, 3, 20 }, { 40, 30, 50, 2, 3 },
-                                       { 150, 100, 200, 5, 10 }, { 20, 10, 300, 2, 30 }, { 300, 20, 60, 3, 6 } };
+                                       { 150, 100, 200, 5, 10 }, { 20, 10, 300, 2, 30 }, { 300, 20, 60, 3, 6 },
+                                       { 128, 128, 128, 4, 4 }, { 100, 64, 100, 4, 4 }, { 200, 100, 300, 5, 5 } };
     uint64_t seed = 6;
     for (int s = 0; s < (int)(sizeof products / sizeof *products); s++) {
         const int *p = products[s];
@@ -243,4 +244,46 @@ Test(psm_fit, bad_input_is_named)
     options = (struct sn_fit_options){ .budget_bytes = 11 };
     cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
     cr_assert_str_eq(error.message, "budget of 11 bytes cannot hold one nonzero of 2 x 3, expected at least 12");
+}
+
+/* H_64 = (H_8 x I)(I x H_8), all entries 1 or -1. */
+Test(psm_fit, a_hadamard_matrix_is_recovered)
+{
+    enum { N = 64 };
+    float w[N * N];
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) w[i * N + j] = __builtin_parity((unsigned)(i & j)) ? -1 : 1;
+    struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N, N, 8 * N) };
+    struct sn_fit fit;
+    struct sn_error error = { 0 };
+    cr_assert(!psm_fit(w, N, N, &options, &fit, &error), "%s", error.message);
+    cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
+    cr_assert_lt(fit.error, 1e-6, "%g", fit.error);
+    sn_fit_free(&fit);
+}
+
+/* Powers of two far from 1 change no bit but those of exponents; a zero matrix has no scale at all. */
+Test(psm_fit, the_scale_of_the_matrix_does_not_matter)
+{
+    enum { M = 24, N = 36 };
+    static const int exponents[] = { 0, 90, -100 };
+    uint64_t seed = 11;
+    float *w = random_dense(&seed, M, N), scaled[M * N];
+    double errors[3];
+    for (int k = 0; k < 4; k++) {
+        for (int i = 0; i < M * N; i++) scaled[i] = k < 3 ? ldexpf(w[i], exponents[k]) : 0;
+        struct sn_fit_options options = { .budget_bytes = 2 * M * N, .n_factors = 2 };
+        struct sn_fit fit;
+        struct sn_error error = { 0 };
+        cr_assert(!psm_fit(scaled, M, N, &options, &fit, &error), "%s", error.message);
+        for (size_t q = 0; q < fit.matrix->n_values; q++) cr_assert(isfinite(fit.words[q]));
+        if (k < 3) errors[k] = fit.error;
+        else cr_assert_eq(fit.error, 0);
+        double again = sn_relative_error(fit.matrix, fit.words, scaled, &error);
+        cr_assert_float_eq(again, fit.error, 1e-6, "%g, said %g", again, fit.error);
+        sn_fit_free(&fit);
+    }
+    cr_assert_eq(errors[0], errors[1]);
+    cr_assert_eq(errors[0], errors[2]);
+    free(w);
 }

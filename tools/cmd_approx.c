@@ -30,7 +30,7 @@ const struct command approx_command = {
     "  --bytes B     the budget in bytes, instead of --share\n"
     "  --layer N     the layer to replace, counted from 0 as Darknet prints them\n"
     "  --stages N    sss: N equal segments instead of a search\n"
-    "  --factors N   psm: N factors instead of the better of 1 and 2\n"
+    "  --factors N   psm: 1 or 2 factors instead of the better of both\n"
     "  --seed N      of the random starts (default 0)\n"
     "  -o NAME       output files\n"
     "  --json        one object instead of the table\n"
@@ -68,9 +68,9 @@ static struct request read_request(int argc, char **argv)
         case 't': request.family = find_family(optarg); break;
         case 's': request.share = command_number(command, "--share", optarg, 1e-12, 1); break;
         case 'b': request.bytes = command_number(command, "--bytes", optarg, 1, 1e12); break;
-        case 'l': request.layer = (int)command_number(command, "--layer", optarg, 0, 1e6); break;
-        case 'n': request.fit.n_stages = (int)command_number(command, "--stages", optarg, 1, 1e6); break;
-        case 'f': request.fit.n_factors = (int)command_number(command, "--factors", optarg, 1, 64); break;
+        case 'l': request.layer = command_whole_number(command, "--layer", optarg, 0, 1000000); break;
+        case 'n': request.fit.n_stages = command_whole_number(command, "--stages", optarg, 1, 1000000); break;
+        case 'f': request.fit.n_factors = command_whole_number(command, "--factors", optarg, 1, 2); break;
         case 'r': request.fit.seed = (uint64_t)command_number(command, "--seed", optarg, 0, 9e15); break;
         case 'o': request.name = optarg; break;
         case 'j': request.json = 1; break;
@@ -80,6 +80,8 @@ static struct request read_request(int argc, char **argv)
     command_check_arguments(command, argc, 2, 2);
     if (!request.family || !request.name || (request.share > 0) == (request.bytes > 0))
         command_usage_error(command, "expected --type, -o and one of --share and --bytes");
+    const char *slash = strrchr(request.name, '/');
+    if (!(slash ? slash[1] : request.name[0])) command_usage_error(command, "-o: expected a name, found '%s'", request.name);
     request.cfg = argv[optind];
     request.weights = argv[optind + 1];
     return request;
@@ -248,6 +250,9 @@ static int run(int argc, char **argv)
     struct cfg_text *cfg = cfg_read(request.cfg, &error);
     if (!cfg) sn_die(&error);
     struct cfg_section section = cfg->sections[target + 1];
+    for (const char *const *key = request.family->keys; *key; key++)
+        if (cfg_find(&section, *key) && cfg_fail(&section, *key, &error, "expected no key of [%s] here", request.family->name))
+            sn_die(&error);
     section.name = request.family->name;
     if (structured_check_keys(&section, &error)) sn_die(&error);
     double dense_bytes = sizeof(float) * (double)l->inputs * l->outputs;

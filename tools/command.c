@@ -14,7 +14,6 @@ void command_other_option(const struct command *command, int option)
         fputs(command->usage, stdout);
         exit(0);
     }
-    fprintf(stderr, "structnet %s: see 'structnet %s --help'\n", command->name, command->name);
     exit(2);
 }
 
@@ -44,6 +43,13 @@ double command_number(const struct command *command, const char *option, const c
     if (end == text || *end || !(value >= minimum && value <= maximum))
         command_usage_error(command, "%s: expected a number from %g to %g, found '%s'", option, minimum, maximum, text);
     return value;
+}
+
+int command_whole_number(const struct command *command, const char *option, const char *text, int minimum, int maximum)
+{
+    double value = command_number(command, option, text, minimum, maximum);
+    if (value != floor(value)) command_usage_error(command, "%s: expected a whole number, found '%s'", option, text);
+    return (int)value;
 }
 
 void command_progress(double done, const char *format, ...)

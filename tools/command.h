@@ -15,7 +15,7 @@ struct command {
 extern const struct command approx_command, bench_command, check_command, eval_command, info_command;
 
 /* Handles the option that getopt_long returned when the command does not know it: --help prints the usage on stdout
- * and exits with 0, anything else prints a hint on stderr and exits with 2. */
+ * and exits with 0, anything else, about which getopt_long has printed a line, exits with 2. */
 void command_other_option(const struct command *command, int option) __attribute__((noreturn));
 
 /* Exits with 2 unless between minimum and maximum arguments follow the options. */
@@ -28,6 +28,8 @@ void command_usage_error(const struct command *command, const char *format, ...)
 /* The argument of an option as a number within [minimum, maximum]; anything else is a wrong use. */
 double command_number(const struct command *command, const char *option, const char *text, double minimum,
                       double maximum);
+
+int command_whole_number(const struct command *command, const char *option, const char *text, int minimum, int maximum);
 
 /* A bar on stderr, when that is a terminal: done in 0..1 and a short text behind it. done >= 1 erases it. */
 void command_progress(double done, const char *format, ...) __attribute__((format(printf, 2, 3)));

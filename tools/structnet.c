@@ -28,8 +28,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < N_COMMANDS; i++) {
         if (strcmp(commands[i]->name, name)) continue;
         snprintf(program, sizeof program, "structnet %s", name);
-        sn_program = program;
-        return commands[i]->run(argc - 1, argv + 1);
+        sn_program = argv[1] = program;  /* getopt_long takes it from there. */
+        int status = commands[i]->run(argc - 1, argv + 1);
+        if (!fflush(stdout) && !ferror(stdout)) return status;
+        fprintf(stderr, "%s: standard output: cannot write\n", program);
+        return 1;
     }
     if (argc > 1) fprintf(stderr, "structnet: unknown command '%s'\n", name);
     print_usage(stderr);
