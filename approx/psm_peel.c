@@ -490,6 +490,9 @@ enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *
     for (int height = 1; height <= m; height++)
         for (int wide = 1; wide <= n && m % height == 0; wide++)
             for (int flip = 0; flip < 2 && n % wide == 0; flip++) {
+                size_t rows = (size_t)(flip ? m / height : height), columns = (size_t)(flip ? wide : n / wide);
+                size_t n_blocks = (size_t)m / rows * ((size_t)n / columns);
+                if (n_blocks > (size_t)m + (size_t)n || n_blocks * (rows + columns) >= least) continue;
                 struct psm_atoms tried = { .m = m, .n = n };
                 int whole = take_blocks(w, &tried, (size_t)height, (size_t)wide, flip);
                 size_t nonzeros = 0;
