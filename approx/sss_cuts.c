@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAP = 48, MOST_POINTS = 8192 };
+enum { CAP = 48, SKETCH = 64, MOST_POINTS = 8192 };
 
 static const size_t most_entries = (size_t)1 << 21;
 
@@ -17,55 +17,69 @@ struct ranks {
     uint8_t *upper;  /* of W[..i-1, j..] */
 };
 
-/* W, or W turned by half a turn so that its upper blocks lie at the lower left, by columns; and an orthonormal basis. */
+/* W, or W turned by half a turn so that its upper blocks lie at the lower left; SKETCH random combinations of its last
+ * rows, which have the ranks of all of them as far as these are counted; and an orthonormal basis of columns. */
 struct columns {
-    int m, n;
+    const float *w;
+    int m, n, flipped;
     double bound;
-    double *w;       /* n columns of m */
-    double *basis;   /* CAP+1 columns of m */
-    double *column;  /* m */
-    double *weights; /* CAP+1 */
-    double *errors;  /* CAP+1, of the basis vectors */
+    uint64_t random;
+    double *sketch;  /* n columns of SKETCH */
+    double *basis;   /* CAP+1 columns of SKETCH */
+    double column[SKETCH], weights[CAP + 1];
+    double errors[CAP + 1];  /* of the basis vectors */
 };
-
-static void columns_free(struct columns *columns)
-{
-    free(columns->w);
-    free(columns->basis);
-    free(columns->column);
-    free(columns->weights);
-    free(columns->errors);
-}
 
 static int columns_new(struct columns *columns, const float *w, int m, int n, int flipped, double bound)
 {
-    size_t entries = (size_t)m * (size_t)n;
-    *columns = (struct columns){ m, n, bound, malloc(entries * sizeof(double)), malloc((CAP + 1) * (size_t)m * sizeof(double)),
-                                 malloc((size_t)m * sizeof(double)), malloc((CAP + 1) * sizeof(double)),
-                                 malloc((CAP + 1) * sizeof(double)) };
-    if (!columns->w || !columns->basis || !columns->column || !columns->weights || !columns->errors) return 0;
-    for (size_t i = 0; i < (size_t)m; i++)
-        for (size_t j = 0; j < (size_t)n; j++) {
-            size_t at = i * (size_t)n + j;
-            columns->w[j * (size_t)m + i] = (double)w[flipped ? entries - 1 - at : at];
-        }
-    return 1;
+    *columns = (struct columns){ .w = w, .m = m, .n = n, .flipped = flipped, .bound = bound };
+    columns->sketch = malloc(SKETCH * (size_t)n * sizeof(double));
+    columns->basis = malloc((CAP + 1) * SKETCH * sizeof(double));
+    return columns->sketch && columns->basis;
 }
 
-/* Whether W[i.., j] is independent of the basis, count vectors of W[i..], to which it is added then: whether what
- * Gram-Schmidt leaves of it exceeds its error. That is the column's own, relative to its norm since float32 entries are,
- * however small, known to 24 bits, and those of the basis vectors taken away. Twice, because what is left may be small. */
-static int extends(struct columns *columns, int i, int j, int count)
+static void columns_free(struct columns *columns)
 {
-    int length = columns->m - i;
-    double *v = columns->column, *next = columns->basis + (size_t)count * (size_t)columns->m;
-    memcpy(v, columns->w + (size_t)j * (size_t)columns->m + i, (size_t)length * sizeof *v);
-    double norm = cblas_dnrm2(length, v, 1), left = norm, error = columns->bound * norm * columns->bound * norm;
+    free(columns->sketch);
+    free(columns->basis);
+}
+
+static void sketch_clear(struct columns *columns)
+{
+    columns->random = 1;
+    memset(columns->sketch, 0, SKETCH * (size_t)columns->n * sizeof(double));
+}
+
+/* Takes row i into the combinations. */
+static void sketch_row(struct columns *columns, int i)
+{
+    size_t n = (size_t)columns->n, last = (size_t)columns->m * n - 1;
+    double factors[SKETCH];
+    for (int k = 0; k < SKETCH; k++) {
+        columns->random = columns->random * 6364136223846793005u + 1442695040888963407u;
+        factors[k] = (double)(columns->random >> 11) * 0x1p-52 - 1;
+    }
+    for (size_t j = 0; j < n; j++) {
+        size_t at = (size_t)i * n + j;
+        double x = (double)columns->w[columns->flipped ? last - at : at], *sketch = columns->sketch + j * SKETCH;
+        if (x != 0)
+            for (int k = 0; k < SKETCH; k++) sketch[k] += factors[k] * x;
+    }
+}
+
+/* Whether column j of the sketch is independent of the basis, its first count vectors, to which it is added then: whether
+ * what Gram-Schmidt leaves of it exceeds its error. That is the column's own, relative to its norm since float32 entries are,
+ * however small, known to 24 bits, and those of the basis vectors taken away. Twice, because what is left may be small. */
+static int extends(struct columns *columns, int j, int count)
+{
+    double *v = columns->column, *next = columns->basis + (size_t)count * SKETCH;
+    memcpy(v, columns->sketch + (size_t)j * SKETCH, sizeof columns->column);
+    double norm = sqrt(cblas_ddot(SKETCH, v, 1, v, 1)), left = norm, error = columns->bound * norm * columns->bound * norm;
     for (int pass = 0; pass < 2 && count && left > 0; pass++) {
         if (pass && left > .5 * norm) break;
-        cblas_dgemv(CblasColMajor, CblasTrans, length, count, 1, columns->basis, columns->m, v, 1, 0, columns->weights, 1);
-        cblas_dgemv(CblasColMajor, CblasNoTrans, length, count, -1, columns->basis, columns->m, columns->weights, 1, 1, v, 1);
-        left = cblas_dnrm2(length, v, 1);
+        cblas_dgemv(CblasColMajor, CblasTrans, SKETCH, count, 1, columns->basis, SKETCH, v, 1, 0, columns->weights, 1);
+        cblas_dgemv(CblasColMajor, CblasNoTrans, SKETCH, count, -1, columns->basis, SKETCH, columns->weights, 1, 1, v, 1);
+        left = sqrt(cblas_ddot(SKETCH, v, 1, v, 1));
         for (int k = 0; k < count && !pass; k++) {
             double e = columns->weights[k] * columns->errors[k];
             error += e * e;
@@ -74,7 +88,7 @@ static int extends(struct columns *columns, int i, int j, int count)
     error = sqrt(error);
     if (left <= error) return 0;
     columns->errors[count] = error / left;
-    for (int k = 0; k < length; k++) next[k] = v[k] / left;
+    for (int k = 0; k < SKETCH; k++) next[k] = v[k] / left;
     return 1;
 }
 
@@ -85,7 +99,7 @@ static int find_row_of_ranks(struct columns *columns, int i, uint8_t *ranks)
     for (int j = 0; j <= columns->n; j++) {
         ranks[j] = (uint8_t)count;
         if (j == columns->n || count == most) continue;
-        int one = extends(columns, i, j, count);
+        int one = extends(columns, j, count);
         count += one;
         stalls |= !one;
     }
@@ -97,12 +111,17 @@ static int find_ranks(struct columns *columns, uint8_t *ranks)
 {
     enum { SAMPLES = 16 };
     size_t stride = (size_t)columns->n + 1;
-    int stalls = 0;
-    for (int k = 0; k < SAMPLES && !stalls; k++)
-        stalls = find_row_of_ranks(columns, (int)((long)columns->m * k / SAMPLES), ranks);
-    for (int i = 0; i < columns->m && stalls; i++) find_row_of_ranks(columns, i, ranks + (size_t)i * stride);
+    int step = columns->m / SAMPLES + 1, stalls = 0;
     memset(ranks + (size_t)columns->m * stride, 0, stride);
-    return stalls;
+    for (int pass = 0; pass < 2; pass++) {
+        sketch_clear(columns);
+        for (int i = columns->m - 1; i >= 0; i--) {
+            sketch_row(columns, i);
+            if (pass || i % step == 0) stalls += find_row_of_ranks(columns, i, ranks + (size_t)i * stride);
+        }
+        if (!stalls) return 0;
+    }
+    return 1;
 }
 
 static int lower_at(const struct ranks *ranks, int i, int j)

@@ -771,7 +771,7 @@ static void cut_plan(const struct search *search, struct plan *plan, const struc
  * structure, a high one misses structure in the small entries of a matrix with large ones. */
 static enum sn_status examine_exact(struct search *search, struct sn_error *error)
 {
-    static const double bounds[] = { 1e-6, 3e-7, 1e-7, 1e-5 };
+    static const double bounds[] = { 1e-6, 3e-7, 3e-6, 1e-7, 1e-5 };
     enum sn_status status = SN_OK;
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !status; i++) {
         struct sss_cut *cuts;
