@@ -61,7 +61,7 @@ batch=8
 height=6
 width=6
 channels=3
-learning_rate=0.02
+learning_rate=0.01
 max_batches=150
 
 [convolutional]   # kept
@@ -140,6 +140,7 @@ for type in sss psm; do
     ok "$type: the section's comment stays" grep -q "^\[$type\]  # to be replaced$" "$out/$type.cfg"
     try "$structnet" check "$out/$type.cfg" "$out/$type.weights"
     ok "check accepts the $type net" says 0 '^ok$'
+    sed -i 's/^learning_rate=.*/learning_rate=0.003/' "$out/$type.cfg"
     try "$darknet" classifier train "$out/task.data" "$out/$type.cfg" "$out/$type.weights"
     ok "the $type net is fine-tuned from batch 0" says 0 '^1, .* 8 images$'
     try "$structnet" eval "$out/$type.cfg" "$out/backup/$type.weights" "$out/task.data" --json
