@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* More values than any state dict has; a bound on the memory that a file can make us take. */
-enum { MAX_VALUES = 1 << 23 };
+enum { MAX_VALUES = 1 << 22 };
 
 /* What one run of the machine needs beside the file. */
 struct machine {
@@ -72,11 +72,19 @@ static int take_line(struct machine *m, char *line, size_t size)
 
 /* ---- values and the stack */
 
+/* Counts n values, or places of them, towards the limit. */
+static int charge(struct machine *m, size_t n)
+{
+    if (n > MAX_VALUES - m->n_values) return fail(m, "more than %d values", MAX_VALUES) != NULL;
+    m->n_values += n;
+    return 1;
+}
+
 static struct pickle_value *new_value(struct machine *m, enum pickle_kind kind)
 {
+    if (!charge(m, 1)) return NULL;
     struct pickle_value *value = arena_alloc(m->pickle->arena, sizeof *value);
     if (!value) return no_memory(m);
-    if (++m->n_values > MAX_VALUES) return fail(m, "more than %d values", MAX_VALUES);
     value->kind = kind;
     return value;
 }
@@ -91,8 +99,7 @@ static int push(struct machine *m, struct pickle_value *value)
         m->stack = grown;
         m->stack_capacity = capacity;
     }
-    /* MARK and DUP grow the stack without a new value. */
-    if (m->n_stack >= MAX_VALUES) return fail(m, "more than %d values", MAX_VALUES) != NULL;
+    if (!charge(m, 1)) return 0;  /* DUP and GET push without a new value. */
     m->stack[m->n_stack++] = value;
     return 1;
 }
@@ -124,6 +131,7 @@ static struct pickle_value **pop_to_mark(struct machine *m, size_t *n)
 
 static int append(struct machine *m, struct pickle_value *sequence, struct pickle_value **items, size_t n)
 {
+    if (!charge(m, n)) return 0;
     if (sequence->n + n > sequence->capacity) {
         size_t capacity = 2 * sequence->capacity > sequence->n + n ? 2 * sequence->capacity : sequence->n + n;
         sequence->items = arena_grow(m->pickle->arena, sequence->items, sequence->n * sizeof *items,
