@@ -14,7 +14,8 @@ OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -I
 	-isystem darknet/src
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) -Idarknet/include -Idarknet/src -Dexit=plug_exit
 WRAP = -Wl,--wrap=gemm,--wrap=gemm_cpu,--wrap=error
-LIBS = -llapacke -lopenblas -lcjson -lm -pthread
+LIBS = -lopenblas -lm -pthread
+TOOL_LIBS = -llapacke -lcjson -lminizip -lz $(LIBS)
 
 darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compare.c,$(wildcard darknet/src/*.c)))
 darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
@@ -70,13 +71,13 @@ $(BUILD)/darknet: $(darknet_main) $(darknet_src) $(layers)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(LIBS)
 
 $(BUILD)/structnet: $(tools) $(approx) $(layers) $(darknet_src)
-	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(LIBS)
+	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(TOOL_LIBS)
 
 $(BUILD)/make_glyphs: $(BUILD)/tools/make_glyphs.o
 	$(CC) $(SANITIZE) $^ -o $@ -lm -pthread
 
 $(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(approx) $(layers) $(darknet_src)
-	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -lcriterion $(LIBS)
+	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -lcriterion $(TOOL_LIBS)
 
 # parser.c alone is compiled with our header in front.
 $(BUILD)/darknet.o/src/parser.o: plug = -include layers/plug.h

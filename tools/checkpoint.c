@@ -27,6 +27,13 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*(const struct tensor *const *)a)->name, (*(const struct tensor *const *)b)->name);
 }
 
+static int is_printable(const char *name)
+{
+    while ((unsigned char)*name >= ' ' && *name != 127) name++;
+    return !*name;
+}
+
+/* Names are new and can be printed on a line. */
 static enum sn_status check_names(struct checkpoint *c, struct sn_error *error)
 {
     size_t n = (size_t)c->n_tensors;
@@ -35,6 +42,9 @@ static enum sn_status check_names(struct checkpoint *c, struct sn_error *error)
     for (size_t i = 0; i < n; i++) sorted[i] = &c->tensors[i];
     qsort(sorted, n, sizeof *sorted, compare_names);
     enum sn_status status = SN_OK;
+    for (size_t i = 0; i < n && !status; i++)
+        if (!is_printable(c->tensors[i].name))
+            status = sn_fail(error, SN_BAD_INPUT, "%s: the name of tensor %zu holds control characters", c->path, i);
     for (size_t i = 1; i < n && !status; i++)
         if (!compare_names(&sorted[i - 1], &sorted[i]))
             status = sn_fail(error, SN_BAD_INPUT, "%s: two tensors of the name '%.200s'", c->path, sorted[i]->name);
@@ -50,6 +60,15 @@ enum sn_status checkpoint_parse(const char *path, const unsigned char *bytes, si
     if (!status) status = check_names(c, error);
     if (status) checkpoint_close(c);
     return status;
+}
+
+int checkpoint_is_named(const char *path)
+{
+    static const char *const suffixes[] = { ".pth", ".pt", ".th", ".bin", ".ckpt", ".tar", ".safetensors" };
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof suffixes / sizeof *suffixes; i++)
+        if (!strcmp(dot, suffixes[i])) return 1;
+    return 0;
 }
 
 enum sn_status checkpoint_open(const char *path, struct checkpoint *c, struct sn_error *error)

@@ -29,7 +29,10 @@ struct checkpoint {
  * formats, is damaged, or needs anything but data. The caller ends with checkpoint_close. */
 enum sn_status checkpoint_open(const char *path, struct checkpoint *checkpoint, struct sn_error *error);
 
-/* The same for a file in memory, which is borrowed. */
+/* Whether the path ends as checkpoints do: .pth, .pt, .th, .bin, .ckpt, .tar or .safetensors. */
+int checkpoint_is_named(const char *path);
+
+/* checkpoint_open for a file in memory, which is borrowed. */
 enum sn_status checkpoint_parse(const char *path, const unsigned char *bytes, size_t n_bytes,
                                 struct checkpoint *checkpoint, struct sn_error *error);
 

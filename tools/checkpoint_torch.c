@@ -64,9 +64,6 @@ static enum sn_status join(const struct checkpoint *c, const char *prefix, const
     const char *text = key && key->kind == PICKLE_STRING ? key->string : number;
     if (snprintf(name, MAX_NAME, "%s%s%s", prefix, *prefix ? "." : "", text) >= MAX_NAME)
         return sn_fail(error, SN_BAD_INPUT, "%s: '%.200s...': a name of more than %d bytes", c->path, name, MAX_NAME - 1);
-    for (char *at = name; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 127)
-            return sn_fail(error, SN_BAD_INPUT, "%s: a tensor's name holds the control character %d", c->path, *at);
     return SN_OK;
 }
 

@@ -1,23 +1,31 @@
-/* structnet info: what a net consists of. */
+/* structnet info: what a net or a checkpoint consists of. */
+#include "checkpoint.h"
 #include "command.h"
 #include "load_net.h"
 
+#include <plug_errors.h>
 #include <structured_layer.h>
 #include <weights_file.h>
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 static int run(int argc, char **argv);
 
 const struct command info_command = {
-    "info", run, "layers, shapes, parameters, bytes and multiply-adds of a net",
+    "info", run, "layers, parameters and multiply-adds of a net; tensors of a checkpoint",
     "usage: structnet info CFG [WEIGHTS] [--json]\n"
+    "       structnet info CHECKPOINT [--json]\n"
     "\n"
     "Prints one row per layer: input and output shape, stored values, bytes in the\n"
     ".weights file (biases, batch statistics and indices included) and multiply-adds\n"
     "for one input. With WEIGHTS the file is checked against the cfg.\n"
+    "\n"
+    "CHECKPOINT is a PyTorch checkpoint (.pth, .pt, .th, .bin, .ckpt, .tar, of PyTorch 1.6\n"
+    "or older ones) or .safetensors: prints one row per tensor. --json adds the CRC-32 of the\n"
+    "values as float32 in C order. Nothing in the file is executed.\n"
     "\n"
     "  --json  one object instead of the table\n"
 };
@@ -85,6 +93,73 @@ static void print_json(const network *net)
     cJSON_Delete(root);
 }
 
+static size_t tensor_bytes(const struct tensor *tensor)
+{
+    return tensor->n_elements * tensor_type_bytes(tensor->type);
+}
+
+static void print_tensors(const struct checkpoint *checkpoint)
+{
+    char shape[TENSOR_SHAPE_TEXT];
+    double values = 0, bytes = 0;
+    printf("%-48s %-9s %18s %12s\n", "tensor", "type", "shape", "values");
+    for (int i = 0; i < checkpoint->n_tensors; i++) {
+        const struct tensor *tensor = &checkpoint->tensors[i];
+        tensor_print_shape(tensor->n_dimensions, tensor->shape, shape);
+        printf("%-48s %-9s %18s %12zu\n", tensor->name, tensor_type_name(tensor->type), shape, tensor->n_elements);
+        values += (double)tensor->n_elements;
+        bytes += (double)tensor_bytes(tensor);
+    }
+    printf("%-48s %-9s %18s %12.0f\n", "total", "", "", values);
+    printf("%d tensors, %.0f bytes, format %s\n", checkpoint->n_tensors, bytes, checkpoint->format);
+}
+
+/* CRC-32 of the values as float32 in C order. */
+static uLong tensor_crc(const struct tensor *tensor)
+{
+    enum { CHUNK = 16384 };
+    static float values[CHUNK];
+    uLong crc = crc32_z(0, NULL, 0);
+    for (size_t i = 0; i < tensor->n_elements; i += CHUNK) {
+        size_t n = tensor->n_elements - i < CHUNK ? tensor->n_elements - i : CHUNK;
+        tensor_floats(tensor, i, n, values);
+        crc = crc32_z(crc, (const Bytef *)values, n * sizeof *values);
+    }
+    return crc;
+}
+
+static void print_tensors_json(const struct checkpoint *checkpoint)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "format", checkpoint->format);
+    cJSON *tensors = cJSON_AddArrayToObject(root, "tensors");
+    for (int i = 0; i < checkpoint->n_tensors; i++) {
+        const struct tensor *tensor = &checkpoint->tensors[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", tensor->name);
+        cJSON *shape = cJSON_AddArrayToObject(item, "shape");
+        for (int k = 0; k < tensor->n_dimensions; k++)
+            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)tensor->shape[k]));
+        cJSON_AddStringToObject(item, "type", tensor_type_name(tensor->type));
+        cJSON_AddNumberToObject(item, "values", (double)tensor->n_elements);
+        cJSON_AddNumberToObject(item, "crc32", (double)tensor_crc(tensor));
+        cJSON_AddItemToArray(tensors, item);
+    }
+    char *text = cJSON_Print(root);
+    puts(text);
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
+static void show_checkpoint(const char *path, int json)
+{
+    struct checkpoint checkpoint;
+    struct sn_error error;
+    if (checkpoint_open(path, &checkpoint, &error)) sn_die(&error);
+    (json ? print_tensors_json : print_tensors)(&checkpoint);
+    checkpoint_close(&checkpoint);
+}
+
 static int run(int argc, char **argv)
 {
     static const struct option options[] = { { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
@@ -94,6 +169,10 @@ static int run(int argc, char **argv)
         else command_other_option(&info_command, option);
     }
     command_check_arguments(&info_command, argc, 1, 2);
+    if (argc - optind == 1 && checkpoint_is_named(argv[optind])) {
+        show_checkpoint(argv[optind], json);
+        return 0;
+    }
     network *net = load_net(argv[optind], argc - optind > 1 ? argv[optind + 1] : NULL);
     (json ? print_json : print_table)(net);
     free_network(net);
