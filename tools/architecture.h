@@ -35,8 +35,8 @@ struct architecture {
     struct node *nodes;
 };
 
-/* Names of all architectures; NULL ends the list. */
-extern const char *const architecture_names[];
+/* The name of architecture i, counted from 0 in alphabetical order; NULL behind the last. */
+const char *architecture_name(int i);
 
 /* The nodes of an architecture with n_classes outputs in its last convolution or linear layer. SN_BAD_INPUT for an unknown
  * name. The caller frees with architecture_free. */
