@@ -16,6 +16,7 @@ struct checkpoint {
     const char *path;
     const char *format;         /* "zip", "legacy" or "safetensors" */
     int n_tensors;
+    int n_state_dict;           /* of them, first, are those of the state dict */
     struct tensor *tensors;     /* in the order of the file */
     const unsigned char *bytes; /* the whole file */
     size_t n_bytes;

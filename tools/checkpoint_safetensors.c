@@ -87,6 +87,7 @@ enum sn_status checkpoint_read_safetensors(struct checkpoint *c, struct sn_error
         if ((status = add(c, item, data, c->n_bytes - sizeof length - length, error))) break;
     }
     cJSON_Delete(header);
+    c->n_state_dict = c->n_tensors;
     if (!status && !c->n_tensors) status = sn_fail(error, SN_BAD_INPUT, "%s: expected tensors, found none", c->path);
     return status;
 }

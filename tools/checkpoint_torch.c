@@ -91,6 +91,7 @@ enum sn_status checkpoint_add_tensors(struct checkpoint *c, struct pickle_value 
 {
     struct pickle_value *state_dict = find_state_dict(root);
     enum sn_status status = state_dict ? add_all(c, "", state_dict, 0, error) : SN_OK;
+    c->n_state_dict = c->n_tensors;
     if (!status) status = add_all(c, "", root, 0, error);
     if (!status && !c->n_tensors)
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected tensors, found none", c->path);
