@@ -22,7 +22,7 @@ darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/atte
 	%/swag.c %/voxel.c %/writing.c,$(wildcard darknet/examples/*.c)))
 layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c))
 approx = $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
-tools = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tools/make_glyphs.c,$(wildcard tools/*.c)))
+tools = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tools/make_glyphs.c,$(wildcard tools/*.c))) $(BUILD)/imagenet.o
 tests = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
 
@@ -78,6 +78,14 @@ $(BUILD)/make_glyphs: $(BUILD)/tools/make_glyphs.o
 
 $(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(approx) $(layers) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -lcriterion $(TOOL_LIBS)
+
+# The 1000 classes of ImageNet, from Darknet's lists.
+$(BUILD)/imagenet.c: tools/imagenet.sh darknet/data/imagenet.labels.list darknet/data/imagenet.shortnames.list
+	@mkdir -p $(@D)
+	sh tools/imagenet.sh darknet/data > $@.new && mv $@.new $@
+
+$(BUILD)/imagenet.o: $(BUILD)/imagenet.c Makefile
+	$(CC) $(OUR_FLAGS) -c $< -o $@
 
 # parser.c alone is compiled with our header in front.
 $(BUILD)/darknet.o/src/parser.o: plug = -include layers/plug.h

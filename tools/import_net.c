@@ -43,7 +43,7 @@ int node_parameters(const struct node *node, struct parameter *parameters)
 
 static const struct tensor *find_tensor(const struct import_net *net, const char *name, const char *suffix)
 {
-    char path[512];
+    char path[1024];
     snprintf(path, sizeof path, "%s%s%s", net->prefix, name, suffix);
     return checkpoint_find(net->checkpoint, path);
 }

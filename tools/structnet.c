@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = { &approx_command, &bench_command, &check_command, &eval_command,
+static const struct command *const commands[] = { &approx_command, &bench_command, &check_command, &eval_command, &import_command,
                                                   &info_command };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
