@@ -4,6 +4,7 @@
 #include "plug.h"
 
 #include "plug_errors.h"
+#include "relu6_layer.h"
 #include "structured_layer.h"
 #include "weights_file.h"
 #include "whole_file.h"
@@ -89,11 +90,14 @@ static enum sn_status check_value(const struct cfg_section *section, const struc
 
 enum sn_status structured_check_keys(const struct cfg_section *section, struct sn_error *error)
 {
+    static const char *const none[] = { NULL };
     const struct sn_family *family = sn_family_find(section->name);
-    for (int i = 0; family && i < section->n_keys; i++) {
+    int ours = family || !strcmp(section->name, "relu6");
+    const char *const *keys = family ? family->keys : none;
+    for (int i = 0; ours && i < section->n_keys; i++) {
         const struct cfg_key *key = &section->keys[i];
-        if (!listed(family->keys, key->key) && !listed(flag_keys, key->key) && !listed(number_keys, key->key)
-            && !listed(other_keys, key->key))
+        if (!listed(keys, key->key) && !listed(flag_keys, key->key) && !listed(number_keys, key->key)
+            && !(family && listed(other_keys, key->key)))
             return cfg_fail(section, key->key, error, "unknown key");
         if (cfg_find(section, key->key) != key)
             return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: already given in line %d", section->path, key->line,
@@ -141,7 +145,7 @@ LAYER_TYPE plug_layer_type(const char *type)
 {
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(type + 1, "]"), type + 1);
-    return sn_family_find(name) ? CONNECTED : BLANK;
+    return sn_family_find(name) ? CONNECTED : strcmp(name, "relu6") ? BLANK : ACTIVE;
 }
 
 /* The activation by its exact name: Darknet would quietly take relu for an unknown one. */
@@ -195,6 +199,21 @@ layer plug_make_layer(list *options, int index, int batch, int inputs, int outpu
         sn_fail(&placed, error.code, "%s:%d: [%s]: %.800s", section->path, section->line, section->name, error.message);
         die_in_table(&placed);
     }
+    return l;
+}
+
+layer plug_make_activation_layer(int index, int batch, int inputs, ACTIVATION activation)
+{
+    const struct cfg_section *section = &cfg->sections[index + 1];
+    struct sn_error error;
+    if (strcmp(section->name, "relu6")) return make_activation_layer(batch, inputs, activation);
+    layer l = make_relu6_layer(batch, inputs);
+    if (!l.output || !l.delta) {
+        sn_fail(&error, SN_NO_MEMORY, "%s:%d: [relu6]: out of memory for %d values and a batch of %d", section->path,
+                section->line, inputs, batch);
+        die_in_table(&error);
+    }
+    fprintf(stderr, "%-36s %4d  ->  %4d\n", "relu6", inputs, inputs);
     return l;
 }
 

@@ -1,5 +1,6 @@
 #include "weights_file.h"
 
+#include "relu6_layer.h"
 #include "structured_layer.h"
 
 #include <errno.h>
@@ -59,7 +60,8 @@ size_t weights_layer_bytes(const layer *l)
 const char *weights_layer_name(const layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
-    return matrix ? matrix->family->name : get_layer_string(l->type);
+    if (matrix) return matrix->family->name;
+    return l->forward == forward_relu6_layer ? "relu6" : get_layer_string(l->type);
 }
 
 enum sn_status weights_span(const char *path, struct weights_span *span, struct sn_error *error)
