@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, test, test-long, asan, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, test, parity, fuzz, test-long, asan, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 PREFIX = /usr/local
@@ -27,7 +27,7 @@ tests = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo test test-long asan install clean deps source binaries run-tests
+.PHONY: all demo test parity test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -50,6 +50,11 @@ test: deps
 run-tests: $(binaries) $(BUILD)/run_tests
 	$(BUILD)/run_tests --jobs 2
 	sh tests/commands.sh $(BUILD)
+
+parity:
+	@sh tools/deps.sh '$(CC)' parity
+	@$(MAKE) --no-print-directory all
+	/usr/bin/python3 tests/parity.py $(BUILD)
 
 test-long: test
 	sh tests/long.sh $(BUILD)

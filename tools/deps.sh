@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER
+# Usage: tools/deps.sh COMPILER [parity|fuzz], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -34,6 +34,19 @@ fonts-firacode: glyphs
 fonts-vollkorn: glyphs
 fonts-oldstandard: glyphs
 '
+case ${2-} in
+parity) packages="$packages
+python3: comparison with torchvision
+python3-numpy: comparison with torchvision
+python3-torch: comparison with torchvision
+python3-torchvision: comparison with torchvision
+" ;;
+fuzz) packages="$packages
+clang: fuzzing
+libclang-rt-14-dev: fuzzing
+llvm: fuzzing, coverage
+" ;;
+esac
 
 if ! command -v dpkg-query > /dev/null; then
     echo "deps: not a Debian system; these packages are needed under their names here:$packages" >&2
