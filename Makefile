@@ -23,11 +23,11 @@ darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/atte
 layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c))
 approx = $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
 tools = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tools/make_glyphs.c,$(wildcard tools/*.c))) $(BUILD)/imagenet.o
-tests = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
+tests = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz_%.c,$(wildcard tests/*.c)))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo test parity test-long asan install clean deps source binaries run-tests
+.PHONY: all demo test parity fuzz test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -55,6 +55,19 @@ parity:
 	@sh tools/deps.sh '$(CC)' parity
 	@$(MAKE) --no-print-directory all
 	/usr/bin/python3 tests/parity.py $(BUILD)
+
+# libFuzzer, which clang has, on the reader of checkpoints, with AddressSanitizer and UndefinedBehaviorSanitizer.
+FUZZ_SECONDS = 60
+fuzzed = tests/fuzz_checkpoint.c layers/sn_error.c $(addprefix tools/,arena.c checkpoint.c checkpoint_legacy.c \
+	checkpoint_safetensors.c checkpoint_torch.c checkpoint_zip.c pickle.c tensor.c)
+fuzz:
+	@sh tools/deps.sh '$(CC)' fuzz
+	@mkdir -p $(BUILD)
+	clang -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -Ilayers -Itools \
+		-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fprofile-instr-generate -fcoverage-mapping \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzzed) -o $(BUILD)/fuzz_checkpoint \
+		-lcjson -lminizip -lz -lm
+	sh tests/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
 
 test-long: test
 	sh tests/long.sh $(BUILD)

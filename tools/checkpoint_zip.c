@@ -138,6 +138,9 @@ static const struct entry *find_entry(const struct entries *entries, const char 
 static enum sn_status check_crc(const struct checkpoint *c, const struct entry *entry, struct sn_error *error)
 {
     uint32_t crc = (uint32_t)crc32_z(0, entry->bytes, entry->n_bytes);
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    crc = entry->crc;  /* A fuzzer cannot guess check sums. */
+#endif
     if (crc == entry->crc) return SN_OK;
     return sn_fail(error, SN_BAD_INPUT, "%s: zip archive: entry '%s': CRC-32 is %08x, expected %08x", c->path, entry->name,
                    crc, entry->crc);

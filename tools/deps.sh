@@ -43,7 +43,7 @@ python3-torchvision: comparison with torchvision
 " ;;
 fuzz) packages="$packages
 clang: fuzzing
-libclang-rt-14-dev: fuzzing
+libclang-rt-dev: fuzzing
 llvm: fuzzing, coverage
 " ;;
 esac
