@@ -203,6 +203,17 @@ static enum sn_status read_archive(struct checkpoint *c, unzFile zip, struct pic
     return status ? status : checkpoint_add_tensors(c, root, error);
 }
 
+/* An archive closes with 22 bytes and a comment whose length they tell. minizip would also take one that was cut there. */
+static int is_closed(const struct checkpoint *c)
+{
+    enum { SIZE = 22, MAX_COMMENT = 65535 };
+    for (size_t comment = 0; comment <= MAX_COMMENT && comment + SIZE <= c->n_bytes; comment++) {
+        const unsigned char *end = c->bytes + c->n_bytes - SIZE - comment;
+        if (!memcmp(end, "PK\5\6", 4) && (end[20] | (size_t)end[21] << 8) == comment) return 1;
+    }
+    return 0;
+}
+
 enum sn_status checkpoint_read_zip(struct checkpoint *c, struct sn_error *error)
 {
     struct memory memory = { c->bytes, c->n_bytes, 0 };
@@ -210,7 +221,7 @@ enum sn_status checkpoint_read_zip(struct checkpoint *c, struct sn_error *error)
                                       memory_close, &memory };
     struct pickle pickle = { .path = c->path, .arena = &c->arena };
     c->format = "zip";
-    unzFile zip = unzOpen2_64("", &functions);
+    unzFile zip = !is_closed(c) ? NULL : unzOpen2_64("", &functions);
     if (!zip) return fail_zip(c, error, "no directory at its end; the file is cut or broken");
     enum sn_status status = read_archive(c, zip, &pickle, error);
     pickle_close(&pickle);
