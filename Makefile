@@ -15,7 +15,7 @@ OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -I
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) -Idarknet/include -Idarknet/src -Dexit=plug_exit
 WRAP = -Wl,--wrap=gemm,--wrap=gemm_cpu,--wrap=error
 LIBS = -lopenblas -lm -pthread
-TOOL_LIBS = -llapacke -lcjson -lminizip -lz $(LIBS)
+TOOL_LIBS = -llapacke -lcjson -lminizip -ldeflate $(LIBS)
 
 darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compare.c,$(wildcard darknet/src/*.c)))
 darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
@@ -66,7 +66,7 @@ fuzz:
 	clang -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -Ilayers -Itools \
 		-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fprofile-instr-generate -fcoverage-mapping \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzzed) -o $(BUILD)/fuzz_checkpoint \
-		-lcjson -lminizip -lz -lm
+		-lcjson -lminizip -ldeflate -lm
 	sh tests/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
 
 test-long: test

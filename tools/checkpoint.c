@@ -101,6 +101,12 @@ void checkpoint_close(struct checkpoint *c)
     *c = (struct checkpoint){ 0 };
 }
 
+void checkpoint_read_ahead(const struct checkpoint *c)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)c->bytes / page * page;
+    if (c->n_bytes) madvise((void *)start, (uintptr_t)c->bytes + c->n_bytes - start, MADV_POPULATE_READ);
+}
+
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name)
 {
     for (int i = 0; i < c->n_tensors; i++)

@@ -40,6 +40,9 @@ enum sn_status checkpoint_parse(const char *path, const unsigned char *bytes, si
 /* Legal on a zeroed struct. */
 void checkpoint_close(struct checkpoint *checkpoint);
 
+/* Brings the whole file into memory with one call instead of a page fault every few pages: for callers who read it all. */
+void checkpoint_read_ahead(const struct checkpoint *checkpoint);
+
 /* The tensor of that name, or NULL. */
 const struct tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name);
 

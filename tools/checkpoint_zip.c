@@ -2,11 +2,11 @@
  * used where they lie in the mapping. */
 #include "checkpoint_torch.h"
 
+#include <libdeflate.h>
 #include <minizip/unzip.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 /* ---- the file in memory, as minizip sees it */
 
@@ -137,7 +137,7 @@ static const struct entry *find_entry(const struct entries *entries, const char 
 
 static enum sn_status check_crc(const struct checkpoint *c, const struct entry *entry, struct sn_error *error)
 {
-    uint32_t crc = (uint32_t)crc32_z(0, entry->bytes, entry->n_bytes);
+    uint32_t crc = libdeflate_crc32(0, entry->bytes, entry->n_bytes);
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     crc = entry->crc;  /* A fuzzer cannot guess check sums. */
 #endif
@@ -169,6 +169,7 @@ static enum sn_status find_folder(const struct checkpoint *c, const struct entri
 static enum sn_status find_storages(const struct checkpoint *c, const struct pickle *pickle, const struct entries *entries,
                                     const char *folder, struct sn_error *error)
 {
+    checkpoint_read_ahead(c);
     for (size_t i = 0; i < pickle->n_storages; i++) {
         struct pickle_storage *storage = pickle->storages[i];
         char name[256];

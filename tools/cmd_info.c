@@ -8,9 +8,9 @@
 #include <weights_file.h>
 
 #include <cjson/cJSON.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 static int run(int argc, char **argv);
 
@@ -115,15 +115,15 @@ static void print_tensors(const struct checkpoint *checkpoint)
 }
 
 /* CRC-32 of the values as float32 in C order. */
-static uLong tensor_crc(const struct tensor *tensor)
+static uint32_t tensor_crc(const struct tensor *tensor)
 {
     enum { CHUNK = 16384 };
     static float values[CHUNK];
-    uLong crc = crc32_z(0, NULL, 0);
+    uint32_t crc = 0;
     for (size_t i = 0; i < tensor->n_elements; i += CHUNK) {
         size_t n = tensor->n_elements - i < CHUNK ? tensor->n_elements - i : CHUNK;
         tensor_floats(tensor, i, n, values);
-        crc = crc32_z(crc, (const Bytef *)values, n * sizeof *values);
+        crc = libdeflate_crc32(crc, values, n * sizeof *values);
     }
     return crc;
 }

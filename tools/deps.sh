@@ -12,7 +12,8 @@ libopenblas-dev: matrix products (BLAS)
 liblapacke-dev: singular values (LAPACK)
 libcjson-dev: --json output, safetensors headers
 libminizip-dev: PyTorch checkpoints, which are zip archives
-zlib1g-dev: CRC-32
+zlib1g-dev: headers that minizip's include
+libdeflate-dev: CRC-32
 libcriterion-dev: tests
 libstb-dev: drawing the glyphs (stb_truetype, stb_image_write)
 git: checking the tree of Darknet

@@ -1,5 +1,6 @@
 #include "import_net.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,6 +383,13 @@ static void put_rows(const struct weights_writer *w, const float *values, const 
     if (!rows) put(w, values, (size_t)node->out_c);
 }
 
+/* Whether the filters are written as they lie in the checkpoint, without passing through w->row. */
+static int is_unchanged(const struct weights_writer *w, const struct node *node, const struct tensor *weight)
+{
+    int is_folded = *node->norm && !w->net->keep_batchnorm;
+    return weight->type == TENSOR_FLOAT32 && weight->contiguous && node->size_h == node->size_w && !is_folded;
+}
+
 static void put_layer(const struct weights_writer *w, const struct node *node, int is_head)
 {
     const struct tensor *weight = find_tensor(w->net, node->name, ".weight");
@@ -395,6 +403,12 @@ static void put_layer(const struct weights_writer *w, const struct node *node, i
         put_rows(w, w->variance, node, rows, n_rows);
     }
     size_t n = weight->n_elements / (size_t)node->out_c;
+    if (!rows && is_unchanged(w, node, weight)) {
+        fwrite(weight->data, sizeof(float), weight->n_elements, w->file);
+        /* The disk starts now, so that the end need not wait for all of it. */
+        sync_file_range(fileno(w->file), 0, 0, SYNC_FILE_RANGE_WRITE);
+        return;
+    }
     for (int i = 0; i < n_rows; i++) put_filter(w, node, weight, n, rows ? rows[i] : i);
 }
 
@@ -447,6 +461,7 @@ enum sn_status import_write_weights(const struct import_net *net, FILE *file, st
                                 arena_alloc(&arena, n_outputs * sizeof(float)), arena_alloc(&arena, n_outputs * sizeof(float)),
                                 arena_alloc(&arena, n_outputs * sizeof(float)), arena_alloc(&arena, n_outputs * sizeof(double)) };
     int enough = w.row && w.square && w.bias && w.gamma && w.beta && w.mean && w.variance && w.scale;
+    checkpoint_read_ahead(net->checkpoint);
     if (enough) put_all(&w);
     arena_free(&arena);
     return enough ? SN_OK : sn_fail(error, SN_NO_MEMORY, "%s: out of memory", net->architecture.name);
