@@ -2,9 +2,10 @@
 
 For each architecture: a model with random weights and randomised BatchNorm statistics is saved in the zip and in the old
 format, both files are imported, and all logits on fixed inputs must agree to 1e-5 (largest difference over largest
-value), with equal argmax. Exits with 1 when any does not.
+value), with equal argmax. Then the head is replaced. Exits with 1 when anything is not as it should be.
 """
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -47,14 +48,95 @@ def structnet(build, *arguments):
     return result.stdout
 
 
-def compare(build, out, name):
-    """One row of the table, and whether the net agrees."""
-    model = make_model(name)
+def make_inputs(out, name):
     size = 299 if name == "inception_v3" else 224
     x = torch.rand(4, 3, size, size, generator=torch.Generator().manual_seed(2))
     numpy.save(f"{out}/x.npy", x.numpy())
+    return x
+
+
+def logits_of(model, x):
     with torch.no_grad():
-        expected = model((x - MEAN) / STD).numpy()
+        return model((x - MEAN) / STD).numpy()
+
+
+def run(build, out, net):
+    structnet(build, "run", f"{net}.cfg", f"{net}.weights", "--input", f"{out}/x.npy", "-o", f"{out}/y.npy")
+    return numpy.load(f"{out}/y.npy")
+
+
+def difference(found, expected):
+    return numpy.abs(found - expected).max() / numpy.abs(expected).max()
+
+
+def lines(path):
+    with open(path) as file:
+        return file.read().splitlines()
+
+
+def payload(net):
+    with open(f"{net}.weights", "rb") as file:
+        return file.read()[20:]
+
+
+def approximates(build, out, name):
+    """The head of the imported net can be replaced; the net still runs, and every other weight keeps its bits."""
+    net, small = f"{out}/{name}", f"{out}/small"
+    report = json.loads(structnet(build, "approx", f"{net}.cfg", f"{net}.weights", "--type", "sss", "--share", "0.2", "-o",
+                                  small, "--json"))
+    before, after = payload(net), payload(small)
+    rest = len(before) - report["dense_bytes"]  # The head's matrix is the last thing in the file.
+    return (numpy.isfinite(run(build, out, small)).all() and len(after) == rest + report["bytes"]
+            and after[:rest] == before[:rest])
+
+
+def check_options(build, out):
+    """What import does beside: prefixes, containers, number formats, kept BatchNorm, classes, freezing."""
+    name, failed = "mobilenet_v2", []
+    model = make_model(name)
+    x = make_inputs(out, name)
+    expected = logits_of(model, x)
+    file, net = f"{out}/options.pth", f"{out}/options"
+
+    def check(what, holds):
+        print(f"{what:44} {'holds' if holds else 'FAILED'}")
+        failed.extend([] if holds else [what])
+
+    def imported(state, *options):
+        torch.save(state, file)
+        structnet(build, "import", name, file, "-o", net, *options)
+        return run(build, out, net)
+
+    state = model.state_dict()
+    check("module. and backbone. within state_dict", difference(imported(
+        {"epoch": 1, "state_dict": {"module.backbone." + key: value for key, value in state.items()}}), expected) <= LIMIT)
+    check("--keep-batchnorm", difference(imported(state, "--keep-batchnorm"), expected) <= LIMIT)
+    names = lines(f"{net}.names")
+    check("names in torchvision's order", names == torchvision.models.MobileNet_V2_Weights.DEFAULT.meta["categories"])
+    double = {key: value.double() for key, value in state.items()}
+    check("float64", difference(imported(double), expected) <= LIMIT)
+    half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    model.load_state_dict({key: value.float() for key, value in half.items()})
+    expected = logits_of(model, x)  # state shares the model's tensors, which are rounded now.
+    check("float16", difference(imported(half), expected) <= LIMIT)
+    rows = [7, 3, 999]
+    with open(f"{out}/classes", "w") as classes:
+        classes.write("".join(names[row] + "\n" for row in rows))
+    check("--classes", difference(imported(state, "--classes", f"{out}/classes"), expected[:, rows]) <= LIMIT)
+    check("names of --classes", lines(f"{net}.names") == [names[row] for row in rows])
+    imported(state, "--freeze")
+    cfg = "\n".join(lines(f"{net}.cfg")).split("\n[")
+    matrices = [section for section in cfg if section.startswith(("convolutional", "connected"))]
+    check("--freeze", all("learning_rate=0" in section for section in matrices[:-1])
+          and "learning_rate=0" not in matrices[-1] and sum("stopbackward=1" in section for section in cfg) == 1)
+    return failed
+
+
+def compare(build, out, name):
+    """One row of the table, and whether the net agrees."""
+    model = make_model(name)
+    x = make_inputs(out, name)
+    expected = logits_of(model, x)
     worst, same, seconds = 0, True, 0
     for is_zip in (True, False):
         file, net = f"{out}/{name}.pth", f"{out}/{name}"
@@ -62,16 +144,16 @@ def compare(build, out, name):
         start = time.monotonic()
         structnet(build, "import", name, file, "-o", net)
         seconds = max(seconds, time.monotonic() - start)
-        structnet(build, "run", f"{net}.cfg", f"{net}.weights", "--input", f"{out}/x.npy", "-o", f"{out}/y.npy")
-        found = numpy.load(f"{out}/y.npy")
-        worst = max(worst, numpy.abs(found - expected).max() / numpy.abs(expected).max())
+        found = run(build, out, net)
+        worst = max(worst, difference(found, expected))
         same = same and (found.argmax(1) == expected.argmax(1)).all()
     parameters = sum(p.numel() for p in model.parameters())
+    agrees = worst <= LIMIT and same and approximates(build, out, name)
     row = f"{name:14} {parameters:12} {os.path.getsize(file):12} {seconds:9.2f} {worst:11.2e}"
     for suffix in ("pth", "cfg", "weights", "names", "labels"):
         with contextlib.suppress(FileNotFoundError):
             os.remove(f"{out}/{name}.{suffix}")
-    return row, worst <= LIMIT and same
+    return row, agrees
 
 
 def main():
@@ -89,6 +171,8 @@ def main():
         row, agrees = compare(build, out, name)
         print(row, "" if agrees else "FAILED", flush=True)
         failed += [] if agrees else [name]
+    if not sys.argv[2:]:
+        failed += check_options(build, out)
     if failed:
         sys.exit(f"parity: differs from torchvision: {', '.join(failed)}")
 
