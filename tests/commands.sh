@@ -306,5 +306,46 @@ ok "no images at all" complains 2 '--train: expected a number from 1 to 10000'
 readme_is_up_to_date() { sh bench/readme.sh < README.md | cmp -s - README.md; }
 ok "the README shows what bench/results holds" readme_is_up_to_date
 
+# ---- checkpoints
+golden=tests/checkpoints/zip2.pth
+try "$structnet" info $golden
+ok "info lists a checkpoint" says 0 'module.float16 .*float16 .* 5  *5$'
+try "$structnet" info tests/checkpoints/plain.safetensors --json
+ok "info as JSON" says 0 '"crc32"'
+try "$structnet" info "$out/none.pth"
+ok "info of no file" complains 1 'none.pth: cannot read: No such file'
+try "$structnet" import --list resnet18
+ok "import --list" says 0 '^layer4.1.conv2.weight  *512x512x3x3$'
+try "$structnet" import --list resnet18 --json
+ok "import --list as JSON" says 0 '"layer4.1.conv2.weight"'
+try "$structnet" import --list resnet17
+ok "import of an unknown architecture" complains 1 "architecture: expected one of alexnet, .* found 'resnet17'"
+try "$structnet" import resnet18 $golden -o "$out/imported"
+ok "import of another net" complains 1 "zip2.pth: resnet18: tensor 'conv1.weight': expected shape 64x3x7x7, found none"
+ok "nothing is left of it" [ -z "$(ls "$out" | grep imported)" ]
+try "$structnet" import resnet18 tests/corpus/zip-os-system.pth -o "$out/imported"
+ok "import executes nothing" complains 1 "refused to call 'posix.system', which no state dict needs"
+try "$structnet" import resnet18 $golden
+ok "import without -o" complains 2 'expected -o NAME'
+try "$structnet" import resnet18 $golden -o "$out/imported" --std 1,2
+ok "import with two numbers" complains 2 '--std: expected three numbers'
+
+# ---- run
+"$structnet" approx "$out/net.cfg" "$out/backup/net.weights" --type sss --share 0.5 -o "$out/run" > "$out/log" 2>&1
+printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 6, 6), }" > "$out/x.npy"
+head -c 1296 /dev/zero >> "$out/x.npy"
+try "$structnet" run "$out/run.cfg" "$out/run.weights" --input "$out/x.npy" -o "$out/y.npy"
+ok "run" says 0 '^outputs  3$'
+ok "run writes an array" [ "$(wc -c < "$out/y.npy")" = $((128 + 3 * 3 * 4)) ]
+ok "equal inputs, equal outputs" same_bytes "$out/y.npy" 128 "$out/y.npy" 140 12
+try "$structnet" run "$out/run.cfg" "$out/run.weights" --input "$out/x.npy" -o "$out/y.npy" --layer 99
+ok "run of no layer" complains 1 '--layer 99: the last layer is'
+head -c 1000 "$out/x.npy" > "$out/short.npy"
+try "$structnet" run "$out/run.cfg" "$out/run.weights" --input "$out/short.npy" -o "$out/y2.npy"
+ok "run of a short array" complains 1 'expected 324 values of 4 bytes, found 872 bytes'
+ok "run leaves no part" [ ! -e "$out/y2.npy" ]
+try "$structnet" run "$out/run.cfg" "$out/run.weights" --input tests/checkpoints/zip2.pth -o "$out/y2.npy"
+ok "run of no array" complains 1 'expected a NumPy array'
+
 echo "commands: $passed passed, $failed failed"
 [ $failed = 0 ]
