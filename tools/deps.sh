@@ -12,7 +12,7 @@ libopenblas-dev: matrix products (BLAS)
 liblapacke-dev: singular values (LAPACK)
 libcjson-dev: --json output, safetensors headers
 libminizip-dev: PyTorch checkpoints, which are zip archives
-zlib1g-dev: headers that minizip's include
+zlib1g-dev: headers that those of minizip include
 libdeflate-dev: CRC-32
 libcriterion-dev: tests
 libstb-dev: drawing the glyphs (stb_truetype, stb_image_write)
