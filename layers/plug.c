@@ -67,7 +67,7 @@ static const char *const flag_keys[] = {
     "batch_normalize", "truth", "onlyforward", "stopbackward", "dontsave", "dontload", "dontloadscales", NULL
 };
 static const char *const number_keys[] = { "learning_rate", "smooth", NULL };
-static const char *const other_keys[] = { "output", "activation", "numload", NULL };
+static const char *const other_keys[] = { "output", "activation", "numload", "size", NULL };
 
 static int listed(const char *const *keys, const char *key)
 {
@@ -178,22 +178,43 @@ static void die_in_table(const struct sn_error *error)
     sn_die(error);
 }
 
-layer plug_make_layer(list *options, int index, int batch, int inputs, int outputs, ACTIVATION activation,
-                      int batch_normalize, int adam)
+/* The matrix of a section, for all inputs or, with size=1, for the channels of an image, whose size it writes. */
+static struct sn_matrix *parse_matrix(const struct cfg_section *section, const struct plug_params *from, int n_outputs,
+                                      int *w, int *h, struct sn_error *error)
 {
-    const struct cfg_section *section = &cfg->sections[index + 1];
+    int size = 0, n_inputs = from->inputs;
+    *w = *h = 1;
+    if (cfg_int(section, "size", 1, &size, error)) return NULL;
+    if (n_inputs < 1) sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s]: the layer before it has no outputs", section->path,
+                              section->line, section->name);
+    else if (size > 1) cfg_fail(section, "size", error, "expected 1, found %d", size);
+    else if (size == 1 && (double)from->w * from->h * from->c != n_inputs)
+        cfg_fail(section, "size", error, "expected an image from the layer before, found %d values", n_inputs);
+    if (error->code) return NULL;
+    if (size == 1) {
+        *w = from->w;
+        *h = from->h;
+        n_inputs = from->c;
+    }
+    return sn_family_find(section->name)->parse(section, n_outputs, n_inputs, error);
+}
+
+layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIVATION activation, int batch_normalize,
+                      int adam)
+{
+    const struct cfg_section *section = &cfg->sections[from.index + 1];
     const struct sn_family *family = sn_family_find(section->name);
-    if (!family) return make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam);
     struct sn_error error = { 0 };
+    int w, h;
+    if (!family) return make_connected_layer(from.batch, from.inputs, outputs, activation, batch_normalize, adam);
     if (read_common(section, &outputs, &activation, &error)) die_in_table(&error);
-    if (inputs < 1) sn_fail(&error, SN_BAD_INPUT, "%s:%d: [%s]: the layer before it has no outputs", section->path,
-                            section->line, section->name);
-    struct sn_matrix *matrix = error.code ? NULL : family->parse(section, outputs, inputs, &error);
+    struct sn_matrix *matrix = parse_matrix(section, &from, outputs, &w, &h, &error);
     if (!matrix) die_in_table(&error);
     for (int i = 0; family->keys[i]; i++) option_find(options, (char *)family->keys[i]);  /* Marks them as used. */
-    fprintf(stderr, "%-36s %4d  ->  %4d  %zu values, %.1f %% of dense\n", family->name, inputs, outputs,
-            matrix->n_values, 100. * (double)matrix->n_words / ((double)inputs * outputs));
-    layer l = make_structured_layer(batch, matrix, activation, batch_normalize, adam, &error);
+    option_find(options, (char *)"size");
+    fprintf(stderr, "%-36s %4d  ->  %4d  %zu values, %.1f %% of dense\n", family->name, matrix->n_inputs, outputs,
+            matrix->n_values, 100. * (double)matrix->n_words / ((double)matrix->n_inputs * outputs));
+    layer l = make_structured_layer(from.batch, w, h, matrix, activation, batch_normalize, adam, &error);
     if (error.code) {
         struct sn_error placed;
         sn_fail(&placed, error.code, "%s:%d: [%s]: %.800s", section->path, section->line, section->name, error.message);
@@ -202,18 +223,18 @@ layer plug_make_layer(list *options, int index, int batch, int inputs, int outpu
     return l;
 }
 
-layer plug_make_activation_layer(int index, int batch, int inputs, ACTIVATION activation)
+layer plug_make_activation_layer(struct plug_params from, ACTIVATION activation)
 {
-    const struct cfg_section *section = &cfg->sections[index + 1];
+    const struct cfg_section *section = &cfg->sections[from.index + 1];
     struct sn_error error;
-    if (strcmp(section->name, "relu6")) return make_activation_layer(batch, inputs, activation);
-    layer l = make_relu6_layer(batch, inputs);
+    if (strcmp(section->name, "relu6")) return make_activation_layer(from.batch, from.inputs, activation);
+    layer l = make_relu6_layer(from.batch, from.inputs);
     if (!l.output || !l.delta) {
         sn_fail(&error, SN_NO_MEMORY, "%s:%d: [relu6]: out of memory for %d values and a batch of %d", section->path,
-                section->line, inputs, batch);
+                section->line, from.inputs, from.batch);
         die_in_table(&error);
     }
-    fprintf(stderr, "%-36s %4d  ->  %4d\n", "relu6", inputs, inputs);
+    fprintf(stderr, "%-36s %4d  ->  %4d\n", "relu6", from.inputs, from.inputs);
     return l;
 }
 
@@ -245,20 +266,43 @@ int plug_fclose(FILE *file)
     return 0;
 }
 
+/* Dresses all structured layers; the result is for undress_layers, which frees it. */
+static struct structured_shape *dress_layers(network *net)
+{
+    struct sn_error error;
+    struct structured_shape *shapes = calloc((size_t)net->n, sizeof *shapes);
+    if (!shapes) {
+        sn_fail(&error, SN_NO_MEMORY, "out of memory for %d layers", net->n);
+        sn_die(&error);
+    }
+    for (int i = 0; i < net->n; i++)
+        if (structured_matrix(&net->layers[i])) structured_dress(&net->layers[i], &shapes[i]);
+    return shapes;
+}
+
+static void undress_layers(network *net, struct structured_shape *shapes)
+{
+    for (int i = 0; i < net->n; i++)
+        if (structured_matrix(&net->layers[i])) structured_undress(&net->layers[i], &shapes[i]);
+    free(shapes);
+}
+
 void load_weights_upto(network *net, char *path, int start, int cutoff)
 {
     struct sn_error error = { 0 };
     if (weights_check_length(net, path, start, cutoff, 0, &error)) sn_die(&error);
     int end = cutoff < net->n ? cutoff : net->n;
+    struct structured_shape *shapes = dress_layers(net);
     for (int i = start; i < end; i++)
         if (structured_matrix(&net->layers[i])) net->layers[i].c = structured_load_words(&net->layers[i]);
     reading = path;
     stock_load_weights_upto(net, path, start, cutoff);
     reading = NULL;
+    undress_layers(net, shapes);
     for (int i = start; i < end; i++) {
         layer *l = &net->layers[i];
         if (!structured_matrix(l)) continue;
-        l->c += l->batch_normalize && l->dontloadscales ? 3 * l->outputs : 0;
+        l->c += l->batch_normalize && l->dontloadscales ? 3 * l->out_c : 0;
         if (l->dontload || !unpack_structured_layer(l, &error)) continue;
         struct sn_error placed;
         sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l), error.message);
@@ -275,7 +319,9 @@ void save_weights_upto(network *net, char *path, int cutoff)
 {
     for (int i = 0; i < net->n && i < cutoff; i++)
         if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i]);
+    struct structured_shape *shapes = dress_layers(net);
     stock_save_weights_upto(net, path, cutoff);
+    undress_layers(net, shapes);
 }
 
 void save_weights(network *net, char *path)

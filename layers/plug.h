@@ -13,12 +13,16 @@
 /* What a section type that Darknet does not know is to it: CONNECTED for a family, ACTIVE for [relu6], BLANK else. */
 LAYER_TYPE plug_layer_type(const char *type);
 
+/* What a layer gets from the one before it: params of parser.c, whose type is private there. */
+struct plug_params { int index, batch, inputs, w, h, c; };
+#define PLUG_PARAMS (struct plug_params){ params.index, params.batch, params.inputs, params.w, params.h, params.c }
+
 /* The layer of a [connected] or structured section. Ends the process with one line when the section is wrong. */
-layer plug_make_layer(list *options, int index, int batch, int inputs, int outputs, ACTIVATION activation,
-                      int batch_normalize, int adam);
+layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIVATION activation, int batch_normalize,
+                      int adam);
 
 /* The layer of an [activation] or [relu6] section. */
-layer plug_make_activation_layer(int index, int batch, int inputs, ACTIVATION activation);
+layer plug_make_activation_layer(struct plug_params from, ACTIVATION activation);
 
 /* Checked reading, and writing that leaves a whole file or the old one. */
 size_t plug_fread(void *data, size_t size, size_t n, FILE *file);
@@ -40,9 +44,9 @@ void stock_save_weights_upto(network *net, char *path, int cutoff);
 
 /* parse_connected has the section's options and the layer's index in scope. */
 #define make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam) \
-    plug_make_layer(options, params.index, batch, inputs, outputs, activation, batch_normalize, adam)
+    plug_make_layer(options, PLUG_PARAMS, outputs, activation, batch_normalize, adam)
 
-#define make_activation_layer(batch, inputs, activation) plug_make_activation_layer(params.index, batch, inputs, activation)
+#define make_activation_layer(batch, inputs, activation) plug_make_activation_layer(PLUG_PARAMS, activation)
 
 #define fread plug_fread
 #define fopen plug_fopen

@@ -26,7 +26,7 @@ static float *zeros(double n, int *missing)
 
 static void allocate_batchnorm(layer *l, int *missing)
 {
-    size_t m = (size_t)l->outputs;
+    size_t m = (size_t)l->out_c;
     l->scales = zeros(m, missing);
     l->scale_updates = zeros(m, missing);
     l->mean = zeros(m, missing);
@@ -35,15 +35,15 @@ static void allocate_batchnorm(layer *l, int *missing)
     l->variance_delta = zeros(m, missing);
     l->rolling_mean = zeros(m, missing);
     l->rolling_variance = zeros(m, missing);
-    l->x = zeros((double)l->batch * m, missing);
-    l->x_norm = zeros((double)l->batch * m, missing);
+    l->x = zeros((double)l->batch * l->outputs, missing);
+    l->x_norm = zeros((double)l->batch * l->outputs, missing);
     for (size_t i = 0; i < m && !*missing; i++) l->scales[i] = 1;
 }
 
 /* First and second moments for Adam: free_layer releases only m and v, so those of biases and scales live in them. */
 static void allocate_moments(layer *l, size_t n_values, int *missing)
 {
-    size_t m = (size_t)l->outputs;
+    size_t m = (size_t)l->out_c;
     l->m = zeros((double)n_values + 2. * m, missing);
     l->v = zeros((double)n_values + 2. * m, missing);
     if (*missing) return;
@@ -53,34 +53,48 @@ static void allocate_moments(layer *l, size_t n_values, int *missing)
     l->scale_v = l->bias_v + m;
 }
 
-layer make_structured_layer(int batch, struct sn_matrix *matrix, ACTIVATION activation, int batch_normalize, int adam,
-                            struct sn_error *error)
+/* The pixels to which the matrix is applied, one by one. */
+static int n_pixels(const layer *l)
+{
+    return l->out_w * l->out_h;
+}
+
+/* Floats of scratch for one direction: the states and, with more than one pixel, inputs and outputs pixel by pixel. */
+static double scratch_floats(const layer *l, const struct sn_matrix *matrix)
+{
+    double vectors = (double)l->batch * n_pixels(l);
+    return vectors * ((double)matrix->n_states + (n_pixels(l) > 1 ? (double)matrix->n_inputs + matrix->n_outputs : 0));
+}
+
+layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix, ACTIVATION activation, int batch_normalize,
+                            int adam, struct sn_error *error)
 {
     int missing = 0, m = matrix->n_outputs;
     double payload = (double)matrix->n_words + (batch_normalize ? 3. * m : 0);
+    double widest = (double)w * h * fmax(m, matrix->n_inputs);
+    if (batch * widest > INT_MAX) {
+        sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %.0f", batch, floor(INT_MAX / widest));
+        free(matrix);
+        return (layer){ 0 };
+    }
     layer l = { .type = LOCAL, .activation = activation, .batch_normalize = batch_normalize, .batch = batch,
-                .inputs = matrix->n_inputs, .outputs = m, .h = 1, .w = 1, .out_h = 1, .out_w = 1, .out_c = m,
-                .n = 1, .size = 1, .stride = 1, .learning_rate_scale = 1, .cweights = (char *)matrix,
+                .inputs = matrix->n_inputs * w * h, .outputs = m * w * h, .h = h, .w = w, .out_h = h, .out_w = w,
+                .out_c = m, .n = 1, .size = 1, .stride = 1, .learning_rate_scale = 1, .cweights = (char *)matrix,
                 .forward = forward_structured_layer, .backward = backward_structured_layer,
                 .update = update_structured_layer };
     if (payload > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "%.0f values, expected at most %d", payload, INT_MAX);
         goto fail;
     }
-    if ((double)batch * fmax(m, matrix->n_inputs) > INT_MAX) {
-        sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %d", batch,
-                INT_MAX / (m > matrix->n_inputs ? m : matrix->n_inputs));
-        goto fail;
-    }
     l.c = (int)payload;
-    l.output = zeros((double)batch * m, &missing);
-    l.delta = zeros((double)batch * m, &missing);
+    l.output = zeros((double)batch * l.outputs, &missing);
+    l.delta = zeros((double)batch * l.outputs, &missing);
     l.biases = zeros(m, &missing);
     l.bias_updates = zeros(m, &missing);
     l.weights = zeros(payload, &missing);
     l.weight_updates = zeros((double)matrix->n_values, &missing);
-    l.state = zeros((double)batch * (double)matrix->n_states, &missing);
-    l.state_delta = zeros((double)batch * (double)matrix->n_states, &missing);
+    l.state = zeros(scratch_floats(&l, matrix), &missing);
+    l.state_delta = zeros(scratch_floats(&l, matrix), &missing);
     if (batch_normalize) allocate_batchnorm(&l, &missing);
     if (adam) allocate_moments(&l, matrix->n_values, &missing);
     if (missing) {
@@ -93,13 +107,58 @@ fail:
     return (layer){ 0 };
 }
 
+/* to[b][j][i] += from[b][i][j] for n images of rows x columns. */
+static void add_transposed(int n, int rows, int columns, const float *from, float *to)
+{
+    size_t area = (size_t)rows * (size_t)columns;
+    for (int b = 0; b < n; b++, from += area, to += area)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++) to[(size_t)j * (size_t)rows + (size_t)i] += from[(size_t)i * (size_t)columns + (size_t)j];
+}
+
+/* The inputs and outputs pixel by pixel, behind the states in one direction's scratch. */
+static float *pixel_inputs(const layer *l, float *scratch)
+{
+    return scratch + (size_t)l->batch * (size_t)n_pixels(l) * structured_matrix(l)->n_states;
+}
+
+static float *pixel_outputs(const layer *l, float *scratch)
+{
+    return pixel_inputs(l, scratch) + (size_t)l->batch * (size_t)l->inputs;
+}
+
+/* Darknet's images are channels x pixels, the families' vectors are rows: pixels x channels. */
+static void multiply_pixels(const layer *l, const float *x)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    int pixels = n_pixels(l);
+    float *xt = pixel_inputs(l, l->state), *yt = pixel_outputs(l, l->state);
+    memset(xt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *xt);
+    add_transposed(l->batch, matrix->n_inputs, pixels, x, xt);
+    matrix->family->forward(matrix, l->weights, l->batch * pixels, xt, yt, l->state);
+    add_transposed(l->batch, pixels, matrix->n_outputs, yt, l->output);
+}
+
+static void back_multiply_pixels(const layer *l, float *dx)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    int pixels = n_pixels(l);
+    float *dxt = pixel_inputs(l, l->state_delta), *dyt = pixel_outputs(l, l->state_delta);
+    memset(dxt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *dxt);
+    add_transposed(l->batch, matrix->n_outputs, pixels, l->delta, dyt);
+    matrix->family->backward(matrix, l->weights, l->batch * pixels, pixel_inputs(l, l->state), l->state, dyt,
+                             l->weight_updates, dx ? dxt : NULL, l->state_delta);
+    if (dx) add_transposed(l->batch, pixels, matrix->n_inputs, dxt, dx);
+}
+
 void forward_structured_layer(layer l, network net)
 {
     const struct sn_matrix *matrix = structured_matrix(&l);
     fill_cpu(l.outputs * l.batch, 0, l.output, 1);
-    matrix->family->forward(matrix, l.weights, l.batch, net.input, l.output, l.state);
+    if (n_pixels(&l) > 1) multiply_pixels(&l, net.input);
+    else matrix->family->forward(matrix, l.weights, l.batch, net.input, l.output, l.state);
     if (l.batch_normalize) forward_batchnorm_layer(l, net);
-    else add_bias(l.output, l.biases, l.batch, l.outputs, 1);
+    else add_bias(l.output, l.biases, l.batch, l.out_c, n_pixels(&l));
     activate_array(l.output, l.outputs * l.batch, l.activation);
 }
 
@@ -108,9 +167,10 @@ void backward_structured_layer(layer l, network net)
     const struct sn_matrix *matrix = structured_matrix(&l);
     gradient_array(l.output, l.outputs * l.batch, l.activation, l.delta);
     if (l.batch_normalize) backward_batchnorm_layer(l, net);
-    else backward_bias(l.bias_updates, l.delta, l.batch, l.outputs, 1);
-    matrix->family->backward(matrix, l.weights, l.batch, net.input, l.state, l.delta, l.weight_updates, net.delta,
-                             l.state_delta);
+    else backward_bias(l.bias_updates, l.delta, l.batch, l.out_c, n_pixels(&l));
+    if (n_pixels(&l) > 1) back_multiply_pixels(&l, net.delta);
+    else matrix->family->backward(matrix, l.weights, l.batch, net.input, l.state, l.delta, l.weight_updates, net.delta,
+                                  l.state_delta);
 }
 
 /* x += rate/batch d; d *= momentum, where d -= decay batch x comes first. */
@@ -137,28 +197,28 @@ static void adam(size_t n, float *x, float *d, float *m, float *v, float rate, u
 
 void update_structured_layer(layer l, update_args a)
 {
-    size_t m = (size_t)l.outputs, n = structured_matrix(&l)->n_values;
+    size_t m = (size_t)l.out_c, n = structured_matrix(&l)->n_values;
     float rate = a.learning_rate * l.learning_rate_scale;
     if (a.adam) {
         adam(m, l.biases, l.bias_updates, l.bias_m, l.bias_v, rate, a);
         if (l.batch_normalize) adam(m, l.scales, l.scale_updates, l.scale_m, l.scale_v, rate, a);
         adam(n, l.weights, l.weight_updates, l.m, l.v, rate, a);
     } else {
-        sgd(l.outputs, l.biases, l.bias_updates, rate, a.momentum, 0, a.batch);
-        if (l.batch_normalize) sgd(l.outputs, l.scales, l.scale_updates, rate, a.momentum, 0, a.batch);
+        sgd(l.out_c, l.biases, l.bias_updates, rate, a.momentum, 0, a.batch);
+        if (l.batch_normalize) sgd(l.out_c, l.scales, l.scale_updates, rate, a.momentum, 0, a.batch);
         sgd((int)n, l.weights, l.weight_updates, rate, a.momentum, a.decay, a.batch);
     }
 }
 
 int structured_load_words(const layer *l)
 {
-    return l->batch_normalize && l->dontloadscales ? l->c - 3 * l->outputs : l->c;
+    return l->batch_normalize && l->dontloadscales ? l->c - 3 * l->out_c : l->c;
 }
 
 enum sn_status unpack_structured_layer(layer *l, struct sn_error *error)
 {
     struct sn_matrix *matrix = structured_matrix(l);
-    size_t m = (size_t)l->outputs;
+    size_t m = (size_t)l->out_c;
     const float *statistics = l->weights + matrix->n_words;
     if (l->batch_normalize && !l->dontloadscales) {
         memcpy(l->scales, statistics, m * sizeof *statistics);
@@ -170,10 +230,24 @@ enum sn_status unpack_structured_layer(layer *l, struct sn_error *error)
 
 void pack_structured_layer(layer *l)
 {
-    size_t m = (size_t)l->outputs;
+    size_t m = (size_t)l->out_c;
     float *statistics = l->weights + structured_matrix(l)->n_words;
     if (!l->batch_normalize) return;
     memcpy(statistics, l->scales, m * sizeof *statistics);
     memcpy(statistics + m, l->rolling_mean, m * sizeof *statistics);
     memcpy(statistics + 2 * m, l->rolling_variance, m * sizeof *statistics);
+}
+
+void structured_dress(layer *l, struct structured_shape *shape)
+{
+    *shape = (struct structured_shape){ l->outputs, l->out_w, l->out_h };
+    l->outputs = l->out_c;
+    l->out_w = l->out_h = 1;
+}
+
+void structured_undress(layer *l, const struct structured_shape *shape)
+{
+    l->outputs = shape->outputs;
+    l->out_w = shape->out_w;
+    l->out_h = shape->out_h;
 }

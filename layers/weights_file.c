@@ -44,7 +44,7 @@ static size_t layer_floats(const layer *l)
         return connected_floats(l->wz) + connected_floats(l->wr) + connected_floats(l->wh) + connected_floats(l->uz)
             + connected_floats(l->ur) + connected_floats(l->uh);
     case LOCAL:
-        if (structured_matrix(l)) return (size_t)l->outputs + (size_t)structured_load_words(l);
+        if (structured_matrix(l)) return (size_t)l->out_c + (size_t)structured_load_words(l);
         return (size_t)l->outputs + (size_t)l->size * (size_t)l->size * (size_t)l->c * (size_t)l->n
             * (size_t)l->out_w * (size_t)l->out_h;
     default:

@@ -89,7 +89,7 @@ static double connected_multiply_adds(const layer *l)
 double layer_multiply_adds(const layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
-    if (matrix) return (double)matrix->n_values;
+    if (matrix) return (double)matrix->n_values * l->out_w * l->out_h;
     switch (l->type) {
     case CONVOLUTIONAL:
         return (double)l->n * (l->c / (l->groups ? l->groups : 1)) * l->size * l->size * l->out_h * l->out_w;
