@@ -330,6 +330,66 @@ ok "import without -o" complains 2 'expected -o NAME'
 try "$structnet" import resnet18 $golden -o "$out/imported" --std 1,2
 ok "import with two numbers" complains 2 '--std: expected three numbers'
 
+# ---- a head that is a 1x1 convolution
+for normalize in 0 1; do
+    cat > "$out/pixel.cfg" <<EOF2
+[net]
+batch=8
+height=6
+width=6
+channels=3
+learning_rate=0.05
+max_batches=60
+
+[convolutional]
+filters=12
+size=3
+pad=1
+activation=leaky
+
+[convolutional]  # the head
+batch_normalize=$normalize
+filters = 3  # classes
+size=1
+stride=1
+pad=1
+activation=relu
+
+[avgpool]
+
+[softmax]
+EOF2
+    rm -f "$out"/backup/pixel*
+    try "$darknet" classifier train "$out/task.data" "$out/pixel.cfg"
+    ok "a 1x1 head trains" is 0
+    for type in sss psm; do
+        try "$structnet" approx "$out/pixel.cfg" "$out/backup/pixel.weights" --type $type --share 1 -o "$out/pixel-$type"
+        ok "approx of a 1x1 convolution as $type" says 0 '^layer  *1, 3 x 12$'
+        ok "... keeps its comment" grep -q '^output = 3  # classes$' "$out/pixel-$type.cfg"
+        ok "... drops what is no key of $type" [ "$(grep -c '^stride\|^pad' "$out/pixel-$type.cfg")" = 1 ]
+        try "$structnet" check "$out/pixel-$type.cfg" "$out/pixel-$type.weights"
+        ok "... is whole" is 0
+        first=$((20 + 4 * (12 + 12 * 27 + 3)))
+        ok "... keeps the weights before it" same_bytes "$out/backup/pixel.weights" 20 "$out/pixel-$type.weights" 20 $((first - 20))
+        try "$darknet" classifier train "$out/task.data" "$out/pixel-$type.cfg" "$out/pixel-$type.weights" -clear
+        ok "... trains" is 0
+    done
+    if [ $normalize = 1 ]; then
+        size=$(wc -c < "$out/pixel-sss.weights")
+        ok "batch statistics move behind the matrix" same_bytes "$out/backup/pixel.weights" $first \
+            "$out/pixel-sss.weights" $((size - 36)) 36
+    fi
+    "$structnet" eval "$out/pixel.cfg" "$out/backup/pixel.weights" "$out/task.data" --json > "$out/dense.json" 2>&1
+    "$structnet" eval "$out/pixel-sss.cfg" "$out/pixel-sss.weights" "$out/task.data" --json > "$out/sss.json" 2>&1
+    ok "all bytes, equal accuracy" [ "$(value top1 "$out/dense.json")" = "$(value top1 "$out/sss.json")" ]
+done
+sed 's/^size=1$/size=3/' "$out/pixel-sss.cfg" > "$out/pixel-3.cfg"
+try "$structnet" info "$out/pixel-3.cfg"
+ok "a structured layer of size 3" complains 1 '\[sss\] size: expected 1, found 3'
+printf '[net]\nbatch=1\nheight=2\nwidth=2\nchannels=3\n[relu6]\nslope=1\n' > "$out/relu6.cfg"
+try "$structnet" info "$out/relu6.cfg"
+ok "a key that [relu6] does not know" complains 1 'relu6.cfg:7: \[relu6\] slope: unknown key'
+
 # ---- run
 "$structnet" approx "$out/net.cfg" "$out/backup/net.weights" --type sss --share 0.5 -o "$out/run" > "$out/log" 2>&1
 printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 6, 6), }" > "$out/x.npy"

@@ -20,8 +20,8 @@ const struct command approx_command = {
     "approx", run, "replaces a connected layer by a structured one",
     "usage: structnet approx CFG WEIGHTS --type sss|psm --share S -o NAME [OPTION]...\n"
     "\n"
-    "Approximates the weight matrix of the last connected layer and writes NAME.cfg and\n"
-    "NAME.weights: the cfg with its comments and order, every other weight bit for bit, and\n"
+    "Approximates the weight matrix of the last connected layer, or of the last 1x1 convolution\n"
+    "in a net without one, and writes NAME.cfg and NAME.weights: the cfg with its comments and order, every other weight bit for bit, and\n"
     "the count of images seen set to 0, so that fine-tuning starts at batch 0.\n"
     "\n"
     "  --type T      sss: sequentially semiseparable; psm: product of sparse matrices\n"
@@ -87,19 +87,40 @@ static struct request read_request(int argc, char **argv)
     return request;
 }
 
-/* The number of the connected layer to replace. */
+/* Whether the layer multiplies by one dense matrix: a connected layer, or a convolution at each pixel alone. */
+static int is_dense_matrix(const layer *l)
+{
+    int is_1x1 = l->type == CONVOLUTIONAL && l->size == 1 && l->stride == 1 && l->groups <= 1 && l->pad == 0
+        && !l->binary && !l->xnor && !l->flipped && !l->numload && l->dot == 0;
+    return l->type == CONNECTED || is_1x1;
+}
+
+/* The matrix' rows and columns. */
+static int n_rows(const layer *l)
+{
+    return l->type == CONNECTED ? l->outputs : l->n;
+}
+
+static int n_columns(const layer *l)
+{
+    return l->type == CONNECTED ? l->inputs : l->c;
+}
+
+/* The number of the layer to replace. */
 static int choose_layer(const struct request *request, const network *net)
 {
     struct sn_error error;
     int i = request->layer >= 0 ? request->layer : net->n - 1;
     if (request->layer < 0)
         while (i >= 0 && net->layers[i].type != CONNECTED) i--;
+    if (i < 0)
+        for (i = net->n - 1; i >= 0 && !is_dense_matrix(&net->layers[i]);) i--;
     if (i < 0) sn_fail(&error, SN_BAD_INPUT, "%s: expected a [connected] layer, found none", request->cfg);
     else if (i >= net->n)
         sn_fail(&error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg, i, net->n - 1);
-    else if (net->layers[i].type != CONNECTED)
-        sn_fail(&error, SN_BAD_INPUT, "%s: layer %d is [%s], expected [connected]", request->cfg, i,
-                weights_layer_name(&net->layers[i]));
+    else if (!is_dense_matrix(&net->layers[i]))
+        sn_fail(&error, SN_BAD_INPUT, "%s: layer %d is [%s], expected [connected], or [convolutional] with size=1, stride=1 and "
+                "one group", request->cfg, i, weights_layer_name(&net->layers[i]));
     else if (net->layers[i].dontload)
         sn_fail(&error, SN_BAD_INPUT, "%s: layer %d has dontload=1, so that %s does not hold it", request->cfg, i,
                 request->weights);
@@ -107,9 +128,22 @@ static int choose_layer(const struct request *request, const network *net)
     sn_die(&error);
 }
 
+/* Keys of a 1x1 convolution that say what a structured layer with size=1 is anyway. */
+static int is_dropped(const char *key)
+{
+    return !strcmp(key, "stride") || !strcmp(key, "pad") || !strcmp(key, "padding") || !strcmp(key, "groups");
+}
+
+static const struct cfg_key *key_of_line(const struct cfg_section *section, int line)
+{
+    for (int i = 0; i < section->n_keys; i++)
+        if (section->keys[i].line == line) return &section->keys[i];
+    return NULL;
+}
+
 /* Copies cfg to out with the section of the layer turned into the matrix' section: its name replaced within its line,
- * the shape behind its last key. All other lines stay as they are. */
-static enum sn_status write_cfg(const struct request *request, const struct cfg_section *section,
+ * the shape behind its last key; of a convolution filters becomes output. All other lines stay as they are. */
+static enum sn_status write_cfg(const struct request *request, const struct cfg_section *section, int is_convolution,
                                 const struct sn_matrix *matrix, FILE *out, struct sn_error *error)
 {
     char *line = NULL;
@@ -119,10 +153,17 @@ static enum sn_status write_cfg(const struct request *request, const struct cfg_
     if (!in) return sn_fail(error, SN_IO, "%s: cannot read", request->cfg);
     for (int number = 1; getline(&line, &size, in) >= 0; number++) {
         char *bracket = number == section->line ? strchr(line, ']') : NULL;
+        const struct cfg_key *key = is_convolution ? key_of_line(section, number) : NULL;
         if (bracket) fprintf(out, "[%s%s", matrix->family->name, bracket);
-        else fputs(line, out);
+        else if (key && !strcmp(key->key, "filters")) {
+            const char *word = strstr(line, "filters");
+            fprintf(out, "%.*soutput%s", (int)(word - line), line, word + strlen("filters"));
+        }
+        else if (!key || !is_dropped(key->key)) fputs(line, out);
         if (number != last) continue;
         if (!strchr(line, '\n')) fputc('\n', out);
+        if (is_convolution && !cfg_find(section, "filters")) fprintf(out, "output=%d\n", matrix->n_outputs);
+        if (is_convolution && !cfg_find(section, "size")) fputs("size=1\n", out);
         matrix->family->print_keys(matrix, out);
     }
     free(line);
@@ -143,7 +184,8 @@ static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path
     return SN_OK;
 }
 
-/* Copies the weights with the matrix of the layer replaced and the count of images seen set to 0. */
+/* Copies the weights with the matrix of the layer replaced and the count of images seen set to 0. A convolution's batch
+ * statistics stand before its weights; those of connected and structured layers behind. */
 static enum sn_status write_weights(const struct request *request, const network *net, int target,
                                     const struct sn_fit *fit, FILE *out, struct sn_error *error)
 {
@@ -151,8 +193,8 @@ static enum sn_status write_weights(const struct request *request, const network
     struct weights_span span;
     enum sn_status status = weights_span(request->weights, &span, error);
     const layer *l = &net->layers[target];
-    size_t before = 0, biases = sizeof(float) * (size_t)l->outputs;
-    size_t matrix = sizeof(float) * (size_t)l->outputs * (size_t)l->inputs;
+    size_t before = 0, biases = sizeof(float) * (size_t)n_rows(l), matrix = biases * (size_t)n_columns(l);
+    size_t statistics = l->type == CONVOLUTIONAL && l->batch_normalize && !l->dontloadscales ? 3 * biases : 0;
     for (int i = 0; i < target; i++) before += weights_layer_bytes(&net->layers[i]);
     FILE *in = status ? NULL : fopen(request->weights, "rb");
     if (!in) return status ? status : sn_fail(error, SN_IO, "%s: cannot read", request->weights);
@@ -162,11 +204,12 @@ static enum sn_status write_weights(const struct request *request, const network
         status = sn_fail(error, SN_IO, "%s: cannot read", request->weights);
     if (!status) status = copy_bytes(in, out, before + biases, request->weights, error);
     fwrite(fit->words, sizeof(float), fit->matrix->n_words, out);
+    if (!status) status = copy_bytes(in, out, statistics, request->weights, error);
     if (!status && fseek(in, (long)matrix, SEEK_CUR))
         status = sn_fail(error, SN_IO, "%s: cannot read", request->weights);
     if (!status)
-        status = copy_bytes(in, out, span.file_bytes - span.header_bytes - before - biases - matrix, request->weights,
-                            error);
+        status = copy_bytes(in, out, span.file_bytes - span.header_bytes - before - biases - matrix - statistics,
+                            request->weights, error);
     fclose(in);
     return status;
 }
@@ -194,7 +237,7 @@ static enum sn_status write_net(const struct request *request, const network *ne
     enum sn_status status;
     if ((status = open_output(request, "cfg", &cfg, error))) goto done;
     if ((status = open_output(request, "weights", &weights, error))) goto done;
-    if ((status = write_cfg(request, section, fit->matrix, cfg.file, error))) goto done;
+    if ((status = write_cfg(request, section, net->layers[target].type == CONVOLUTIONAL, fit->matrix, cfg.file, error))) goto done;
     if ((status = write_weights(request, net, target, fit, weights.file, error))) goto done;
     if ((status = whole_file_close(&cfg, error)) || (status = whole_file_close(&weights, error))) goto done;
     if ((status = whole_file_publish(&cfg, error)) || (status = whole_file_publish(&weights, error))) goto done;
@@ -239,6 +282,25 @@ static void print_result(const struct request *request, int target, const struct
     cJSON_Delete(root);
 }
 
+/* Makes the section what write_cfg will make of it, with keys of its own (free()). */
+static enum sn_status rename_keys(struct cfg_section *section, const char *name, int is_convolution,
+                                  struct sn_error *error)
+{
+    int n = 0;
+    struct cfg_key *keys = malloc(((size_t)section->n_keys + 1) * sizeof *keys);
+    if (!keys) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", section->path);
+    for (int i = 0; i < section->n_keys; i++) {
+        if (is_convolution && is_dropped(section->keys[i].key)) continue;
+        keys[n] = section->keys[i];
+        if (is_convolution && !strcmp(keys[n].key, "filters")) keys[n].key = "output";
+        n++;
+    }
+    section->name = name;
+    section->keys = keys;
+    section->n_keys = n;
+    return SN_OK;
+}
+
 static int run(int argc, char **argv)
 {
     struct request request = read_request(argc, argv);
@@ -253,17 +315,19 @@ static int run(int argc, char **argv)
     for (const char *const *key = request.family->keys; *key; key++)
         if (cfg_find(&section, *key) && cfg_fail(&section, *key, &error, "expected no key of [%s] here", request.family->name))
             sn_die(&error);
-    section.name = request.family->name;
-    if (structured_check_keys(&section, &error)) sn_die(&error);
-    double dense_bytes = sizeof(float) * (double)l->inputs * l->outputs;
+    struct cfg_section future = section;
+    if (rename_keys(&future, request.family->name, l->type == CONVOLUTIONAL, &error)
+        || structured_check_keys(&future, &error)) sn_die(&error);
+    double dense_bytes = sizeof(float) * (double)n_rows(l) * n_columns(l);
     request.fit.budget_bytes = (size_t)(request.bytes > 0 ? request.bytes : request.share * dense_bytes + 1e-6);
     request.fit.progress = show_progress;
     request.fit.context = (void *)request.family->name;
-    if (sn_fit_find(request.family)(l->weights, l->outputs, l->inputs, &request.fit, &fit, &error)) sn_die(&error);
+    if (sn_fit_find(request.family)(l->weights, n_rows(l), n_columns(l), &request.fit, &fit, &error)) sn_die(&error);
     command_progress(1, " ");
     if (write_net(&request, net, target, &section, &fit, &error)) sn_die(&error);
     print_result(&request, target, &fit);
     sn_fit_free(&fit);
+    free(future.keys);
     cfg_free(cfg);
     free_network(net);
     return 0;

@@ -71,6 +71,8 @@ int last_matrix_layer(const network *net)
 {
     int i = net->n - 1;
     while (i >= 0 && net->layers[i].type != CONNECTED && !structured_matrix(&net->layers[i])) i--;
+    if (i < 0)
+        for (i = net->n - 1; i >= 0 && (net->layers[i].type != CONVOLUTIONAL || net->layers[i].size != 1);) i--;
     return i;
 }
 

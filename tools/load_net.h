@@ -13,7 +13,7 @@ network *load_net(const char *cfg, const char *weights);
 void quiet_begin(void);
 void quiet_end(void);
 
-/* The last layer of net that carries a matrix (connected or structured), or -1. */
+/* The last layer of net that carries a matrix: connected or structured, else a 1x1 convolution; -1 without any. */
 int last_matrix_layer(const network *net);
 
 /* A layer's stored bytes (biases and batch statistics included) and the multiply-adds for one input. */
