@@ -48,9 +48,12 @@ enum sn_status tensor_place(struct tensor *tensor, const unsigned char *storage,
     int64_t last;
     enum sn_status status = measure(tensor, &last, error);
     if (status) return status;
-    if (offset < 0 || offset > n_stored || (tensor->n_elements && last >= n_stored - offset))
+    if (offset < 0 || offset > n_stored || (tensor->n_elements && last >= n_stored - offset)) {
+        int64_t end;
+        if (__builtin_add_overflow(offset, last, &end)) end = INT64_MAX;
         return sn_fail(error, SN_BAD_INPUT, "elements %lld to %lld lie outside its storage of %lld", (long long)offset,
-                       (long long)(last > INT64_MAX - offset ? INT64_MAX : last + offset), (long long)n_stored);
+                       (long long)end, (long long)n_stored);
+    }
     if (tensor->n_elements > (uint64_t)n_stored)
         return sn_fail(error, SN_BAD_INPUT, "%zu elements repeat a storage of %lld", tensor->n_elements,
                        (long long)n_stored);
