@@ -110,10 +110,10 @@ fail:
 /* to[b][j][i] += from[b][i][j] for n images of rows x columns. */
 static void add_transposed(int n, int rows, int columns, const float *from, float *to)
 {
-    size_t area = (size_t)rows * (size_t)columns;
+    size_t n_rows = (size_t)rows, n_columns = (size_t)columns, area = n_rows * n_columns;
     for (int b = 0; b < n; b++, from += area, to += area)
-        for (int i = 0; i < rows; i++)
-            for (int j = 0; j < columns; j++) to[(size_t)j * (size_t)rows + (size_t)i] += from[(size_t)i * (size_t)columns + (size_t)j];
+        for (size_t i = 0; i < n_rows; i++)
+            for (size_t j = 0; j < n_columns; j++) to[j * n_rows + i] += from[i * n_columns + j];
 }
 
 /* The inputs and outputs pixel by pixel, behind the states in one direction's scratch. */

@@ -21,8 +21,9 @@ const struct command approx_command = {
     "usage: structnet approx CFG WEIGHTS --type sss|psm --share S -o NAME [OPTION]...\n"
     "\n"
     "Approximates the weight matrix of the last connected layer, or of the last 1x1 convolution\n"
-    "in a net without one, and writes NAME.cfg and NAME.weights: the cfg with its comments and order, every other weight bit for bit, and\n"
-    "the count of images seen set to 0, so that fine-tuning starts at batch 0.\n"
+    "in a net without one, and writes NAME.cfg and NAME.weights: the cfg with its comments and\n"
+    "order, every other weight bit for bit, and the count of images seen set to 0, so that\n"
+    "fine-tuning starts at batch 0.\n"
     "\n"
     "  --type T      sss: sequentially semiseparable; psm: product of sparse matrices\n"
     "  --share S     bytes of the structured matrix over bytes of the dense one, 0 < S <= 1;\n"
@@ -115,7 +116,7 @@ static int choose_layer(const struct request *request, const network *net)
         while (i >= 0 && net->layers[i].type != CONNECTED) i--;
     if (i < 0)
         for (i = net->n - 1; i >= 0 && !is_dense_matrix(&net->layers[i]);) i--;
-    if (i < 0) sn_fail(&error, SN_BAD_INPUT, "%s: expected a [connected] layer, found none", request->cfg);
+    if (i < 0) sn_fail(&error, SN_BAD_INPUT, "%s: expected a [connected] layer or a 1x1 convolution, found none", request->cfg);
     else if (i >= net->n)
         sn_fail(&error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg, i, net->n - 1);
     else if (!is_dense_matrix(&net->layers[i]))
@@ -276,10 +277,7 @@ static void print_result(const struct request *request, int target, const struct
     cJSON_AddNumberToObject(root, "dense_bytes", dense);
     cJSON_AddNumberToObject(root, "share", bytes / dense);
     cJSON_AddNumberToObject(root, "error", fit->error);
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 /* Makes the section what write_cfg will make of it, with keys of its own (free()). */

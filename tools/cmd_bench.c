@@ -109,10 +109,7 @@ static void print_json(const struct head *heads, int n)
         cJSON_AddNumberToObject(item, "ns", heads[i].median_ns);
         cJSON_AddItemToArray(array, item);
     }
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 static int run(int argc, char **argv)

@@ -161,10 +161,7 @@ static void print_result(const char *weights, int n, int top1, int top5, double 
     cJSON_AddNumberToObject(root, "top1", (double)top1 / n);
     cJSON_AddNumberToObject(root, "top5", (double)top5 / n);
     cJSON_AddNumberToObject(root, "seconds", seconds);
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 static void check_net(const network *net, const struct task *task, const char *cfg)

@@ -110,10 +110,7 @@ static void list_json(const struct architecture *a)
             cJSON_AddItemToArray(tensors, item);
         }
     }
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 static void list_table(const struct architecture *a)
@@ -261,10 +258,7 @@ static void print_result(const struct request *request, const struct import_net 
     cJSON_AddStringToObject(root, "prefix", net->prefix);
     cJSON_AddNumberToObject(root, "values", count_values(net));
     cJSON_AddNumberToObject(root, "classes", net->n_rows);
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 static void set_normalisation(const struct request *request, struct import_net *net)

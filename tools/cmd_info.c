@@ -87,10 +87,7 @@ static void print_json(const network *net)
         cJSON_AddNumberToObject(item, "multiply_adds", row.multiply_adds);
         cJSON_AddItemToArray(layers, item);
     }
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 static size_t tensor_bytes(const struct tensor *tensor)
@@ -145,10 +142,7 @@ static void print_tensors_json(const struct checkpoint *checkpoint)
         cJSON_AddNumberToObject(item, "crc32", (double)tensor_crc(tensor));
         cJSON_AddItemToArray(tensors, item);
     }
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 static void show_checkpoint(const char *path, int json)

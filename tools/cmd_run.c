@@ -106,10 +106,7 @@ static void print_result(const struct request *request, const network *net, int 
     cJSON_AddNumberToObject(root, "layer", layer);
     cJSON_AddNumberToObject(root, "outputs", l->outputs);
     cJSON_AddNumberToObject(root, "seconds", seconds);
-    char *text = cJSON_Print(root);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(root);
+    command_print_json(root);
 }
 
 static int run(int argc, char **argv)

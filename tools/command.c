@@ -52,6 +52,14 @@ int command_whole_number(const struct command *command, const char *option, cons
     return (int)value;
 }
 
+void command_print_json(cJSON *root)
+{
+    char *text = cJSON_Print(root);
+    puts(text ? text : "null");
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
 void command_progress(double done, const char *format, ...)
 {
     enum { WIDTH = 40 };

@@ -3,6 +3,7 @@
 #ifndef COMMAND_H
 #define COMMAND_H
 
+#include <cjson/cJSON.h>
 #include <getopt.h>
 
 struct command {
@@ -31,6 +32,9 @@ double command_number(const struct command *command, const char *option, const c
                       double maximum);
 
 int command_whole_number(const struct command *command, const char *option, const char *text, int minimum, int maximum);
+
+/* What --json prints: root on stdout, which is deleted. */
+void command_print_json(cJSON *root);
 
 /* A bar on stderr, when that is a terminal: done in 0..1 and a short text behind it. done >= 1 erases it. */
 void command_progress(double done, const char *format, ...) __attribute__((format(printf, 2, 3)));
