@@ -440,8 +440,7 @@ static enum sn_status build(const struct sparse *factors, int n_factors, const f
         }
     }
     psm_pack(shape, fit->words);
-    fit->error = sn_relative_error(fit->matrix, fit->words, dense, error);
-    if (fit->error >= 0) return SN_OK;
+    if (!sn_fit_measure(fit, dense, NULL, error)) return SN_OK;
     sn_fit_free(fit);
     return error->code;
 }

@@ -863,11 +863,9 @@ static enum sn_status realise(const struct search *search, struct sn_fit *fit, s
         status = sweep_part(search, plan, d, NULL, NULL, &lost, shape, words, error);
         if (status) goto failed;
     }
-    double relative = sn_relative_error(&shape->matrix, words, search->w, error);
-    status = SN_NO_MEMORY;
-    if (relative < 0) goto failed;
-    *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words, .error = relative };
-    return SN_OK;
+    *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
+    status = sn_fit_measure(fit, search->w, search->options->weighting, error);
+    if (!status) return SN_OK;
 failed:
     free(words);
     free(shape);
@@ -883,7 +881,7 @@ static enum sn_status check(const float *dense, int n_outputs, int n_inputs, con
     if (options->n_stages < 0)
         return sn_fail(error, SN_BAD_INPUT, "stages: expected at least 1, or 0 to search, found %d",
                        options->n_stages);
-    if (options->budget_bytes < sizeof(float))
+    if (options->budget_bytes < sizeof(float) && !options->budget_values)
         return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single value", options->budget_bytes);
     *energy = 0;
     for (int i = 0; i < n_outputs; i++)
@@ -901,7 +899,8 @@ enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs, const st
     struct search search = { .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs, .options = options };
     enum sn_status status = check(dense, n_outputs, n_inputs, options, &search.energy, error);
     if (status) return status;
-    search.budget = options->budget_bytes / sizeof(float);
+    search.budget = options->budget_bytes ? options->budget_bytes / sizeof(float) : SIZE_MAX;
+    if (options->budget_values && options->budget_values < search.budget) search.budget = options->budget_values;
     if (search.budget > INT_MAX) search.budget = INT_MAX;  /* sss_new() allows no more. */
     status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
     if (!status) status = realise(&search, fit, error);

@@ -1,6 +1,5 @@
 #include "family.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,24 +47,4 @@ done:
     free(columns);
     free(states);
     return status;
-}
-
-double sn_relative_error(const struct sn_matrix *matrix, const float *words, const float *dense,
-                         struct sn_error *error)
-{
-    size_t n = (size_t)matrix->n_outputs * (size_t)matrix->n_inputs;
-    float *other = malloc(n * sizeof *other);
-    if (!other || sn_dense(matrix, words, other, error)) {
-        if (!other) sn_fail(error, SN_NO_MEMORY, "out of memory for %zu entries", n);
-        free(other);
-        return -1;
-    }
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < n; i++) {
-        double d = (double)dense[i] - (double)other[i];
-        difference += d * d;
-        norm += (double)dense[i] * (double)dense[i];
-    }
-    free(other);
-    return norm > 0 ? sqrt(difference / norm) : difference > 0;
 }

@@ -62,9 +62,4 @@ const struct sn_family *sn_family_find(const char *name);
  * SN_NO_MEMORY when scratch cannot be had. */
 enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense, struct sn_error *error);
 
-/* ||W - What||_F / ||W||_F, accumulated in double; 0 when both are zero, 1 when only W is.  what is matrix's dense form.
- * Negative when scratch cannot be had (error filled). */
-double sn_relative_error(const struct sn_matrix *matrix, const float *words, const float *dense,
-                         struct sn_error *error);
-
 #endif

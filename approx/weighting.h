@@ -1,0 +1,33 @@
+/* The error that counts: of the outputs on real inputs x rather than of the matrix. With the bias corrected by
+ * (W - What) mean(x) the mean squared output error is
+ *     E ||(W - What)(x - mean)||^2 = ||(W - What) L||_F^2,    L L^T = M = E (x - mean)(x - mean)^T.
+ * With fewer samples than inputs the estimate of M is singular, and it is shrunk towards its diagonal's mean:
+ *     M = (1 - s) C + s trace(C)/n I,    C the covariance of the samples, 0 < s <= 1.
+ * Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, J. Multivariate
+ * Anal. 88(2), 2004. */
+#ifndef WEIGHTING_H
+#define WEIGHTING_H
+
+#include "sn_error.h"
+
+struct sn_weighting {
+    int n;            /* inputs */
+    double shrinkage; /* s */
+    float *mean;      /* n, of the samples */
+    float *moment;    /* M, n x n */
+    float *root;      /* L, n x n, lower triangular, positive diagonal */
+};
+
+/* From samples x (n_samples x n, row-major, borrowed), at least one, finite. When all samples are equal M = I.
+ * SN_BAD_INPUT names a sample that is not finite. Cost: n_samples n^2 + n^3/3 multiply-adds. */
+enum sn_status sn_weighting_new(const float *x, int n_samples, int n, double shrinkage, struct sn_weighting *weighting,
+                                struct sn_error *error);
+
+void sn_weighting_free(struct sn_weighting *weighting);
+
+/* ||(W - What) L||_F / ||W L||_F, or with the plain norm when weighting is NULL; 0 when both norms are zero, 1 when only
+ * the denominator is. w and what are m x n. Negative when scratch cannot be had (error filled). */
+double sn_weighted_error(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting,
+                         struct sn_error *error);
+
+#endif
