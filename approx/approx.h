@@ -13,7 +13,8 @@
 enum sn_effort { SN_NORMAL = 0, SN_QUICK, SN_THOROUGH };
 
 struct sn_fit_options {
-    size_t budget_bytes;   /* at most this many bytes, indices included: 4*n_words <= budget_bytes; 0: no limit */
+    size_t budget_bytes;   /* at most this many bytes, indices included: 4*n_words <= budget_bytes; 0: no limit,
+                            * when there is one of values */
     size_t budget_values;  /* at most this many values: n_values <= budget_values; 0: no limit */
     const struct sn_weighting *weighting;  /* of the error that is minimised; NULL: the Frobenius norm */
     enum sn_effort effort;

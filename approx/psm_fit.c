@@ -1,18 +1,11 @@
 /* PSM approximation of a dense matrix: the largest entries (one factor), or two factors: exactly, when the matrix is the
- * product of two sparse ones (psm_peel), else by PALM4MSA.
- *
- * PALM4MSA (Le Magoarou and Gribonval, Flexible multi-layer sparse approximations of matrices and applications, IEEE J.
- * Sel. Top. Signal Process. 10(4), 2016, fig. 4) minimises ||W - S_1 S_2||_F^2 by projected gradient steps in turn:
- *     S <- the k largest entries of  S - grad / L,   L the Lipschitz constant of the gradient.
- * Four things are this project's. The rows of S_2 (columns of S_1) have unit norm while S_1 (S_2) is stepped, so that
- * |entry|^2 is the energy that an entry carries and the k largest are the right ones. The start is exact, [W, I] or
- * [I, W], and k falls geometrically to its target, so that structure is found while the error is still small. Steps are
- * extrapolated (Pock and Sabach, iPALM, SIAM J. Imaging Sci. 9(4), 2016). And the values on the final pattern are
- * fitted by conjugate gradients, one factor after the other. */
+ * product of two sparse ones (psm_peel), else by PALM (palm.h). */
 #include "approx.h"
+#include "palm.h"
 #include "psm.h"
 #include "psm_peel.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,23 +16,6 @@ struct sparse {
     size_t *start;   /* rows+1 */
     int *column;
     float *value;
-    size_t capacity;
-};
-
-/* One run of PALM: W ~ S_1 S_2, the factors dense for thresholding and sparse for multiplying. */
-struct palm {
-    const float *w;
-    int m, n, inner;
-    float *dense[2];      /* S_1 m x inner, S_2 inner x n */
-    float *previous[2];   /* of one round before, in the same scaling */
-    struct sparse sparse[2];
-    struct sparse moved;  /* the factor being stepped, at the point of its gradient */
-    float *residual;      /* m x n */
-    float *gradient;      /* as large as the larger factor */
-    float *point;         /* where the gradient is taken, as large */
-    float *norms;         /* of the atoms, inner */
-    double *vectors;      /* for the power iteration */
-    size_t target[2];     /* nonzeros */
 };
 
 static enum sn_status no_memory(struct sn_error *error)
@@ -49,15 +25,6 @@ static enum sn_status no_memory(struct sn_error *error)
 
 /* ---- Sparse matrices ---- */
 
-static int sparse_new(struct sparse *s, int rows, int columns, size_t capacity)
-{
-    *s = (struct sparse){ .rows = rows, .columns = columns, .capacity = capacity };
-    s->start = calloc((size_t)rows + 1, sizeof *s->start);
-    s->column = malloc((capacity + 1) * sizeof *s->column);
-    s->value = malloc((capacity + 1) * sizeof *s->value);
-    return s->start && s->column && s->value;
-}
-
 static void sparse_free(struct sparse *s)
 {
     free(s->start);
@@ -66,363 +33,110 @@ static void sparse_free(struct sparse *s)
     memset(s, 0, sizeof *s);
 }
 
-/* The nonzeros of a dense matrix. */
-static void sparse_from(struct sparse *s, const float *dense)
+/* The entries of a dense rows x columns matrix that are not zero, divided by scale[column] unless scale is NULL. Entry
+ * (i, j) lies at dense[i * step_i + j * step_j]. */
+static int sparse_new(struct sparse *s, int rows, int columns, const float *dense, size_t step_i, size_t step_j,
+                      const float *scale)
 {
-    size_t count = 0;
-    for (int i = 0; i < s->rows; i++, dense += s->columns) {
-        for (int j = 0; j < s->columns; j++)
-            if (dense[j] != 0) {
-                s->column[count] = j;
-                s->value[count++] = dense[j];
-            }
+    size_t count = 0, size = (size_t)rows * (size_t)columns;
+    *s = (struct sparse){ .rows = rows, .columns = columns };
+    for (size_t i = 0; i < size; i++) count += dense[i] != 0;
+    s->start = calloc((size_t)rows + 1, sizeof *s->start);
+    s->column = malloc((count + 1) * sizeof *s->column);
+    s->value = malloc((count + 1) * sizeof *s->value);
+    if (!s->start || !s->column || !s->value) {
+        sparse_free(s);
+        return 0;
+    }
+    count = 0;
+    for (size_t i = 0; i < (size_t)rows; i++) {
+        for (size_t j = 0; j < (size_t)columns; j++) {
+            float value = dense[i * step_i + j * step_j];
+            if (value == 0) continue;
+            s->column[count] = (int)j;
+            s->value[count++] = scale ? value / scale[j] : value;
+        }
         s->start[i + 1] = count;
     }
+    return 1;
 }
 
-/* R = A B - W, or A B when W is NULL. Returns ||R||_F^2. */
-static double multiply(const struct sparse *a, const struct sparse *b, const float *w, float *residual)
+/* The factors of a problem as those of W: S_1 = A and S_2 = B, or B^T and A^T, with the columns' scaling undone. */
+static int take_factors(const struct palm *palm, struct sparse factors[2])
 {
-    double sum = 0;
-    size_t n = (size_t)b->columns;
-    for (int i = 0; i < a->rows; i++) {
-        float *row = residual + (size_t)i * n;
-        for (size_t j = 0; j < n; j++) row[j] = w ? -w[(size_t)i * n + j] : 0;
-        for (size_t p = a->start[i]; p < a->start[i + 1]; p++) {
-            float value = a->value[p];
-            for (size_t q = b->start[a->column[p]]; q < b->start[a->column[p] + 1]; q++)
-                row[b->column[q]] += value * b->value[q];
-        }
-        float energy = 0;
-        for (size_t j = 0; j < n; j++) energy += row[j] * row[j];
-        sum += (double)energy;
-    }
-    return sum;
+    size_t m = (size_t)palm->m, n = (size_t)palm->n;
+    const float *a = palm->factor[PALM_A], *b = palm->factor[PALM_B];
+    memset(factors, 0, 2 * sizeof *factors);
+    if (palm->flip) return sparse_new(&factors[0], palm->n, palm->inner, b, 1, n, NULL)
+        && sparse_new(&factors[1], palm->inner, palm->m, a, m, 1, palm->scale);
+    return sparse_new(&factors[0], palm->m, palm->inner, a, 1, m, NULL)
+        && sparse_new(&factors[1], palm->inner, palm->n, b, n, 1, palm->scale);
 }
 
-/* sum_q row[column_q] value_q over row p of b. */
-static float dot_row(const struct sparse *b, int p, const float *row)
+/* ---- Budgets ---- */
+
+/* What a matrix may take; SIZE_MAX where there is no limit. */
+struct budget { size_t bytes, values; };
+
+/* One call of psm_fit. */
+struct search {
+    const float *w;        /* m x n, its largest entry between 1/2 and 1 */
+    int m, n;
+    struct budget budget;
+    double energy;         /* sum w_ij^2 M_jj: of W as PALM sees it */
+    const struct sn_fit_options *options;
+};
+
+static struct budget budget_of(const struct sn_fit_options *options)
 {
-    float sum = 0;
-    for (size_t q = b->start[p]; q < b->start[p + 1]; q++) sum += row[b->column[q]] * b->value[q];
-    return sum;
+    return (struct budget){ options->budget_bytes || !options->budget_values ? options->budget_bytes : SIZE_MAX,
+                            options->budget_values ? options->budget_values : SIZE_MAX };
 }
 
-/* The largest eigenvalue of S^T S by power iteration, with a margin for its slow end; x[columns] and y[rows] are
- * scratch. */
-static double norm_squared(const struct sparse *s, double *x, double *y)
+/* Bytes of one nonzero in a factor of so many columns, its index included. */
+static size_t entry_bytes(int columns) { return columns <= 65536 ? 6 : 8; }
+
+static size_t factors_bytes(const struct sparse *factors, int n_factors)
 {
-    double norm = 1;
-    for (int j = 0; j < s->columns; j++) x[j] = 1 + (j * 7919L % 101) / 101.;
-    for (int iteration = 0; iteration < 12 && norm > 0; iteration++) {
-        double before = 0;
-        for (int j = 0; j < s->columns; j++) before += x[j] * x[j];
-        for (int i = 0; i < s->rows; i++) {
-            y[i] = 0;
-            for (size_t p = s->start[i]; p < s->start[i + 1]; p++) y[i] += (double)s->value[p] * x[s->column[p]];
-        }
-        memset(x, 0, (size_t)s->columns * sizeof *x);
-        for (int i = 0; i < s->rows; i++)
-            for (size_t p = s->start[i]; p < s->start[i + 1]; p++) x[s->column[p]] += (double)s->value[p] * y[i];
-        norm = 0;
-        for (int j = 0; j < s->columns; j++) norm += x[j] * x[j];
-        norm = sqrt(norm / before);
-        for (int j = 0; j < s->columns && norm > 0; j++) x[j] /= norm;
-    }
-    return 1.02 * norm;
+    size_t bytes = 0;
+    for (int j = 0; j < n_factors; j++)
+        bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, factors[j].start[factors[j].rows]);
+    return bytes;
 }
 
-/* ---- Projection ---- */
-
-static void swap_floats(float *a, float *b)
+static int fits(const struct sparse *factors, int n_factors, struct budget budget)
 {
-    float swap = *a;
-    *a = *b;
-    *b = swap;
+    size_t values = 0;
+    for (int j = 0; j < n_factors; j++) values += factors[j].start[factors[j].rows];
+    return values <= budget.values && factors_bytes(factors, n_factors) <= budget.bytes;
 }
 
-/* The k-th largest of values[n], 1 <= k <= n, by Hoare's selection; reorders values. */
-static float kth_largest(float *values, size_t n, size_t k)
+/* The most nonzeros of one m x n factor within the budget; 0 when not even one fits. */
+static size_t most_nonzeros(int m, int n, struct budget budget)
 {
-    size_t low = 0, high = n - 1, target = k - 1;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (values[middle] > values[low]) swap_floats(&values[middle], &values[low]);
-        if (values[high] > values[low]) swap_floats(&values[high], &values[low]);
-        if (values[middle] > values[high]) swap_floats(&values[middle], &values[high]);
-        float pivot = values[high];
-        size_t i = low, j = high;
-        for (;;) {
-            while (values[i] > pivot) i++;
-            while (values[j] < pivot) j--;
-            if (i >= j) break;
-            swap_floats(&values[i++], &values[j--]);
-        }
-        if (target <= j) high = j;
-        else low = j + 1;
-    }
-    return values[target];
-}
-
-/* Keeps the k entries of largest magnitude, ties by position; scratch holds n floats. */
-static void keep_largest(float *values, size_t n, size_t k, float *scratch)
-{
-    if (k >= n) return;
-    if (!k) {
-        memset(values, 0, n * sizeof *values);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) scratch[i] = fabsf(values[i]);
-    float threshold = kth_largest(scratch, n, k);
-    size_t above = 0;
-    for (size_t i = 0; i < n; i++) above += fabsf(values[i]) > threshold;
-    size_t ties = k - above;
-    for (size_t i = 0; i < n; i++) {
-        float magnitude = fabsf(values[i]);
-        if (magnitude > threshold) continue;
-        if (magnitude == threshold && ties) ties--;
-        else values[i] = 0;
-    }
-}
-
-/* ---- PALM with two factors ---- */
-
-static size_t factor_size(const struct palm *palm, int f)
-{
-    return (size_t)palm->inner * (size_t)(f ? palm->n : palm->m);
-}
-
-static void palm_free(struct palm *palm)
-{
-    for (int f = 0; f < 2; f++) {
-        free(palm->dense[f]);
-        free(palm->previous[f]);
-        sparse_free(&palm->sparse[f]);
-    }
-    sparse_free(&palm->moved);
-    free(palm->residual);
-    free(palm->gradient);
-    free(palm->point);
-    free(palm->norms);
-    free(palm->vectors);
-    memset(palm, 0, sizeof *palm);
-}
-
-static int palm_new(struct palm *palm, const float *w, int m, int n, int inner)
-{
-    *palm = (struct palm){ .w = w, .m = m, .n = n, .inner = inner };
-    size_t largest = factor_size(palm, m < n), sides = (size_t)m + (size_t)n + (size_t)inner;
-    int fine = 1;
-    for (int f = 0; f < 2; f++) {
-        palm->dense[f] = calloc(factor_size(palm, f), sizeof(float));
-        palm->previous[f] = calloc(factor_size(palm, f), sizeof(float));
-        fine &= sparse_new(&palm->sparse[f], f ? inner : m, f ? n : inner, factor_size(palm, f));
-        fine &= palm->dense[f] && palm->previous[f];
-    }
-    fine &= sparse_new(&palm->moved, m > inner ? m : inner, n > inner ? n : inner, largest);
-    palm->residual = malloc((size_t)m * (size_t)n * sizeof(float));
-    palm->gradient = malloc(largest * sizeof(float));
-    palm->point = malloc(largest * sizeof(float));
-    palm->norms = malloc((size_t)inner * sizeof(float));
-    palm->vectors = malloc(sides * sizeof(double));
-    return fine && palm->residual && palm->gradient && palm->point && palm->norms && palm->vectors;
-}
-
-/* Start: S_1 = W, S_2 = I (wide 1) or S_1 = I, S_2 = W (wide 0). */
-static void palm_start(struct palm *palm, int identity)
-{
-    int width = identity ? palm->n : palm->m;
-    memcpy(palm->dense[!identity], palm->w, factor_size(palm, !identity) * sizeof(float));
-    memset(palm->dense[identity], 0, factor_size(palm, identity) * sizeof(float));
-    for (int i = 0; i < width; i++) palm->dense[identity][(size_t)i * (size_t)width + (size_t)i] = 1;
-    for (int f = 0; f < 2; f++) {
-        memcpy(palm->previous[f], palm->dense[f], factor_size(palm, f) * sizeof(float));
-        sparse_from(&palm->sparse[f], palm->dense[f]);
-    }
-}
-
-/* norms[p] = the norm of row p of S_2 (f 1) or of column p of S_1 (f 0); 1 for an atom that is not used. */
-static void atom_norms(struct palm *palm, int f)
-{
-    const struct sparse *s = &palm->sparse[f];
-    for (int p = 0; p < palm->inner; p++) palm->norms[p] = 0;
-    for (int i = 0; i < s->rows; i++)
-        for (size_t q = s->start[i]; q < s->start[i + 1]; q++)
-            palm->norms[f ? i : s->column[q]] += s->value[q] * s->value[q];
-    for (int p = 0; p < palm->inner; p++) palm->norms[p] = palm->norms[p] > 0 ? sqrtf(palm->norms[p]) : 1;
-}
-
-/* Multiplies or divides row p of S_2 (f 1) or column p of S_1 (f 0) by norms[p]. */
-static void scale_atoms(const struct palm *palm, int f, float *dense, int divide)
-{
-    int rows = f ? palm->inner : palm->m, columns = f ? palm->n : palm->inner;
-    for (int i = 0; i < rows; i++, dense += columns)
-        for (int j = 0; j < columns; j++) {
-            float norm = palm->norms[f ? i : j];
-            dense[j] = divide ? dense[j] / norm : dense[j] * norm;
-        }
-}
-
-/* Gives the atoms of factor 1-f unit norm; S_1 S_2 stays. */
-static void normalise_other(struct palm *palm, int f)
-{
-    atom_norms(palm, 1 - f);
-    scale_atoms(palm, 1 - f, palm->dense[1 - f], 1);
-    scale_atoms(palm, 1 - f, palm->previous[1 - f], 1);
-    scale_atoms(palm, f, palm->dense[f], 0);
-    scale_atoms(palm, f, palm->previous[f], 0);
-    sparse_from(&palm->sparse[1 - f], palm->dense[1 - f]);
-}
-
-/* gradient = R S_2^T (f 0) or S_1^T R (f 1). */
-static void full_gradient(struct palm *palm, int f)
-{
-    const struct sparse *other = &palm->sparse[1 - f];
-    size_t n = (size_t)palm->n;
-    if (f) memset(palm->gradient, 0, factor_size(palm, 1) * sizeof(float));
-    for (int i = 0; i < palm->m; i++) {
-        const float *row = palm->residual + (size_t)i * n;
-        if (!f) {
-            for (int p = 0; p < palm->inner; p++)
-                palm->gradient[(size_t)i * (size_t)palm->inner + (size_t)p] = dot_row(other, p, row);
-            continue;
-        }
-        for (size_t q = other->start[i]; q < other->start[i + 1]; q++) {
-            float value = other->value[q], *sum = palm->gradient + (size_t)other->column[q] * n;
-            for (size_t j = 0; j < n; j++) sum[j] += value * row[j];
-        }
-    }
-}
-
-/* S_f <- the k largest of Y - grad(Y)/L at Y = S_f + momentum (S_f - previous). */
-static void palm_step(struct palm *palm, int f, size_t k, float momentum)
-{
-    size_t size = factor_size(palm, f);
-    normalise_other(palm, f);
-    for (size_t i = 0; i < size; i++)
-        palm->point[i] = palm->dense[f][i] + momentum * (palm->dense[f][i] - palm->previous[f][i]);
-    palm->moved.rows = palm->sparse[f].rows;
-    palm->moved.columns = palm->sparse[f].columns;
-    sparse_from(&palm->moved, palm->point);
-    multiply(f ? &palm->sparse[0] : &palm->moved, f ? &palm->moved : &palm->sparse[1], palm->w, palm->residual);
-    full_gradient(palm, f);
-    const struct sparse *other = &palm->sparse[1 - f];
-    double norm = norm_squared(other, palm->vectors, palm->vectors + other->columns);
-    float step = norm > 0 ? (float)(1 / norm) : 0;
-    float *next = palm->previous[f];
-    palm->previous[f] = palm->dense[f];
-    palm->dense[f] = next;
-    for (size_t i = 0; i < size; i++) next[i] = palm->point[i] - step * palm->gradient[i];
-    keep_largest(next, size, k, palm->gradient);
-    sparse_from(&palm->sparse[f], next);
-}
-
-/* ---- Fitting the values on a fixed pattern ---- */
-
-/* out[q] = the gradient of factor f at its stored entries, for the residual R. */
-static void pattern_gradient(const struct palm *palm, int f, float *out)
-{
-    const struct sparse *a = &palm->sparse[0], *b = &palm->sparse[1];
-    size_t n = (size_t)palm->n;
-    if (f) memset(out, 0, b->start[b->rows] * sizeof *out);
-    for (int i = 0; i < palm->m; i++) {
-        const float *row = palm->residual + (size_t)i * n;
-        for (size_t p = a->start[i]; p < a->start[i + 1]; p++) {
-            int atom = a->column[p];
-            if (!f) out[p] = dot_row(b, atom, row);
-            else
-                for (size_t q = b->start[atom]; q < b->start[atom + 1]; q++) out[q] += a->value[p] * row[b->column[q]];
-        }
-    }
-}
-
-/* min over the values of factor f of ||W - S_1 S_2||_F^2 by conjugate gradients on the normal equations (CGLS). The
- * images of the directions are formed in gradient-sized scratch, product (m x n). Returns the squared error. */
-static double refit_factor(struct palm *palm, int f, int n_steps, float *product)
-{
-    struct sparse *s = &palm->sparse[f], direction = *s;
-    size_t count = s->start[s->rows], size = (size_t)palm->m * (size_t)palm->n;
-    float *g = palm->gradient, *d = palm->point;
-    double error = multiply(&palm->sparse[0], &palm->sparse[1], palm->w, palm->residual), before = 0;
-    direction.value = d;
-    for (int step = 0; step < n_steps; step++) {
-        pattern_gradient(palm, f, g);
-        double now = 0;
-        for (size_t q = 0; q < count; q++) now += (double)g[q] * (double)g[q];
-        if (!(now > 0)) break;
-        float beta = step ? (float)(now / before) : 0;
-        for (size_t q = 0; q < count; q++) d[q] = (step ? beta * d[q] : 0) - g[q];
-        double curvature = multiply(f ? &palm->sparse[0] : &direction, f ? &direction : &palm->sparse[1], NULL, product);
-        if (!(curvature > 0)) break;
-        double slope = 0;
-        for (size_t q = 0; q < count; q++) slope -= (double)g[q] * (double)d[q];
-        float alpha = (float)(slope / curvature);
-        for (size_t q = 0; q < count; q++) s->value[q] += alpha * d[q];
-        for (size_t i = 0; i < size; i++) palm->residual[i] += alpha * product[i];
-        error -= slope * slope / curvature;
-        before = now;
-    }
-    return error;
-}
-
-/* Makes column p of S_1 and row p of S_2 equally long, on the sparse form. */
-static void balance(struct palm *palm)
-{
-    struct sparse *a = &palm->sparse[0], *b = &palm->sparse[1];
-    atom_norms(palm, 1);
-    float *row_norms = palm->point;
-    memcpy(row_norms, palm->norms, (size_t)palm->inner * sizeof *row_norms);
-    atom_norms(palm, 0);
-    for (int p = 0; p < palm->inner; p++) palm->norms[p] = sqrtf(palm->norms[p] / row_norms[p]);
-    for (size_t q = 0; q < a->start[a->rows]; q++) a->value[q] /= palm->norms[a->column[q]];
-    for (int p = 0; p < b->rows; p++)
-        for (size_t q = b->start[p]; q < b->start[p + 1]; q++) b->value[q] *= palm->norms[p];
-}
-
-static double refit(struct palm *palm, int n_rounds, int n_steps, float *product)
-{
-    double error = 0;
-    for (int round = 0; round < n_rounds; round++) {
-        balance(palm);
-        for (int f = 0; f < 2; f++) error = refit_factor(palm, f, n_steps, product);
-    }
-    return error;
-}
-
-/* n_rounds of steps; for the first part of them the dense start's count falls geometrically to the targets. */
-static double palm_run(struct palm *palm, int identity, int n_rounds, float *product)
-{
-    double last = INFINITY;
-    int fall = n_rounds * 3 / 5, age = 0;
-    palm_start(palm, identity);
-    size_t dense = factor_size(palm, !identity);
-    for (int round = 0; round < n_rounds; round++) {
-        double left = round < fall ? 1 - (round + 1.) / fall : 0;
-        for (int i = 0; i < 2; i++) {
-            int f = i ^ !identity;  /* The full factor first: the identity has no slope yet. */
-            double k = (double)palm->target[f];
-            if (f != identity && k < (double)dense) k *= pow((double)dense / k, left * .6);
-            palm_step(palm, f, (size_t)k, age > 0 ? .9f * (float)age / (float)(age + 3) : 0);
-        }
-        double error = multiply(&palm->sparse[0], &palm->sparse[1], palm->w, product);
-        age = left > 0 || error <= last ? age + 1 : 0;
-        last = error;
-    }
-    return last;
+    size_t each = entry_bytes(n), fixed = psm_factor_bytes(m, n, 0), entries = (size_t)m * (size_t)n;
+    size_t count = budget.bytes > fixed ? (budget.bytes - fixed) / each : 0;
+    if (count > budget.values) count = budget.values;
+    if (count > entries) count = entries;
+    if (count > INT32_MAX / each) count = INT32_MAX / each;
+    while (count && psm_factor_bytes(m, n, count) > budget.bytes) count--;  /* The padding. */
+    return count;
 }
 
 /* ---- From factors to the result ---- */
 
 /* Turns J sparse factors into a PSM matrix and its words. */
-static enum sn_status build(const struct sparse *factors, int n_factors, const float *dense, struct sn_fit *fit,
-                            struct sn_error *error)
+static enum sn_status build(const struct sparse *factors, int n_factors, struct sn_fit *fit, struct sn_error *error)
 {
-    int sizes[3] = { factors[0].rows }, nonzeros[2];
+    int *sizes = calloc(2 * (size_t)n_factors + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n_factors + 1 : NULL;
+    if (!sizes) return no_memory(error);
+    sizes[0] = factors[0].rows;
     for (int j = 0; j < n_factors; j++) {
         sizes[j + 1] = factors[j].columns;
         nonzeros[j] = (int)factors[j].start[factors[j].rows];
     }
     struct psm *shape = psm_new(n_factors, sizes, nonzeros, error);
+    free(sizes);
     if (!shape) return error->code;
     fit->matrix = &shape->matrix;
     fit->words = calloc(shape->matrix.n_words + 1, sizeof *fit->words);
@@ -433,49 +147,23 @@ static enum sn_status build(const struct sparse *factors, int n_factors, const f
     uint32_t *starts = shape->row_starts, *columns = shape->columns;
     float *values = fit->words;
     for (int j = 0; j < n_factors; j++) {
-        for (int i = 0; i <= sizes[j]; i++) *starts++ = (uint32_t)factors[j].start[i];
-        for (int p = 0; p < nonzeros[j]; p++) {
+        for (int i = 0; i <= factors[j].rows; i++) *starts++ = (uint32_t)factors[j].start[i];
+        for (size_t p = 0; p < factors[j].start[factors[j].rows]; p++) {
             *columns++ = (uint32_t)factors[j].column[p];
             *values++ = factors[j].value[p];
         }
     }
     psm_pack(shape, fit->words);
-    if (!sn_fit_measure(fit, dense, NULL, error)) return SN_OK;
-    sn_fit_free(fit);
-    return error->code;
+    return SN_OK;
 }
 
-/* The most nonzeros of one m x n factor within the budget; 0 when not even one fits. */
-static size_t most_nonzeros(int m, int n, size_t budget)
+/* build() with the errors of what it gives. */
+static enum sn_status build_measured(const struct search *search, const struct sparse *factors, int n_factors,
+                                     struct sn_fit *fit, struct sn_error *error)
 {
-    size_t each = n <= 65536 ? 6 : 8, fixed = psm_factor_bytes(m, n, 0), entries = (size_t)m * (size_t)n;
-    size_t count = budget > fixed ? (budget - fixed) / each : 0;
-    if (count > entries) count = entries;
-    if (count > INT32_MAX / each) count = INT32_MAX / each;
-    while (count && psm_factor_bytes(m, n, count) > budget) count--;  /* The padding. */
-    return count;
-}
-
-static enum sn_status fit_one_factor(const float *dense, int m, int n, size_t budget, struct sn_fit *fit,
-                                     struct sn_error *error)
-{
-    size_t entries = (size_t)m * (size_t)n, count = most_nonzeros(m, n, budget);
-    if (!count)
-        return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
-                       budget, m, n, psm_factor_bytes(m, n, 1));
-    enum sn_status status = SN_OK;
-    struct sparse factor = { 0 };
-    float *kept = malloc(entries * sizeof *kept), *scratch = malloc(entries * sizeof *scratch);
-    if (!kept || !scratch || !sparse_new(&factor, m, n, count)) status = no_memory(error);
-    else {
-        memcpy(kept, dense, entries * sizeof *kept);
-        keep_largest(kept, entries, count, scratch);
-        sparse_from(&factor, kept);
-        status = build(&factor, 1, dense, fit, error);
-    }
-    free(kept);
-    free(scratch);
-    sparse_free(&factor);
+    enum sn_status status = build(factors, n_factors, fit, error);
+    if (!status) status = sn_fit_measure(fit, search->w, search->options->weighting, error);
+    if (status) sn_fit_free(fit);
     return status;
 }
 
@@ -498,138 +186,265 @@ static void renumber(struct sparse *s, int rows, const int *number, int n_left)
     *(rows ? &s->rows : &s->columns) = n_left;
 }
 
-/* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the product has a shape. */
-static void drop_unused_atoms(struct palm *palm, int *number)
+/* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the product has a shape. number
+ * is scratch for every atom. */
+static void drop_unused_atoms(struct sparse factors[2], int *number)
 {
-    struct sparse *a = &palm->sparse[0], *b = &palm->sparse[1];
-    int n_left = 0;
-    for (int p = 0; p < palm->inner; p++) number[p] = 0;
+    struct sparse *a = &factors[0], *b = &factors[1];
+    int n_left = 0, inner = b->rows;
+    for (int p = 0; p < inner; p++) number[p] = 0;
     for (size_t q = 0; q < a->start[a->rows]; q++) number[a->column[q]] = 1;
-    for (int p = 0; p < palm->inner; p++) number[p] = number[p] && b->start[p + 1] > b->start[p] ? n_left++ : -1;
+    for (int p = 0; p < inner; p++) number[p] = number[p] && b->start[p + 1] > b->start[p] ? n_left++ : -1;
     if (!n_left) number[n_left++] = 0;
     renumber(a, 0, number, n_left);
     renumber(b, 1, number, n_left);
 }
 
-/* How a run starts and how the budget is divided. */
-struct split {
-    int identity;  /* the factor that starts as the identity: 1 for [W, I], 0 for [I, W] */
-    double share;  /* of the bytes, that goes to it */
-};
-
-/* Sets the targets. 0 when the budget does not hold the row lengths and two nonzeros. */
-static int set_targets(struct palm *palm, struct split split, size_t budget)
+/* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. */
+static enum sn_status finish(const struct search *search, struct palm *palm, struct sn_fit *fit, struct sn_error *error)
 {
-    size_t each[2] = { palm->inner <= 65536 ? 6 : 8, palm->n <= 65536 ? 6 : 8 };
-    size_t fixed = psm_factor_bytes(palm->m, palm->inner, 0) + psm_factor_bytes(palm->inner, palm->n, 0) + 4;
-    int thin = split.identity, full = !split.identity;
-    if (budget < fixed + each[0] + each[1]) return 0;
-    double bytes = fmin((double)(budget - fixed), INT32_MAX / 2), count[2];
-    count[thin] = fmin(fmax(1, floor(split.share * bytes / (double)each[thin])), (double)factor_size(palm, thin));
-    bytes -= count[thin] * (double)each[thin];
-    count[full] = fmin(floor(bytes / (double)each[full]), (double)factor_size(palm, full));
-    for (int f = 0; f < 2; f++) palm->target[f] = (size_t)count[f];
-    return count[full] >= 1;
+    struct sparse factors[2];
+    enum sn_status status = SN_OK;
+    palm_balance(palm);
+    int *number = malloc((size_t)palm->inner * sizeof *number);
+    if (!number || !take_factors(palm, factors)) status = no_memory(error);
+    else {
+        drop_unused_atoms(factors, number);
+        if (fits(factors, 2, search->budget)) status = build_measured(search, factors, 2, fit, error);
+        for (int f = 0; f < 2; f++) sparse_free(&factors[f]);
+    }
+    free(number);
+    return status;
 }
 
-/* Runs PALM for one split. Returns the squared error before the values are refitted, or infinity. */
-static double try_split(struct palm *palm, struct split split, size_t budget, int n_rounds, float *product)
-{
-    return set_targets(palm, split, budget) ? palm_run(palm, split.identity, n_rounds, product) : INFINITY;
-}
+/* ---- One factor ---- */
 
-static void report(const struct sn_fit_options *options, double done, double squared_error, double energy)
+/* min ||(W - What) L||^2 over the entries of what that are not zero, by conjugate gradients: the gradient is (What - W) M
+ * at these entries. difference, direction and image are scratch of W's size. */
+static void refit_pruned(const struct search *search, float *what, float *gradient, float *direction, float *image)
 {
-    if (options->progress && squared_error < INFINITY)
-        options->progress(options->context, done, sqrt(fmax(0, squared_error) / energy));
-}
-
-/* Whether a run with that inner size is worth its memory: its factor with the identity takes inner^2 entries. */
-static int affordable(int m, int n, int inner) { return (double)inner * inner <= 4. * m * n || inner <= 256; }
-
-/* The best of a few splits by short runs. A start without an inner size is left out. */
-static struct split choose_split(const struct sn_fit_options *options, struct palm palms[2], float *product,
-                                 double energy)
-{
-    enum { ROUNDS = 12, N_SPLITS = 6 };
-    static const struct split splits[N_SPLITS] = { { 1, .2 }, { 0, .2 }, { 1, .35 }, { 0, .35 }, { 1, .1 }, { 0, .1 } };
-    struct split best = splits[!palms[1].inner];
-    double least = INFINITY, by_start[2] = { INFINITY, INFINITY };
-    for (int i = 0; i < N_SPLITS; i++) {
-        int start = splits[i].identity;
-        if (!palms[start].inner) continue;
-        if (i >= 2 && by_start[start] > 1.02 * by_start[!start]) continue;  /* The other start is clearly better. */
-        double error = try_split(&palms[start], splits[i], options->budget_bytes, ROUNDS, product);
-        by_start[start] = fmin(by_start[start], error);
-        if (error < least) {
-            least = error;
-            best = splits[i];
+    enum { STEPS = 12 };
+    const float *moment = search->options->weighting->moment;
+    int m = search->m, n = search->n;
+    size_t size = (size_t)m * (size_t)n;
+    double before = 0;
+    for (size_t i = 0; i < size; i++) image[i] = what[i] - search->w[i];
+    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, moment, n, image, n, 0, gradient, n);
+    for (int step = 0; step < STEPS; step++) {
+        double now = 0, slope = 0, curvature = 0;
+        for (size_t i = 0; i < size; i++) now += what[i] != 0 ? (double)gradient[i] * (double)gradient[i] : 0;
+        if (!(now > 0)) break;
+        for (size_t i = 0; i < size; i++) {
+            direction[i] = what[i] != 0 ? (step ? (float)(now / before) * direction[i] : 0) - gradient[i] : 0;
+            slope -= (double)gradient[i] * (double)direction[i];
         }
-        report(options, .4 * (i + 1) / N_SPLITS, least, energy);
+        cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, moment, n, direction, n, 0, image, n);
+        for (size_t i = 0; i < size; i++) curvature += (double)direction[i] * (double)image[i];
+        if (!(curvature > 0)) break;
+        float alpha = (float)(slope / curvature);
+        for (size_t i = 0; i < size; i++) {
+            if (what[i] != 0 && (what[i] += alpha * direction[i]) == 0) what[i] = 0x1p-126f;  /* The pattern stays. */
+            gradient[i] += alpha * image[i];
+        }
+        before = now;
     }
-    return best;
 }
 
-/* Bytes of the two factors, of the row lengths alone when they are taken as empty. */
-static size_t palm_bytes(const struct palm *palm, int empty)
+/* The entries that carry most of the error that counts: |w_ij| sqrt(M_jj). */
+static void prune(const struct search *search, float *what, size_t count)
 {
-    size_t bytes = 0;
-    for (int f = 0; f < 2; f++) {
-        const struct sparse *s = &palm->sparse[f];
-        bytes += psm_factor_bytes(s->rows, s->columns, empty ? 0 : s->start[s->rows]);
-    }
-    return bytes;
+    size_t m = (size_t)search->m, n = (size_t)search->n;
+    const struct sn_weighting *weighting = search->options->weighting;
+    for (size_t i = 0; i < m * n; i++)
+        what[i] = search->w[i] * (weighting ? sqrtf(weighting->moment[(i % n) * (n + 1)]) : 1);
+    keep_largest(what, m * n, count);
+    for (size_t i = 0; i < m * n; i++)
+        if (what[i] != 0) what[i] = search->w[i];
 }
+
+static enum sn_status fit_one_factor(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+{
+    int m = search->m, n = search->n;
+    size_t size = (size_t)m * (size_t)n, count = most_nonzeros(m, n, search->budget);
+    if (!count)
+        return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
+                       search->budget.bytes, m, n, psm_factor_bytes(m, n, 1));
+    enum sn_status status = SN_OK;
+    struct sparse factor = { 0 };
+    int weighted = search->options->weighting != NULL;
+    float *kept = malloc((weighted ? 4 : 1) * size * sizeof *kept);
+    if (!kept) return no_memory(error);
+    prune(search, kept, count);
+    if (weighted) refit_pruned(search, kept, kept + size, kept + 2 * size, kept + 3 * size);
+    if (!sparse_new(&factor, m, n, kept, (size_t)n, 1, NULL)) status = no_memory(error);
+    else status = build_measured(search, &factor, 1, fit, error);
+    free(kept);
+    sparse_free(&factor);
+    return status;
+}
+
+/* ---- Two factors by PALM ---- */
+
+static void report(const struct search *search, double done, double squared_error, double energy)
+{
+    if (search->options->progress && squared_error < INFINITY)
+        search->options->progress(search->options->context, done, energy > 0 ? sqrt(squared_error / energy) : 0);
+}
+
+/* Sets the counts of A and B, the factor that starts as the identity, which gets a quarter. 0 when the budget does not
+ * hold the row lengths and two nonzeros. */
+static int set_targets(const struct search *search, int flip, size_t k[2])
+{
+    static const double thin = .25;
+    int inner = flip ? search->m : search->n;
+    /* A is the right factor, with W's columns, when the problem is flipped. */
+    size_t each[2] = { entry_bytes(flip ? search->n : inner), entry_bytes(flip ? inner : search->n) };
+    size_t fixed = psm_factor_bytes(search->m, inner, 0) + psm_factor_bytes(inner, search->n, 0) + 4;
+    size_t most[2] = { (size_t)search->m * (size_t)search->n, (size_t)inner * (size_t)inner };
+    if (search->budget.bytes < fixed + each[0] + each[1] || search->budget.values < 2) return 0;
+    double bytes = fmin((double)(search->budget.bytes - fixed), INT32_MAX / 2), values = (double)search->budget.values;
+    values = fmin(values, bytes / ((1 - thin) * (double)each[PALM_A] + thin * (double)each[PALM_B]));
+    double b = fmin(fmax(1, floor(thin * values)), (double)most[PALM_B]);
+    double a = fmin(fmin(floor((bytes - b * (double)each[PALM_B]) / (double)each[PALM_A]), (double)search->budget.values - b),
+                    (double)most[PALM_A]);
+    k[PALM_A] = a > 0 ? (size_t)a : 0;
+    k[PALM_B] = (size_t)b;
+    return a >= 1;
+}
+
+/* Whether a run with that start is worth its memory: its factor with the identity takes inner^2 entries. */
+static int affordable(const struct search *search, int flip)
+{
+    double inner = flip ? search->m : search->n;
+    return inner * inner <= 4. * search->m * search->n || inner <= 256;
+}
+
+static int new_problem(const struct search *search, int flip, struct palm *palm)
+{
+    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .block = 1,
+                              .weighting = search->options->weighting };
+    return palm_new(palm, &task);
+}
+
+/* Rounds of the last run: as many as a time that is fair for the effort allows, which a round of a matrix of 1000 x 1280
+ * sets. */
+static int rounds_of(const struct search *search, int flip)
+{
+    static const double usual[] = { [SN_QUICK] = 40, [SN_NORMAL] = 160, [SN_THOROUGH] = 1000 };
+    double inner = flip ? search->m : search->n, work = (double)search->m * search->n * inner / (1000. * 1280 * 1280);
+    double rounds = usual[search->options->effort];
+    return (int)fmin(fmax(rounds / work, rounds / 8), 1.25 * rounds);
+}
+
+/* PALM for a start, with its values fitted. */
+static enum sn_status run_start(const struct search *search, int flip, struct sn_fit *fit, struct sn_error *error)
+{
+    enum { REFIT_ROUNDS = 6, REFIT_STEPS = 6 };
+    struct palm palm;
+    size_t k[2];
+    if (!set_targets(search, flip, k)) return SN_OK;
+    if (!new_problem(search, flip, &palm)) return no_memory(error);
+    palm_start(&palm);
+    double left = palm_run(&palm, k, rounds_of(search, flip), search->options->stop);
+    report(search, .8, left, search->energy);
+    left = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, 0);
+    report(search, .95, left, palm.energy);
+    enum sn_status status = finish(search, &palm, fit, error);
+    palm_free(&palm);
+    return status;
+}
+
+/* The start, [W, I] or [I, W], whose short run comes closer; -1 when the budget holds no two factors. There is memory for
+ * one problem at a time. */
+static enum sn_status choose_start(const struct search *search, int *best, struct sn_error *error)
+{
+    enum { ROUNDS = 16 };
+    double least = INFINITY;
+    *best = -1;
+    for (int flip = 0; flip < 2; flip++) {
+        struct palm palm;
+        size_t k[2];
+        if (!affordable(search, flip) || !set_targets(search, flip, k)) continue;
+        if (!new_problem(search, flip, &palm)) return no_memory(error);
+        palm_start(&palm);
+        double left = palm_run(&palm, k, ROUNDS, search->options->stop);
+        palm_free(&palm);
+        if (left < least) {
+            least = left;
+            *best = flip;
+        }
+        report(search, .1 * (flip + 1), least, search->energy);
+    }
+    return SN_OK;
+}
+
+/* PALM from the better start. fit->matrix stays NULL when the budget does not hold two factors. */
+static enum sn_status fit_palm(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+{
+    int flip;
+    enum sn_status status = choose_start(search, &flip, error);
+    return status || flip < 0 ? status : run_start(search, flip, fit, error);
+}
+
+/* ---- Exact products ---- */
 
 /* Lets PALM take entries from factors that are larger than the budget. */
-static void shrink(struct palm *palm, size_t budget, float *product)
+static void shrink(const struct search *search, struct palm *palm)
 {
     enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
-    double fixed = (double)palm_bytes(palm, 1), bytes = (double)palm_bytes(palm, 0);
-    double left = ((double)budget - fixed - 8) / (bytes - fixed);  /* 8: the padding. */
+    size_t counts[2] = { 0 }, k[2], fixed = psm_factor_bytes(palm->m, palm->inner, 0)
+        + psm_factor_bytes(palm->inner, palm->n, 0) + 8;  /* 8: the padding. */
+    for (int f = 0; f < 2; f++)
+        for (size_t i = 0; i < palm_size(palm, f); i++) counts[f] += palm->factor[f][i] != 0;
+    double bytes = (double)(counts[0] * entry_bytes(palm->inner) + counts[1] * entry_bytes(palm->n));
+    double left = fmin(((double)search->budget.bytes - (double)fixed) / bytes,
+                       (double)search->budget.values / (double)(counts[0] + counts[1]));
     if (left <= 0) return;
-    for (int f = 0; f < 2; f++) {
-        palm->target[f] = (size_t)(left * (double)palm->sparse[f].start[palm->sparse[f].rows]);
-        memcpy(palm->previous[f], palm->dense[f], factor_size(palm, f) * sizeof(float));
-    }
-    for (int round = 0; round < ROUNDS; round++)
-        for (int f = 0; f < 2; f++) palm_step(palm, f, palm->target[f], 0);
-    refit(palm, REFIT_ROUNDS, REFIT_STEPS, product);
+    for (int f = 0; f < 2; f++) k[f] = (size_t)(fmin(1, left) * (double)counts[f]);
+    for (int round = 0; round < ROUNDS; round++) palm_round(palm, k);
+    palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS, 0);
 }
 
 /* The factors of a product that psm_peel found: atom p is column p of S_1 and row p of S_2. */
 static void palm_from_atoms(struct palm *palm, const struct psm_atoms *atoms)
 {
     size_t m = (size_t)atoms->m, length = m + (size_t)atoms->n, inner = (size_t)atoms->n_atoms;
-    for (size_t p = 0; p < inner; p++) {
-        for (size_t i = 0; i < m; i++) palm->dense[0][i * inner + p] = (float)atoms->sides[p * length + i];
-        for (size_t j = m; j < length; j++)
-            palm->dense[1][p * (length - m) + j - m] = (float)atoms->sides[p * length + j];
-    }
-    for (int f = 0; f < 2; f++) sparse_from(&palm->sparse[f], palm->dense[f]);
+    for (size_t p = 0; p < inner; p++)
+        for (size_t k = 0; k < length; k++) {
+            float *side = k < m ? palm->factor[PALM_A] + p * m + k : palm->factor[PALM_B] + p * (length - m) + k - m;
+            *side = (float)atoms->sides[p * length + k];
+        }
 }
 
-/* The bytes that the atoms of a product take as two factors. */
-static size_t atoms_bytes(const struct psm_atoms *atoms)
+/* The bytes and values that the atoms of a product take as two factors. */
+static struct budget atoms_size(const struct psm_atoms *atoms)
 {
     size_t nonzeros[2] = { 0 }, m = (size_t)atoms->m, length = m + (size_t)atoms->n;
     for (size_t p = 0; p < (size_t)atoms->n_atoms; p++)
         for (size_t k = 0; k < length; k++) nonzeros[k >= m] += atoms->sides[p * length + k] != 0;
-    return psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0]) + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1]);
+    return (struct budget){ psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0])
+                            + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1]), nonzeros[0] + nonzeros[1] };
+}
+
+static int is_within(struct budget size, struct budget budget)
+{
+    return size.bytes <= budget.bytes && size.values <= budget.values;
 }
 
 /* Atoms whose sum is W, as few bytes of them as several searches find; the first that fit into the budget do. The
  * searches of a large matrix, which take seconds, are fewer. */
-static enum psm_peel_result find_atoms(const float *dense, int m, int n, size_t budget, struct psm_atoms *best)
+static enum psm_peel_result find_atoms(const struct search *search, struct psm_atoms *best)
 {
+    const float *w = search->w;
+    int m = search->m, n = search->n;
     unsigned n_searches = (unsigned)fmin(40, 1 + 4e5 / ((double)m * n));
-    enum psm_peel_result result = psm_blocks(dense, m, n, best);
+    enum psm_peel_result result = psm_blocks(w, m, n, best);
     for (unsigned seed = 0; seed < n_searches && result != PSM_PEEL_NO_MEMORY; seed++) {
         struct psm_atoms atoms;
-        if (result == PSM_PEEL_WHOLE && atoms_bytes(best) <= budget) break;
-        enum psm_peel_result one = psm_peel(dense, m, n, seed, &atoms);
+        if (result == PSM_PEEL_WHOLE && is_within(atoms_size(best), search->budget)) break;
+        enum psm_peel_result one = psm_peel(w, m, n, seed, &atoms);
         if (one == PSM_PEEL_NO_MEMORY || result == PSM_PEEL_NONE
-            || (one == PSM_PEEL_WHOLE && atoms_bytes(&atoms) < atoms_bytes(best))) {
+            || (one == PSM_PEEL_WHOLE && atoms_size(&atoms).bytes < atoms_size(best).bytes)) {
             psm_atoms_free(best);
             *best = atoms;
             result = one;
@@ -640,41 +455,33 @@ static enum psm_peel_result find_atoms(const float *dense, int m, int n, size_t 
 }
 
 /* The fit that a product of sparse matrices allows, when W is found to be one; else fit->matrix stays NULL. */
-static enum sn_status fit_product(const float *dense, int m, int n, size_t budget, struct sn_fit *fit,
-                                  struct sn_error *error)
+static enum sn_status fit_product(const struct search *search, struct sn_fit *fit, struct sn_error *error)
 {
     struct psm_atoms atoms;
     struct palm palm = { 0 };
     enum sn_status status = SN_OK;
-    float *product = NULL;
-    int *number = NULL;
-    enum psm_peel_result found = find_atoms(dense, m, n, budget, &atoms);
+    enum psm_peel_result found = find_atoms(search, &atoms);
     if (found == PSM_PEEL_NONE) goto done;
-    if (found == PSM_PEEL_WHOLE) {
-        product = malloc((size_t)m * (size_t)n * sizeof *product);
-        number = malloc((size_t)atoms.n_atoms * sizeof *number);
-    }
-    if (!product || !number || !palm_new(&palm, dense, m, n, atoms.n_atoms)) {
+    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .inner = atoms.n_atoms, .block = 1 };
+    if (found != PSM_PEEL_WHOLE || !palm_new(&palm, &task)) {
         status = no_memory(error);
         goto done;
     }
     palm_from_atoms(&palm, &atoms);
-    if (palm_bytes(&palm, 0) > budget) shrink(&palm, budget, product);
-    balance(&palm);
-    drop_unused_atoms(&palm, number);
-    if (palm_bytes(&palm, 0) <= budget) status = build(palm.sparse, 2, dense, fit, error);
+    if (!is_within(atoms_size(&atoms), search->budget)) shrink(search, &palm);
+    status = finish(search, &palm, fit, error);
 done:
     palm_free(&palm);
     psm_atoms_free(&atoms);
-    free(product);
-    free(number);
     return status;
 }
+
+/* ---- The choice ---- */
 
 /* *fit <- the one with the smaller error; the other is freed. */
 static void keep_better(struct sn_fit *fit, struct sn_fit *other)
 {
-    if (other->matrix && (!fit->matrix || other->error < fit->error)) {
+    if (other->matrix && (!fit->matrix || other->weighted_error < fit->weighted_error)) {
         struct sn_fit worse = *fit;
         *fit = *other;
         *other = worse;
@@ -682,54 +489,34 @@ static void keep_better(struct sn_fit *fit, struct sn_fit *other)
     sn_fit_free(other);
 }
 
-/* PALM from the better start and split. */
-static enum sn_status fit_palm(const float *dense, int m, int n, const struct sn_fit_options *options,
-                               struct sn_fit *fit, struct sn_error *error)
+/* PALM, unless W is a product. */
+static enum sn_status fit_two_factors(const struct search *search, struct sn_fit *fit, struct sn_error *error)
 {
-    enum { ROUNDS = 60, REFIT_ROUNDS = 8, REFIT_STEPS = 6 };
-    struct palm palms[2] = { { 0 } };
-    enum sn_status status = SN_OK;
-    double energy = 0;
-    size_t entries = (size_t)m * (size_t)n;
-    float *product = malloc(entries * sizeof *product);
-    int *number = malloc((size_t)(m > n ? m : n) * sizeof *number);
-    for (size_t i = 0; i < entries; i++) energy += (double)dense[i] * (double)dense[i];
-    /* The inner size is m for the start [I, W], n for [W, I]. */
-    if (!product || !number || (affordable(m, n, m) && !palm_new(&palms[0], dense, m, n, m))
-        || (affordable(m, n, n) && !palm_new(&palms[1], dense, m, n, n))) {
-        status = no_memory(error);
-        goto done;
+    struct sn_fit other = { 0 };
+    enum sn_status status = fit_product(search, fit, error);
+    if (!status && !(fit->matrix && fit->error < 1e-6)) {
+        status = fit_palm(search, &other, error);
+        keep_better(fit, &other);
     }
-    struct split split = choose_split(options, palms, product, energy);
-    struct palm *palm = &palms[split.identity];
-    if (try_split(palm, split, options->budget_bytes, ROUNDS, product) == INFINITY) {
+    if (!status && !fit->matrix)
         status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold two sparse factors of %d x %d",
-                         options->budget_bytes, m, n);
-        goto done;
-    }
-    report(options, .9, refit(palm, REFIT_ROUNDS, REFIT_STEPS, product), energy);
-    balance(palm);
-    drop_unused_atoms(palm, number);
-    status = build(palm->sparse, 2, dense, fit, error);
-done:
-    palm_free(&palms[0]);
-    palm_free(&palms[1]);
-    free(product);
-    free(number);
+                         search->budget.bytes, search->m, search->n);
+    if (status) sn_fit_free(fit);
     return status;
 }
 
-/* PALM, unless W is a product. A budget that is too small for PALM leaves the product that was found. */
-static enum sn_status fit_two_factors(const float *dense, int m, int n, const struct sn_fit_options *options,
-                                      struct sn_fit *fit, struct sn_error *error)
+/* One factor, two, or the better of both. */
+static enum sn_status fit_factors(const struct search *search, struct sn_fit *fit, struct sn_error *error)
 {
     struct sn_fit other = { 0 };
-    enum sn_status status = fit_product(dense, m, n, options->budget_bytes, fit, error);
-    if (status || (fit->matrix && fit->error < 1e-6)) return status;
-    status = fit_palm(dense, m, n, options, &other, error);
+    if (search->options->n_factors == 2) return fit_two_factors(search, fit, error);
+    enum sn_status status = fit_one_factor(search, fit, error);
+    if (status || search->options->n_factors == 1 || fit->error == 0) return status;
+    /* A budget that is too small for two factors leaves the one. */
+    status = fit_two_factors(search, &other, error);
     keep_better(fit, &other);
-    if (status == SN_BAD_INPUT && fit->matrix) status = SN_OK;
-    if (status) sn_fit_free(fit);
+    if (status != SN_NO_MEMORY) return SN_OK;
+    sn_fit_free(fit);
     return status;
 }
 
@@ -742,20 +529,16 @@ static enum sn_status check_finite(const float *dense, int m, int n, struct sn_e
     return SN_OK;
 }
 
-/* One factor, two, or the better of both. */
-static enum sn_status fit_factors(const float *dense, int m, int n, const struct sn_fit_options *options,
-                                  struct sn_fit *fit, struct sn_error *error)
+/* A copy of W, its largest entry brought near 1, in which sums of squares can be formed in float32; by a power of two,
+ * which is exact. */
+static float *scale_copy(const float *dense, size_t size, int *exponent)
 {
-    struct sn_fit other = { 0 };
-    if (options->n_factors == 2) return fit_two_factors(dense, m, n, options, fit, error);
-    enum sn_status status = fit_one_factor(dense, m, n, options->budget_bytes, fit, error);
-    if (status || options->n_factors == 1 || fit->error == 0) return status;
-    /* A budget that is too small for two factors leaves the one. */
-    status = fit_two_factors(dense, m, n, options, &other, error);
-    keep_better(fit, &other);
-    if (status != SN_NO_MEMORY) return SN_OK;
-    sn_fit_free(fit);
-    return status;
+    float *scaled = malloc(size * sizeof *scaled), largest = 0;
+    if (!scaled) return NULL;
+    for (size_t i = 0; i < size; i++) largest = fmaxf(largest, fabsf(dense[i]));
+    frexpf(largest, exponent);
+    for (size_t i = 0; i < size; i++) scaled[i] = ldexpf(dense[i], -*exponent);
+    return scaled;
 }
 
 enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
@@ -768,15 +551,15 @@ enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const st
     if (status) return status;
     if (options->n_factors > 2)
         return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 or 2", options->n_factors);
-    /* Sums of squares are formed in float32: the largest entry is brought near 1, by a power of two, which is exact. */
-    size_t entries = (size_t)n_outputs * (size_t)n_inputs;
-    float *scaled = malloc(entries * sizeof *scaled), largest = 0;
+    size_t size = (size_t)n_outputs * (size_t)n_inputs;
     int exponent;
+    float *scaled = scale_copy(dense, size, &exponent);
     if (!scaled) return no_memory(error);
-    for (size_t i = 0; i < entries; i++) largest = fmaxf(largest, fabsf(dense[i]));
-    frexpf(largest, &exponent);
-    for (size_t i = 0; i < entries; i++) scaled[i] = ldexpf(dense[i], -exponent);
-    status = fit_factors(scaled, n_outputs, n_inputs, options, fit, error);
+    struct search search = { .w = scaled, .m = n_outputs, .n = n_inputs, .budget = budget_of(options), .options = options };
+    for (size_t i = 0, n = (size_t)n_inputs; i < size; i++)
+        search.energy += (double)scaled[i] * (double)scaled[i]
+            * (options->weighting ? (double)options->weighting->moment[(i % n) * (n + 1)] : 1);
+    status = fit_factors(&search, fit, error);
     if (!status) {
         size_t leftmost = (size_t)((struct psm *)fit->matrix)->nonzeros[0];
         for (size_t q = 0; q < leftmost; q++) fit->words[q] = ldexpf(fit->words[q], exponent);

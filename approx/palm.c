@@ -1,0 +1,494 @@
+#include "palm.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t palm_size(const struct palm *palm, int f)
+{
+    return (size_t)palm->inner * (size_t)(f == PALM_A ? palm->m : palm->n);
+}
+
+static int line_length(const struct palm *palm, int f) { return f == PALM_A ? palm->m : palm->n; }
+
+/* ---- Projection ---- */
+
+static uint32_t magnitude_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits & 0x7fffffff;
+}
+
+/* The bits of the k-th largest magnitude, 1 <= k <= n; *above receives how many are larger. Magnitudes order as their
+ * bits do, so the digits are found from the top by counting. */
+static uint32_t kth_magnitude(const float *values, size_t n, size_t k, size_t *above)
+{
+    enum { DIGITS = 3, BITS = 11 };
+    static const int shifts[DIGITS] = { 20, 9, -2 };
+    uint32_t prefix = 0, mask = 0;
+    *above = 0;
+    for (int d = 0; d < DIGITS; d++) {
+        size_t count[1 << BITS] = { 0 };
+        int shift = shifts[d] < 0 ? 0 : shifts[d], digits = shifts[d] < 0 ? 1 << (BITS + shifts[d]) : 1 << BITS;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits = magnitude_bits(values[i]);
+            if ((bits & mask) == prefix) count[bits >> shift & (uint32_t)(digits - 1)]++;
+        }
+        int digit = digits - 1;
+        while (digit > 0 && *above + count[digit] < k) *above += count[digit--];
+        prefix |= (uint32_t)digit << shift;
+        mask |= (uint32_t)(digits - 1) << shift;
+    }
+    return prefix;
+}
+
+void keep_largest(float *values, size_t n, size_t k)
+{
+    if (k >= n) return;
+    if (!k) {
+        memset(values, 0, n * sizeof *values);
+        return;
+    }
+    size_t above;
+    uint32_t threshold = kth_magnitude(values, n, k, &above);
+    size_t ties = k - above;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = magnitude_bits(values[i]);
+        if (bits > threshold || (bits == threshold && ties && ties--)) continue;
+        values[i] = 0;
+    }
+}
+
+/* keep_largest for the count entries values[0], values[stride], .. */
+static void keep_strided(float *values, size_t count, size_t stride, size_t k, float *scratch)
+{
+    for (size_t i = 0; i < count; i++) scratch[i] = values[i * stride];
+    keep_largest(scratch, count, k);
+    for (size_t i = 0; i < count; i++) values[i * stride] = scratch[i];
+}
+
+/* k entries of a lines x length matrix, spread evenly over its lines, or over its columns. */
+static void keep_in_each(float *values, size_t lines, size_t length, int by_line, size_t k, float *scratch)
+{
+    size_t n = by_line ? lines : length;
+    for (size_t i = 0; i < n; i++) {
+        size_t share = (i + 1) * k / n - i * k / n;
+        if (by_line) keep_largest(values + i * length, length, share);
+        else keep_strided(values + i, lines, length, share, scratch);
+    }
+}
+
+/* The norm of one block: along != 0 as consecutive entries of a line, else as consecutive lines at one place. */
+static float block_norm(const float *values, size_t lines, size_t length, size_t line, size_t place, size_t block, int along)
+{
+    float sum = 0;
+    for (size_t i = 0; i < block; i++) {
+        size_t l = along ? line : line * block + i, p = along ? place * block + i : place;
+        if (l < lines && p < length) sum += values[l * length + p] * values[l * length + p];
+    }
+    return sqrtf(sum);
+}
+
+/* Keeps the k/block blocks of largest norm; norms has room for all of them. */
+static void keep_blocks(float *values, size_t lines, size_t length, size_t block, int along, size_t k, float *norms)
+{
+    size_t n_lines = along ? lines : (lines + block - 1) / block, n_places = along ? (length + block - 1) / block : length;
+    for (size_t l = 0; l < n_lines; l++)
+        for (size_t p = 0; p < n_places; p++) norms[l * n_places + p] = block_norm(values, lines, length, l, p, block, along);
+    keep_largest(norms, n_lines * n_places, k / block);
+    for (size_t l = 0; l < lines; l++)
+        for (size_t p = 0; p < length; p++)
+            if (norms[along ? l * n_places + p / block : l / block * n_places + p] == 0) values[l * length + p] = 0;
+}
+
+/* The rows of the leftmost factor run along the lines of A, or of B when the problem is flipped. */
+void palm_project(struct palm *palm, int f, size_t k)
+{
+    float *values = palm->factor[f];
+    size_t lines = (size_t)palm->inner, length = (size_t)line_length(palm, f);
+    int leftmost = (f == PALM_A) != palm->flip;
+    if (palm->block > 1) keep_blocks(values, lines, length, (size_t)palm->block, leftmost, k, palm->image);
+    else if (palm->pattern == PALM_ENTRIES) keep_largest(values, lines * length, k);
+    else keep_in_each(values, lines, length, (palm->pattern == PALM_ROWS) != leftmost, k, palm->line);
+}
+
+/* ---- Memory ---- */
+
+static int allocate(struct palm *palm, int weighted)
+{
+    size_t a = palm_size(palm, PALM_A), b = palm_size(palm, PALM_B), w = (size_t)palm->m * (size_t)palm->n;
+    size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n);
+    size_t gradient = a > b ? a : b;
+    float **blocks[] = { &palm->w, &palm->factor[0], &palm->factor[1], &palm->previous[0], &palm->previous[1],
+                         &palm->residual, &palm->gradient, &palm->image, &palm->weighted, &palm->vector[0],
+                         &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line, &palm->value };
+    /* The norms of blocks are kept in image. */
+    size_t counts[] = { w, a, b, a, b, w, gradient, palm->block > 1 && gradient > w ? gradient : w, weighted ? w : 1, inner,
+                        inner, (size_t)palm->m, (size_t)palm->n, inner, 2 * (longest > inner ? longest : inner), b };
+    int fine = 1;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
+    palm->start = calloc(inner + 1, sizeof *palm->start);
+    palm->column = malloc(b * sizeof *palm->column);
+    return fine && palm->start && palm->column;
+}
+
+void palm_free(struct palm *palm)
+{
+    for (int f = 0; f < 2; f++) {
+        free(palm->factor[f]);
+        free(palm->previous[f]);
+        free(palm->vector[f]);
+        free(palm->product[f]);
+    }
+    free(palm->scale);
+    free(palm->moment);
+    free(palm->w);
+    free(palm->residual);
+    free(palm->gradient);
+    free(palm->image);
+    free(palm->weighted);
+    free(palm->norms);
+    free(palm->line);
+    free(palm->start);
+    free(palm->column);
+    free(palm->value);
+    memset(palm, 0, sizeof *palm);
+}
+
+static int take_weighting(struct palm *palm, const struct sn_weighting *weighting, size_t n)
+{
+    if (!(palm->scale = malloc(n * sizeof *palm->scale))) return 0;
+    for (size_t j = 0; j < n; j++) palm->scale[j] = weighting ? sqrtf(weighting->moment[j * n + j]) : 1;
+    if (!weighting) return 1;
+    if (!(palm->moment = malloc(n * n * sizeof *palm->moment))) return 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            palm->moment[i * n + j] = weighting->moment[i * n + j] / (palm->scale[i] * palm->scale[j]);
+    return 1;
+}
+
+int palm_new(struct palm *palm, const struct palm_task *task)
+{
+    size_t rows = (size_t)task->rows, columns = (size_t)task->columns;
+    *palm = (struct palm){ .m = task->flip ? task->columns : task->rows, .n = task->flip ? task->rows : task->columns,
+                           .flip = task->flip, .block = task->block, .pattern = task->pattern };
+    palm->inner = task->inner ? task->inner : palm->n;
+    if (!take_weighting(palm, task->weighting, columns) || !allocate(palm, task->weighting != NULL)) {
+        palm_free(palm);
+        return 0;
+    }
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            palm->w[task->flip ? i * columns + j : j * rows + i] = task->w[i * columns + j] * palm->scale[j];
+    for (int p = 0; p < palm->inner; p++)
+        for (int f = 0; f < 2; f++) palm->vector[f][p] = 1 + (float)(p * 7919L % 101) / 101;
+    return 1;
+}
+
+/* B's entries from its dense form. */
+static void index_b(struct palm *palm)
+{
+    size_t count = 0;
+    const float *row = palm->factor[PALM_B];
+    for (int p = 0; p < palm->inner; p++, row += palm->n) {
+        for (int j = 0; j < palm->n; j++)
+            if (row[j] != 0) {
+                palm->column[count] = j;
+                palm->value[count++] = row[j];
+            }
+        palm->start[p + 1] = count;
+    }
+}
+
+void palm_start(struct palm *palm)
+{
+    size_t n = (size_t)palm->n;
+    memcpy(palm->factor[PALM_A], palm->w, palm_size(palm, PALM_A) * sizeof(float));
+    memset(palm->factor[PALM_B], 0, palm_size(palm, PALM_B) * sizeof(float));
+    for (size_t j = 0; j < n; j++) palm->factor[PALM_B][j * n + j] = 1;
+    for (int f = 0; f < 2; f++) memcpy(palm->previous[f], palm->factor[f], palm_size(palm, f) * sizeof(float));
+}
+
+/* ---- Products ---- */
+
+static double energy_of(const float *values, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i += 4096) {
+        int count = n - i < 4096 ? (int)(n - i) : 4096;
+        sum += (double)cblas_sdot(count, values + i, 1, values + i, 1);
+    }
+    return sum;
+}
+
+/* out = (A B)^T - minus, n x m: line j is sum_p b_pj a_p. a has A's layout, values are those of B's entries; minus may be
+ * NULL. */
+static void multiply(const struct palm *palm, const float *a, const float *values, const float *minus, float *out)
+{
+    size_t m = (size_t)palm->m, size = m * (size_t)palm->n;
+    if (minus)
+        for (size_t i = 0; i < size; i++) out[i] = -minus[i];
+    else memset(out, 0, size * sizeof *out);
+    for (size_t p = 0; p < (size_t)palm->inner; p++)
+        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
+            cblas_saxpy(palm->m, values[q], a + p * m, 1, out + (size_t)palm->column[q] * m, 1);
+}
+
+/* gradient = (R B^T)^T, inner x m, for R^T in residual. */
+static void gradient_a(const struct palm *palm, const float *residual, float *gradient)
+{
+    size_t m = (size_t)palm->m;
+    memset(gradient, 0, palm_size(palm, PALM_A) * sizeof *gradient);
+    for (size_t p = 0; p < (size_t)palm->inner; p++)
+        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
+            cblas_saxpy(palm->m, palm->value[q], residual + (size_t)palm->column[q] * m, 1, gradient + p * m, 1);
+}
+
+/* gradient = A^T R, inner x n. */
+static void gradient_b(const struct palm *palm, float *gradient)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m, 1, palm->factor[PALM_A], palm->m,
+                palm->residual, palm->m, 0, gradient, palm->n);
+}
+
+/* out[q] = (A^T R) at B's entries. */
+static void gradient_at_b(const struct palm *palm, const float *residual, float *out)
+{
+    size_t m = (size_t)palm->m;
+    for (size_t p = 0; p < (size_t)palm->inner; p++)
+        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
+            out[q] = cblas_sdot(palm->m, palm->factor[PALM_A] + p * m, 1, residual + (size_t)palm->column[q] * m, 1);
+}
+
+/* image = S^T S vector for factor f, one step of a power iteration; returns the growth of the vector's norm. */
+static double power_step(struct palm *palm, int f)
+{
+    float *x = palm->vector[f], *y = palm->product[f];
+    int length = line_length(palm, f), inner = palm->inner;
+    double before = energy_of(x, (size_t)inner), after;
+    if (f == PALM_A) {
+        cblas_sgemv(CblasRowMajor, CblasTrans, inner, length, 1, palm->factor[f], length, x, 1, 0, y, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, inner, length, 1, palm->factor[f], length, y, 1, 0, x, 1);
+    } else {
+        memset(y, 0, (size_t)length * sizeof *y);
+        for (int p = 0; p < inner; p++)
+            for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++) y[palm->column[q]] += palm->value[q] * x[p];
+        for (int p = 0; p < inner; p++) {
+            x[p] = 0;
+            for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++) x[p] += palm->value[q] * y[palm->column[q]];
+        }
+    }
+    after = energy_of(x, (size_t)inner);
+    if (!(after > 0)) {
+        for (int p = 0; p < inner; p++) x[p] = 1;
+        return 0;
+    }
+    cblas_sscal(inner, (float)(1 / sqrt(after)), x, 1);
+    return sqrt(after / before);
+}
+
+/* The largest eigenvalue of S^T S with a margin for the iteration's slow end. The vector stays from call to call, while
+ * the factor changes little. */
+static double norm_squared(struct palm *palm, int f)
+{
+    enum { STEPS = 3 };
+    double norm = 0;
+    for (int step = 0; step < STEPS; step++) norm = power_step(palm, f);
+    return 1.03 * norm;
+}
+
+/* ---- Steps ---- */
+
+static void scale_lines(const struct palm *palm, int f, float *lines, int divide)
+{
+    int length = line_length(palm, f);
+    for (int p = 0; p < palm->inner; p++)
+        cblas_sscal(length, divide ? 1 / palm->norms[p] : palm->norms[p], lines + (size_t)p * (size_t)length, 1);
+}
+
+/* norms[p] = the length of line p of factor f; 1 for an atom that is not used. */
+static void atom_norms(struct palm *palm, int f)
+{
+    size_t length = (size_t)line_length(palm, f);
+    for (size_t p = 0; p < (size_t)palm->inner; p++) {
+        double energy = energy_of(palm->factor[f] + p * length, length);
+        palm->norms[p] = energy > 0 ? (float)sqrt(energy) : 1;
+    }
+}
+
+/* Gives the atoms of factor 1-f unit norm; A B stays. */
+static void normalise_other(struct palm *palm, int f)
+{
+    atom_norms(palm, 1 - f);
+    scale_lines(palm, 1 - f, palm->factor[1 - f], 1);
+    scale_lines(palm, 1 - f, palm->previous[1 - f], 1);
+    scale_lines(palm, f, palm->factor[f], 0);
+    scale_lines(palm, f, palm->previous[f], 0);
+}
+
+/* S_f <- the k largest of Y - grad(Y)/l at Y = S_f + momentum (S_f - previous). Y takes the place of previous, and
+ * becomes the new S_f. */
+static void step(struct palm *palm, int f, size_t k, float momentum)
+{
+    size_t size = palm_size(palm, f);
+    normalise_other(palm, f);
+    float *now = palm->factor[f], *point = palm->previous[f];
+    for (size_t i = 0; i < size; i++) point[i] = now[i] + momentum * (now[i] - point[i]);
+    palm->previous[f] = now;
+    palm->factor[f] = point;
+    index_b(palm);
+    multiply(palm, palm->factor[PALM_A], palm->value, palm->w, palm->residual);
+    if (f == PALM_A) gradient_a(palm, palm->residual, palm->gradient);
+    else gradient_b(palm, palm->gradient);
+    double norm = norm_squared(palm, 1 - f);
+    if (norm > 0)
+        for (size_t i = 0; i < size; i++) point[i] -= (float)(1 / norm) * palm->gradient[i];
+    palm_project(palm, f, k);
+}
+
+static double squared_error(struct palm *palm)
+{
+    index_b(palm);
+    multiply(palm, palm->factor[PALM_A], palm->value, palm->w, palm->residual);
+    return energy_of(palm->residual, (size_t)palm->m * (size_t)palm->n);
+}
+
+void palm_round(struct palm *palm, const size_t k[2])
+{
+    for (int f = 0; f < 2; f++) {
+        memcpy(palm->previous[f], palm->factor[f], palm_size(palm, f) * sizeof(float));
+        step(palm, f, k[f], 0);
+    }
+}
+
+double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop)
+{
+    static const double slope = .3, most_momentum = .95;  /* Tried on classifiers of trained nets. */
+    double last = INFINITY, dense = (double)palm_size(palm, PALM_A);
+    int fall = n_rounds * 9 / 10, age = 0;
+    for (int round = 0; round < n_rounds && !(stop && *stop); round++) {
+        double left = round < fall ? 1 - (round + 1.) / fall : 0, k_a = (double)k[PALM_A];
+        if (k_a < dense) k_a *= pow(dense / k_a, left * slope);
+        float momentum = (float)(most_momentum * age / (age + 3));
+        step(palm, PALM_A, (size_t)k_a, momentum);  /* A first: B has no slope yet. */
+        step(palm, PALM_B, k[PALM_B], momentum);
+        age++;
+        if (left > 0) continue;
+        double error = squared_error(palm);
+        if (error > last) age = 0;
+        last = error;
+    }
+    palm_project(palm, PALM_A, k[PALM_A]);  /* A stop comes before the fall has ended. */
+    return squared_error(palm);
+}
+
+/* ---- Fitting the values on a fixed pattern ---- */
+
+/* out = X M' for X^T in the layout of the residual, M' the moment of the scaled columns; without overlap. */
+static void apply_moment(const struct palm *palm, const float *in, float *out)
+{
+    int n = palm->n, m = palm->m;
+    if (palm->flip) cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, n, m, 1, palm->moment, m, in, m, 0, out, m);
+    else cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, n, m, 1, palm->moment, n, in, m, 0, out, m);
+}
+
+/* <x, x M'>; *slope receives x M', which is x itself without a weighting. */
+static double moment_energy(const struct palm *palm, float *x, float *scratch, float **slope)
+{
+    size_t size = (size_t)palm->m * (size_t)palm->n;
+    *slope = x;
+    if (!palm->moment) return energy_of(x, size);
+    apply_moment(palm, x, scratch);
+    *slope = scratch;
+    double sum = 0;
+    for (size_t i = 0; i < size; i += 4096)
+        sum += (double)cblas_sdot(size - i < 4096 ? (int)(size - i) : 4096, x + i, 1, scratch + i, 1);
+    return sum;
+}
+
+/* The gradient of factor f at its entries: all of A's dense form with zeros elsewhere, or B's entries one by one. */
+static void pattern_gradient(const struct palm *palm, int f, const float *residual, float *g)
+{
+    if (f == PALM_B) {
+        gradient_at_b(palm, residual, g);
+        return;
+    }
+    gradient_a(palm, residual, g);
+    for (size_t i = 0; i < palm_size(palm, PALM_A); i++)
+        if (palm->factor[PALM_A][i] == 0) g[i] = 0;
+}
+
+/* min over the values of factor f of ||W - A B||^2 by conjugate gradients on the normal equations (CGLS). residual holds
+ * R M' throughout. An entry that becomes exactly zero would leave the pattern; it stays as the smallest number. */
+static double refit_factor(struct palm *palm, int f, int n_steps)
+{
+    size_t count = f == PALM_A ? palm_size(palm, PALM_A) : palm->start[palm->inner], size = (size_t)palm->m * (size_t)palm->n;
+    float *values = f == PALM_A ? palm->factor[PALM_A] : palm->value, *g = palm->gradient, *d = palm->previous[f], *slope;
+    multiply(palm, palm->factor[PALM_A], palm->value, palm->w, palm->residual);
+    double error = moment_energy(palm, palm->residual, palm->image, &slope), before = 0;
+    if (slope != palm->residual) memcpy(palm->residual, slope, size * sizeof *slope);
+    for (int n = 0; n < n_steps; n++) {
+        pattern_gradient(palm, f, palm->residual, g);
+        double now = energy_of(g, count), descent = 0;
+        if (!(now > 0)) break;
+        float beta = n ? (float)(now / before) : 0;
+        for (size_t i = 0; i < count; i++) d[i] = (n ? beta * d[i] : 0) - g[i];
+        for (size_t i = 0; i < count; i++) descent -= (double)g[i] * (double)d[i];
+        multiply(palm, f == PALM_A ? d : palm->factor[PALM_A], f == PALM_A ? palm->value : d, NULL, palm->image);
+        double curvature = moment_energy(palm, palm->image, palm->weighted, &slope);
+        if (!(curvature > 0)) break;
+        float alpha = (float)(descent / curvature);
+        for (size_t i = 0; i < count; i++) {
+            if (f == PALM_A && values[i] == 0) continue;
+            values[i] += alpha * d[i];
+            if (values[i] == 0) values[i] = 0x1p-126f;
+        }
+        cblas_saxpy((int)size, alpha, slope, 1, palm->residual, 1);
+        error -= descent * descent / curvature;
+        before = now;
+    }
+    return fmax(0, error);
+}
+
+/* B's dense form from its entries. */
+static void spread_b(struct palm *palm)
+{
+    size_t n = (size_t)palm->n;
+    memset(palm->factor[PALM_B], 0, palm_size(palm, PALM_B) * sizeof(float));
+    for (size_t p = 0; p < (size_t)palm->inner; p++)
+        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
+            palm->factor[PALM_B][p * n + (size_t)palm->column[q]] = palm->value[q];
+}
+
+void palm_balance(struct palm *palm)
+{
+    float *b_norms = palm->line;
+    atom_norms(palm, PALM_B);
+    memcpy(b_norms, palm->norms, (size_t)palm->inner * sizeof *b_norms);
+    atom_norms(palm, PALM_A);
+    for (int p = 0; p < palm->inner; p++) palm->norms[p] = sqrtf(palm->norms[p] / b_norms[p]);
+    scale_lines(palm, PALM_A, palm->factor[PALM_A], 1);
+    scale_lines(palm, PALM_B, palm->factor[PALM_B], 0);
+    index_b(palm);
+}
+
+double palm_refit(struct palm *palm, int n_rounds, int n_steps, int only_a)
+{
+    double error = 0;
+    float *slope;
+    size_t size = (size_t)palm->m * (size_t)palm->n;
+    memcpy(palm->image, palm->w, size * sizeof *palm->image);
+    palm->energy = moment_energy(palm, palm->image, palm->residual, &slope);
+    index_b(palm);
+    for (int round = 0; round < n_rounds; round++) {
+        if (!only_a) palm_balance(palm);
+        error = refit_factor(palm, PALM_A, n_steps);
+        if (only_a) continue;
+        error = refit_factor(palm, PALM_B, n_steps);
+        spread_b(palm);
+    }
+    return error;
+}

@@ -1,0 +1,92 @@
+/* W ~ A B with sparse factors A (m x inner) and B (inner x n), by PALM4MSA (Le Magoarou and Gribonval, Flexible multi-layer
+ * sparse approximations of matrices and applications, IEEE J. Sel. Top. Signal Process. 10(4), 2016, fig. 4):
+ * ||W - A B||_F^2 is minimised by projected gradient steps in turn,
+ *     S <- the k largest entries of  S - grad / l,   l the Lipschitz constant of the gradient.
+ * Four things are this project's. The rows of B (columns of A) have unit norm while A (B) is stepped, so that |entry|^2 is
+ * the energy that an entry carries and the k largest are the right ones. The start is exact, A = W and B = I; A's k begins
+ * above its target and falls geometrically to it for nine tenths of the rounds, so that structure is found while the error
+ * is still small. Steps are extrapolated (Pock and
+ * Sabach, iPALM, SIAM J. Imaging Sci. 9(4), 2016). And the values on the final pattern are fitted by conjugate gradients,
+ * one factor after the other.
+ *
+ * A weighting (weighting.h) enters twice: the columns of W are scaled by the square root of M's diagonal while patterns
+ * are looked for, and the values are fitted with the whole of M. */
+#ifndef PALM_H
+#define PALM_H
+
+#include "weighting.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PALM_A, PALM_B };
+
+/* Which entries of a factor may stay beside each other. */
+enum palm_pattern { PALM_ENTRIES, PALM_ROWS, PALM_COLUMNS };  /* the k largest; as many in each row; in each column */
+
+/* Which problem of a matrix. */
+struct palm_task {
+    const float *w;     /* rows x columns, row-major, borrowed while palm_new runs */
+    int rows, columns;
+    int flip;           /* 0: W = A B as it stands; 1: W^T = A B, so that W = B^T A^T */
+    int inner;          /* 0: the n of the problem, which palm_start needs */
+    int block;          /* entries come in blocks of so many rows of the product's factors x 1 column: 1, 4, 8 */
+    enum palm_pattern pattern;
+    const struct sn_weighting *weighting;  /* of W's columns, borrowed; may be NULL */
+};
+
+struct palm {
+    int m, n, inner, flip, block;
+    enum palm_pattern pattern;
+    float *scale;        /* d of W's columns: sqrt(M_jj), 1 without a weighting */
+    float *moment;       /* M_ij / (d_i d_j), NULL without a weighting */
+    float *w;            /* W^T of the problem, scaled: n x m, so that a column of W is one line */
+    float *factor[2];    /* A^T inner x m, B inner x n: an atom is a line of each */
+    float *previous[2];  /* of one step before, in the same scaling */
+    float *residual;     /* (A B - W)^T, n x m */
+    float *gradient;     /* as large as the larger factor */
+    float *image;        /* n x m */
+    float *weighted;     /* n x m with a weighting */
+    float *vector[2];    /* of the power iterations, inner */
+    float *product[2];   /* their images: m, n */
+    float *norms;        /* of the atoms, inner */
+    float *line;         /* max(m, n, inner) of scratch, twice */
+    size_t *start;       /* inner+1: B's entries by atoms */
+    int *column;         /* inner x n */
+    float *value;        /* inner x n */
+    double energy;       /* ||W||^2 as it is minimised: scaled, or with the whole of M */
+};
+
+/* Scratch for all of it: five matrices of W's size, four of the size of B (inner x n), two or three of A's. 0 when memory
+ * runs out; palm_free is legal then. */
+int palm_new(struct palm *palm, const struct palm_task *task);
+void palm_free(struct palm *palm);
+
+/* Entries of a factor. */
+size_t palm_size(const struct palm *palm, int f);
+
+/* A = W, B = I; inner == n. */
+void palm_start(struct palm *palm);
+
+/* n_rounds of steps of both factors, with k[f] entries (a multiple of block) in factor f at the end. Ends early when *stop
+ * is set. Returns the squared error in the scaled norm. Cost of a round: nonzeros(B) m 4 + inner m n multiply-adds. */
+double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop);
+
+/* One round without extrapolation, for factors that are already near their counts. */
+void palm_round(struct palm *palm, const size_t k[2]);
+
+/* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor,
+ * B left alone when only_a is set. Returns the squared error in the full norm, in which palm->energy is W's. */
+double palm_refit(struct palm *palm, int n_rounds, int n_steps, int only_a);
+
+/* Keeps the k largest entries (blocks) of factor f as its pattern says. */
+void palm_project(struct palm *palm, int f, size_t k);
+
+/* Makes column p of A and row p of B equally long. */
+void palm_balance(struct palm *palm);
+
+/* The k largest of values by magnitude stay, ties by position; the others become 0. Cost: three passes. */
+void keep_largest(float *values, size_t n, size_t k);
+
+#endif
