@@ -180,6 +180,32 @@ def check_resize(build, out):
     return failed
 
 
+def check_features(build, out):
+    """What features writes is what torchvision's head sees: of a connected head, and of one at every pixel."""
+    failed, labels = [], ["301x240", "257x313", "224x224", "230x229", "500x300"]
+    paths = make_pictures(out, [tuple(map(int, label.split("x"))) for label in labels])
+    with open(f"{out}/classes", "w") as file:
+        file.write("".join(label + "\n" for label in reversed(labels)))
+    transform = torchvision.transforms.Compose([torchvision.transforms.Resize(256), torchvision.transforms.CenterCrop(224),
+                                                torchvision.transforms.ToTensor()])
+    x = torch.stack([transform(PIL.Image.open(path).convert("RGB")) for path in paths])
+    for name, head in ("resnet18", "fc"), ("squeezenet1_1", "classifier.1"):
+        model, net, seen = make_model(name), f"{out}/features", []
+        torch.save(model.state_dict(), f"{net}.pth")
+        structnet(build, "import", name, f"{net}.pth", "-o", net)
+        model.get_submodule(head).register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+        logits_of(model, x)
+        expected = seen[0].reshape(*seen[0].shape[:2], -1).transpose(1, 2)  # image, pixel, channel
+        structnet(build, "features", f"{net}.cfg", f"{net}.weights", f"{out}/pictures.txt", "-o", net, "--resize", "256",
+                  "--labels", f"{out}/classes")
+        rows, classes = numpy.load(f"{net}.x.npy"), numpy.load(f"{net}.y.npy")
+        holds = (difference(rows, expected.reshape(-1, expected.shape[2]).numpy()) <= LIMIT and classes.dtype == numpy.int32
+                 and (classes == numpy.repeat([4, 3, 2, 1, 0], expected.shape[1])).all())
+        print(f"{'features of ' + name:44} {'holds' if holds else 'FAILED'}")
+        failed += [] if holds else [f"features of {name}"]
+    return failed
+
+
 def check_training(build, out):
     """What --freeze left to train changes in training, and nothing else does."""
     net, n_classes = f"{out}/frozen", 3
@@ -188,9 +214,12 @@ def check_training(build, out):
     torch.save(model.state_dict(), f"{net}.pth")
     structnet(build, "import", "squeezenet1_1", f"{net}.pth", "-o", net, "--freeze")
     before = payload(net)
-    cfg = re.sub(r"(?m)^(batch|subdivisions|max_batches) *=.*\n", "", "\n".join(lines(f"{net}.cfg")))
+    cfg = "\n".join(lines(f"{net}.cfg"))
+    # At this rate weight decay shows within three batches.
+    for key, value in ("batch", 4), ("subdivisions", 1), ("learning_rate", 0.1), ("max_batches", 3):
+        cfg = re.sub(f"(?m)^{key}=.*", f"{key}={value}", cfg, count=1)
     with open(f"{net}.cfg", "w") as file:
-        file.write(cfg.replace("[net]", "[net]\nbatch=4\nsubdivisions=1\nmax_batches=3", 1))
+        file.write(cfg + "\n")
     make_pictures(out, [(300, 260), (240, 300)])
     with open(f"{net}.labels", "w") as file:
         file.write("300x260\n240x300\nnone\n")
@@ -201,7 +230,8 @@ def check_training(build, out):
     after = payload(net)
     head = 4 * n_classes * (1 + model.classifier[1].in_channels)  # Its biases and weights are the last thing in the file.
     holds = (result.returncode == 0 and result.stdout.count(" images") == 3 and len(after) == len(before)
-             and after[:-head] == before[:-head] and after[-head:] != before[-head:])
+             and after[:-head] == before[:-head] and after[-head:] != before[-head:]
+             and numpy.isfinite(numpy.frombuffer(after[-head:], "<f4")).all())
     print(f"{'--freeze, trained':44} {'holds' if holds else 'FAILED'}")
     return [] if holds else ["--freeze, trained"]
 
@@ -246,7 +276,8 @@ def main():
         print(row, "" if agrees else "FAILED", flush=True)
         failed += [] if agrees else [name]
     if not sys.argv[2:]:
-        failed += check_options(build, out) + check_resize(build, out) + check_training(build, out)
+        for check in check_options, check_resize, check_features, check_training:
+            failed += check(build, out)
     if failed:
         sys.exit(f"parity: differs from torchvision: {', '.join(failed)}")
 
