@@ -1,0 +1,56 @@
+/* The preparation of images. tests/parity.py compares it with torchvision itself. */
+#include <resample.h>
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+/* A picture of bytes (37 k^2 + 11 k) mod 256, k counting pixel by pixel, or all of one value. free_image releases it. */
+static image make_picture(int w, int h, int value)
+{
+    image picture = { .w = w, .h = h, .c = 3, .data = calloc((size_t)w * (size_t)h * 3, sizeof(float)) };
+    for (int k = 0; k < w * h * 3; k++)
+        picture.data[k % 3 * w * h + k / 3] = (float)(value >= 0 ? value : (37 * k * k + 11 * k) % 256) / 255.f;
+    return picture;
+}
+
+static void check(int shorter, int w, int h, const unsigned char *expected)
+{
+    struct sn_error error;
+    float output[128];
+    image picture = make_picture(7, 5, -1);
+    cr_assert_eq(resample_center(picture, shorter, w, h, output, &error), SN_OK);
+    for (int i = 0; i < 3 * w * h; i++)
+        cr_assert_eq(output[i], expected[i] / 255.f, "N = %d, value %d: %g, expected %d", shorter, i,
+                     (double)output[i] * 255, expected[i]);
+    free_image(picture);
+}
+
+/* From 7 x 5 pixels; the expected bytes are those of Pillow 9.4 and torchvision 0.14. */
+Test(resample, shrinks_as_pillow)
+{
+    check(3, 2, 3, (const unsigned char[]){ 99, 110, 64, 122, 90, 73, 125, 179, 77, 101, 102, 51, 184, 175, 124, 126, 120, 105 });
+}
+
+Test(resample, enlarges_as_pillow)
+{
+    check(6, 6, 5, (const unsigned char[]){
+        89, 116, 65, 50, 71, 63, 89, 115, 100, 121, 177, 168, 132, 83, 61, 121, 169, 113, 138, 55, 38, 91, 119, 102,
+        119, 74, 61, 60, 91, 176, 110, 106, 170, 237, 228, 191, 124, 119, 110, 129, 155, 154, 154, 101, 50, 80, 146, 155,
+        174, 89, 43, 66, 111, 139, 145, 104, 81, 50, 50, 118, 204, 171, 205, 243, 204, 136, 195, 197, 159, 148, 145, 112,
+        135, 148, 113, 114, 149, 129, 84, 117, 121, 114, 129, 129, 95, 122, 146, 113, 84, 123 });
+}
+
+/* A white picture stays white at any size, however long: nothing wraps around, and what is cropped costs nothing. */
+Test(resample, extreme_shapes, .timeout = 20)
+{
+    static const int shapes[][3] = { { 2000000, 1, 1 }, { 1, 2000000, 1 }, { 2000000, 1, 100000 }, { 1, 2000000, 4096 },
+                                     { 1, 1, 100000 }, { 1500, 1400, 1 } };
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        struct sn_error error;
+        float output[3];
+        image picture = make_picture(shapes[k][0], shapes[k][1], 255);
+        cr_assert_eq(resample_center(picture, shapes[k][2], 1, 1, output, &error), SN_OK);
+        for (int c = 0; c < 3; c++) cr_assert_eq(output[c], 1, "shape %zu, channel %d: %g", k, c, (double)output[c]);
+        free_image(picture);
+    }
+}
