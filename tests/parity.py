@@ -161,6 +161,11 @@ def make_pixel_net(net, w, h):
         file.write(struct.pack("<iiiQ", 0, 2, 0, 0) + bytes(4 * (1 + 3 * w * h)))
 
 
+def torchvision_transform(size, crop):
+    return torchvision.transforms.Compose([torchvision.transforms.Resize(size), torchvision.transforms.CenterCrop(crop),
+                                           torchvision.transforms.ToTensor()])
+
+
 def check_resize(build, out):
     """--resize gives the bits of torchvision's Resize and CenterCrop on PIL images."""
     failed, net = [], f"{out}/pixels"
@@ -169,8 +174,7 @@ def check_resize(build, out):
                                     (1203, 899), (5, 1), (1, 7), (1, 1), (640, 427)])
         make_pixel_net(net, w, h)
         structnet(build, "features", f"{net}.cfg", f"{net}.weights", f"{out}/pictures.txt", "-o", net, "--resize", str(size))
-        transform = torchvision.transforms.Compose([torchvision.transforms.Resize(size), torchvision.transforms.CenterCrop((h, w)),
-                                                    torchvision.transforms.ToTensor()])
+        transform = torchvision_transform(size, (h, w))
         found = numpy.load(f"{net}.x.npy").reshape(len(paths), 3, h, w)
         for path, pixels in zip(paths, found):
             expected = transform(PIL.Image.open(path).convert("RGB")).numpy()
@@ -186,8 +190,7 @@ def check_features(build, out):
     paths = make_pictures(out, [tuple(map(int, label.split("x"))) for label in labels])
     with open(f"{out}/classes", "w") as file:
         file.write("".join(label + "\n" for label in reversed(labels)))
-    transform = torchvision.transforms.Compose([torchvision.transforms.Resize(256), torchvision.transforms.CenterCrop(224),
-                                                torchvision.transforms.ToTensor()])
+    transform = torchvision_transform(256, 224)
     x = torch.stack([transform(PIL.Image.open(path).convert("RGB")) for path in paths])
     for name, head in ("resnet18", "fc"), ("squeezenet1_1", "classifier.1"):
         model, net, seen = make_model(name), f"{out}/features", []
@@ -224,7 +227,7 @@ def check_training(build, out):
     with open(f"{net}.labels", "w") as file:
         file.write("300x260\n240x300\nnone\n")
     with open(f"{net}.data", "w") as file:
-        file.write(f"classes={n_classes}\ntrain={out}/pictures.txt\nvalid={out}/pictures.txt\nlabels={net}.labels\nbackup={out}\n")
+        file.write(f"classes={n_classes}\ntrain={out}/pictures.txt\nlabels={net}.labels\nbackup={out}\n")
     result = subprocess.run([os.path.join(build, "darknet"), "classifier", "train", f"{net}.data", f"{net}.cfg",
                              f"{net}.weights"], capture_output=True, text=True)
     after = payload(net)

@@ -4,12 +4,11 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-/* A picture of bytes (37 k^2 + 11 k) mod 256, k counting pixel by pixel, or all of one value. free_image releases it. */
-static image make_picture(int w, int h, int value)
+/* A picture of bytes (37 k^2 + 11 k) mod 256, k counting pixel by pixel. free_image releases it. */
+static image make_picture(int w, int h)
 {
     image picture = { .w = w, .h = h, .c = 3, .data = calloc((size_t)w * (size_t)h * 3, sizeof(float)) };
-    for (int k = 0; k < w * h * 3; k++)
-        picture.data[k % 3 * w * h + k / 3] = (float)(value >= 0 ? value : (37 * k * k + 11 * k) % 256) / 255.f;
+    for (int k = 0; k < w * h * 3; k++) picture.data[k % 3 * w * h + k / 3] = (float)((37 * k * k + 11 * k) % 256) / 255.f;
     return picture;
 }
 
@@ -17,7 +16,7 @@ static void check(int shorter, int w, int h, const unsigned char *expected)
 {
     struct sn_error error;
     float output[128];
-    image picture = make_picture(7, 5, -1);
+    image picture = make_picture(7, 5);
     cr_assert_eq(resample_center(picture, shorter, w, h, output, &error), SN_OK);
     for (int i = 0; i < 3 * w * h; i++)
         cr_assert_eq(output[i], expected[i] / 255.f, "N = %d, value %d: %g, expected %d", shorter, i,
@@ -28,7 +27,8 @@ static void check(int shorter, int w, int h, const unsigned char *expected)
 /* From 7 x 5 pixels; the expected bytes are those of Pillow 9.4 and torchvision 0.14. */
 Test(resample, shrinks_as_pillow)
 {
-    check(3, 2, 3, (const unsigned char[]){ 99, 110, 64, 122, 90, 73, 125, 179, 77, 101, 102, 51, 184, 175, 124, 126, 120, 105 });
+    check(3, 2, 3, (const unsigned char[]){
+        99, 110, 64, 122, 90, 73, 125, 179, 77, 101, 102, 51, 184, 175, 124, 126, 120, 105 });
 }
 
 Test(resample, enlarges_as_pillow)
@@ -40,17 +40,19 @@ Test(resample, enlarges_as_pillow)
         135, 148, 113, 114, 149, 129, 84, 117, 121, 114, 129, 129, 95, 122, 146, 113, 84, 123 });
 }
 
-/* A white picture stays white at any size, however long: nothing wraps around, and what is cropped costs nothing. */
+/* The centre of a long line, black before its middle and white from there on, is the mean of both: sizes beyond an int do
+ * not wrap around, and what the crop drops costs nothing. */
 Test(resample, extreme_shapes, .timeout = 20)
 {
-    static const int shapes[][3] = { { 2000000, 1, 1 }, { 1, 2000000, 1 }, { 2000000, 1, 100000 }, { 1, 2000000, 4096 },
-                                     { 1, 1, 100000 }, { 1500, 1400, 1 } };
+    static const int shapes[][3] = { { 2000000, 1, 100000 }, { 1, 2000000, 100000 }, { 2, 1, 100000 }, { 1000, 998, 1 } };
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         struct sn_error error;
         float output[3];
-        image picture = make_picture(shapes[k][0], shapes[k][1], 255);
+        int w = shapes[k][0], h = shapes[k][1];
+        image picture = { .w = w, .h = h, .c = 3, .data = calloc((size_t)w * (size_t)h * 3, sizeof(float)) };
+        for (int i = 0; i < 3 * w * h; i++) picture.data[i] = i % (w * h) >= w * h / 2;
         cr_assert_eq(resample_center(picture, shapes[k][2], 1, 1, output, &error), SN_OK);
-        for (int c = 0; c < 3; c++) cr_assert_eq(output[c], 1, "shape %zu, channel %d: %g", k, c, (double)output[c]);
+        for (int c = 0; c < 3; c++) cr_assert_eq(output[c], 128 / 255.f, "shape %zu: %g", k, (double)output[c] * 255);
         free_image(picture);
     }
 }

@@ -123,7 +123,8 @@ static int run(int argc, char **argv)
     network *net = load_net(argument[0], argument[1]);
     if (pictures_check(net, argument[0], resize, &error)) sn_die(&error);
     if (net->outputs != task.labels.n) {
-        sn_fail(&error, SN_BAD_INPUT, "%s: %d outputs, expected %d, one per class", argument[0], net->outputs, task.labels.n);
+        sn_fail(&error, SN_BAD_INPUT, "%s: %d outputs, expected %d, one per class", argument[0], net->outputs,
+                task.labels.n);
         sn_die(&error);
     }
     count_correct(net, &task, resize, &top1, &top5);

@@ -185,7 +185,8 @@ static int run(int argc, char **argv)
     if (request.labels && (lines_read(request.labels, &labels, &error)
                            || !(class = classes_of_images(&images, &labels, &error)))) sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
-    if (pictures_check(net, request.cfg, request.resize, &error) || choose_layer(&request, net, &layer, &error)) sn_die(&error);
+    if (pictures_check(net, request.cfg, request.resize, &error) || choose_layer(&request, net, &layer, &error))
+        sn_die(&error);
     atexit(discard_files);
     if (write_files(&request, net, layer, &images, class, &error)) sn_die(&error);
     print_result(&request, net, layer, images.n, labels.n, command_seconds() - start);
