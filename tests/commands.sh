@@ -96,7 +96,7 @@ try "$structnet" --help
 ok "--help lists the commands" says 0 'approx'
 try "$structnet" frobnicate
 ok "an unknown command is a wrong use" is 2
-for command in approx bench check eval info; do
+for command in approx bench check eval features info; do
     try "$structnet" $command --help
     ok "$command --help" says 0 "usage: structnet $command"
     try "$structnet" $command
@@ -271,6 +271,60 @@ echo "$out/images/red/cut.ppm" > "$out/bad.txt"
 sed 's/classes=3/classes=2/' "$out/task.data" > "$out/bad.data"
 try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/bad.data"
 ok "another number of classes" is 1
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/task.data" --resize 8
+ok "eval --resize" says 0 '^images  *21$'
+ok "... knows the colours" at_least "$(sed -n 's/^top-1 *\([0-9.]*\) %/\1/p' "$out/stdout")" 95
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/task.data" --resize 5
+ok "eval --resize below the net's size" complains 1 'net.cfg: --resize 5: expected at least 6, as the net takes 6 x 6 pixels'
+try "$structnet" eval "$out/net.cfg" "$out/net.weights" "$out/task.data" --resize 6.5
+ok "eval --resize of half a pixel" complains 2 "--resize: expected a whole number, found '6.5'"
+
+# ---- features: 21 images, batches of 8
+features() { try "$structnet" features "$out/net.cfg" "$out/net.weights" "$@"; }
+features "$out/images.txt" -o "$out/f" --labels "$out/labels.txt" --json
+ok "features" says 0 '"classes":.*3'
+ok "... of the last matrix" [ "$(value layer "$out/stdout") $(value inputs "$out/stdout")" = "3 30" ]
+ok "... a row for each image" [ "$(value images "$out/stdout") $(value rows "$out/stdout")" = "21 21" ]
+ok "... as float32" [ "$(wc -c < "$out/f.x.npy")" = $((128 + 21 * 30 * 4)) ]
+ok "... and int32 classes in the order of the list" [ "$(tail -c +129 "$out/f.y.npy" | od -An -v -w28 -td4 | tr -s ' ')" = \
+    "$(printf ' 2 2 2 2 2 2 2\n 1 1 1 1 1 1 1\n 0 0 0 0 0 0 0')" ]
+sed -n 17p "$out/images.txt" > "$out/one.txt"  # the first of the third batch
+features "$out/one.txt" -o "$out/f1"
+ok "features of one image, without labels" says 0 '^rows  *1$'
+ok "... writes no classes" [ ! -e "$out/f1.y.npy" ]
+ok "... and the same row" same_bytes "$out/f.x.npy" $((128 + 16 * 120)) "$out/f1.x.npy" 128 120
+features "$out/images.txt" -o "$out/f6" --layer 0 --resize 6
+ok "features of a 3x3 convolution" complains 1 'layer 0 is \[convolutional\], expected a connected or structured layer'
+ok "... writes nothing" [ ! -e "$out/f6.x.npy" ]
+features "$out/images.txt" -o "$out/f6" --layer 5
+ok "features of no layer" complains 1 '--layer 5: the last layer is 4'
+features "$out/none.txt" -o "$out/f6"
+ok "features of no list" complains 1 'none.txt: cannot read: No such file'
+: > "$out/empty.txt"
+features "$out/empty.txt" -o "$out/f6"
+ok "features of an empty list" complains 1 'empty.txt: expected lines, found none'
+features "$out/images.txt" -o "$out/f6" --resize 5
+ok "features --resize below the net's size" complains 1 '--resize 5: expected at least 6'
+echo pink > "$out/pink.txt"
+features "$out/images.txt" -o "$out/f6" --labels "$out/pink.txt"
+ok "features with labels that do not match" complains 1 'blue/1.ppm: expected one of 1 labels .* found none'
+features "$out/images.txt" -o "$out/f6" --labels "$out/none.txt"
+ok "features without the file of labels" complains 1 'none.txt: cannot read: No such file'
+echo text > "$out/images/red/text.ppm"
+{ cat "$out/images.txt"; echo "$out/images/red/text.ppm"; } > "$out/bad.txt"
+features "$out/bad.txt" -o "$out/f6" --labels "$out/labels.txt"
+ok "features of a file that is no image" complains 1 'red/text.ppm'
+ok "... leaves nothing behind" [ -z "$(ls "$out" | grep '^f6')" ]
+features "$out/images.txt"
+ok "features without -o" complains 2 'expected -o NAME'
+features "$out/images.txt" -o "$out/"
+ok "features to a folder" complains 2 'expected -o NAME'
+features "$out/images.txt" -o "$out/nowhere/f"
+ok "features to a folder that is not there" complains 1 'nowhere/f.x.npy: cannot write: No such file'
+printf '[net]\nbatch=1\nheight=6\nwidth=6\nchannels=3\n[softmax]\n' > "$out/plain.cfg"
+head -c 20 "$out/net.weights" > "$out/plain.weights"
+try "$structnet" features "$out/plain.cfg" "$out/plain.weights" "$out/images.txt" -o "$out/f6"
+ok "features of a net without a matrix" complains 1 'plain.cfg: expected a layer with a matrix, found none'
 
 # ---- other commands of darknet
 try "$darknet" partial "$out/net.cfg" "$out/net.weights" "$out/part.weights" 2
@@ -381,6 +435,10 @@ EOF2
     fi
     "$structnet" eval "$out/pixel.cfg" "$out/backup/pixel.weights" "$out/task.data" --json > "$out/dense.json" 2>&1
     "$structnet" eval "$out/pixel-sss.cfg" "$out/pixel-sss.weights" "$out/task.data" --json > "$out/sss.json" 2>&1
+    try "$structnet" features "$out/pixel.cfg" "$out/backup/pixel.weights" "$out/images.txt" -o "$out/pixel"
+    ok "every pixel of a 1x1 head is a row" says 0 '^rows  *756$'
+    try "$structnet" features "$out/pixel-sss.cfg" "$out/pixel-sss.weights" "$out/images.txt" -o "$out/pixel-sss"
+    ok "... and a structured head sees the same" cmp -s "$out/pixel.x.npy" "$out/pixel-sss.x.npy"
     ok "all bytes, equal accuracy" [ "$(value top1 "$out/dense.json")" = "$(value top1 "$out/sss.json")" ]
 done
 sed 's/^size=1$/size=3/' "$out/pixel-sss.cfg" > "$out/pixel-3.cfg"

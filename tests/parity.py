@@ -7,11 +7,14 @@ value), with equal argmax. Then the head is replaced. Exits with 1 when anything
 import contextlib
 import json
 import os
+import re
+import struct
 import subprocess
 import sys
 import time
 
 import numpy
+import PIL.Image
 import torch
 import torchvision
 
@@ -132,6 +135,110 @@ def check_options(build, out):
     return failed
 
 
+def make_pictures(out, sizes):
+    """Files of noise on gradients, in all colour modes with 8 bits, and their paths."""
+    random = numpy.random.default_rng(3)
+    paths = []
+    for i, (w, h) in enumerate(sizes):
+        gradient = numpy.add.outer(numpy.arange(h) * 255 / h, numpy.arange(w) * 200 / w)[:, :, None] * [1, 0.7, 0.4]
+        noise = random.integers(0, 256, (h, w, 3))
+        picture = PIL.Image.fromarray(numpy.where(noise % 3, gradient % 256, noise).astype(numpy.uint8))
+        mode = ["RGB", "RGB", "L", "RGBA", "P"][i % 5]
+        if mode == "RGBA":
+            picture.putalpha(PIL.Image.fromarray(noise[:, :, 0].astype(numpy.uint8)))
+        paths.append(f"{out}/{w}x{h}.{'ppm' if i % 5 == 1 else 'png'}")
+        picture.convert(mode).save(paths[-1])
+    with open(f"{out}/pictures.txt", "w") as file:
+        file.write("".join(path + "\n" for path in paths))
+    return paths
+
+
+def make_pixel_net(net, w, h):
+    """A net whose only matrix sees the pixels."""
+    with open(f"{net}.cfg", "w") as file:
+        file.write(f"[net]\nbatch=2\nwidth={w}\nheight={h}\nchannels=3\n[connected]\noutput=1\nactivation=linear\n")
+    with open(f"{net}.weights", "wb") as file:
+        file.write(struct.pack("<iiiQ", 0, 2, 0, 0) + bytes(4 * (1 + 3 * w * h)))
+
+
+def torchvision_transform(size, crop):
+    return torchvision.transforms.Compose([torchvision.transforms.Resize(size), torchvision.transforms.CenterCrop(crop),
+                                           torchvision.transforms.ToTensor()])
+
+
+def check_resize(build, out):
+    """--resize gives the bits of torchvision's Resize and CenterCrop on PIL images."""
+    failed, net = [], f"{out}/pixels"
+    for size, w, h in (256, 224, 224), (342, 299, 299), (64, 64, 64), (37, 32, 17), (9, 1, 8):
+        paths = make_pictures(out, [(301, 97), (83, 211), (size, size), (31, 17), (17, 64), (size, size + 3), (size + 1, size),
+                                    (1203, 899), (5, 1), (1, 7), (1, 1), (640, 427)])
+        make_pixel_net(net, w, h)
+        structnet(build, "features", f"{net}.cfg", f"{net}.weights", f"{out}/pictures.txt", "-o", net, "--resize", str(size))
+        transform = torchvision_transform(size, (h, w))
+        found = numpy.load(f"{net}.x.npy").reshape(len(paths), 3, h, w)
+        for path, pixels in zip(paths, found):
+            expected = transform(PIL.Image.open(path).convert("RGB")).numpy()
+            if not numpy.array_equal(expected, pixels):
+                failed.append(f"{os.path.basename(path)} --resize {size}")
+    print(f"{'--resize, bit for bit':44} {'FAILED' if failed else 'holds'}")
+    return failed
+
+
+def check_features(build, out):
+    """What features writes is what torchvision's head sees: of a connected head, and of one at every pixel."""
+    failed, labels = [], ["301x240", "257x313", "224x224", "230x229", "500x300"]
+    paths = make_pictures(out, [tuple(map(int, label.split("x"))) for label in labels])
+    with open(f"{out}/classes", "w") as file:
+        file.write("".join(label + "\n" for label in reversed(labels)))
+    transform = torchvision_transform(256, 224)
+    x = torch.stack([transform(PIL.Image.open(path).convert("RGB")) for path in paths])
+    for name, head in ("resnet18", "fc"), ("squeezenet1_1", "classifier.1"):
+        model, net, seen = make_model(name), f"{out}/features", []
+        torch.save(model.state_dict(), f"{net}.pth")
+        structnet(build, "import", name, f"{net}.pth", "-o", net)
+        model.get_submodule(head).register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+        logits_of(model, x)
+        expected = seen[0].reshape(*seen[0].shape[:2], -1).transpose(1, 2)  # image, pixel, channel
+        structnet(build, "features", f"{net}.cfg", f"{net}.weights", f"{out}/pictures.txt", "-o", net, "--resize", "256",
+                  "--labels", f"{out}/classes")
+        rows, classes = numpy.load(f"{net}.x.npy"), numpy.load(f"{net}.y.npy")
+        holds = (difference(rows, expected.reshape(-1, expected.shape[2]).numpy()) <= LIMIT and classes.dtype == numpy.int32
+                 and (classes == numpy.repeat([4, 3, 2, 1, 0], expected.shape[1])).all())
+        print(f"{'features of ' + name:44} {'holds' if holds else 'FAILED'}")
+        failed += [] if holds else [f"features of {name}"]
+    return failed
+
+
+def check_training(build, out):
+    """What --freeze left to train changes in training, and nothing else does."""
+    net, n_classes = f"{out}/frozen", 3
+    torch.manual_seed(1)
+    model = torchvision.models.squeezenet1_1(weights=None, num_classes=n_classes)
+    torch.save(model.state_dict(), f"{net}.pth")
+    structnet(build, "import", "squeezenet1_1", f"{net}.pth", "-o", net, "--freeze")
+    before = payload(net)
+    cfg = "\n".join(lines(f"{net}.cfg"))
+    # At this rate weight decay shows within three batches.
+    for key, value in ("batch", 4), ("subdivisions", 1), ("learning_rate", 0.1), ("max_batches", 3):
+        cfg = re.sub(f"(?m)^{key}=.*", f"{key}={value}", cfg, count=1)
+    with open(f"{net}.cfg", "w") as file:
+        file.write(cfg + "\n")
+    make_pictures(out, [(300, 260), (240, 300)])
+    with open(f"{net}.labels", "w") as file:
+        file.write("300x260\n240x300\nnone\n")
+    with open(f"{net}.data", "w") as file:
+        file.write(f"classes={n_classes}\ntrain={out}/pictures.txt\nlabels={net}.labels\nbackup={out}\n")
+    result = subprocess.run([os.path.join(build, "darknet"), "classifier", "train", f"{net}.data", f"{net}.cfg",
+                             f"{net}.weights"], capture_output=True, text=True)
+    after = payload(net)
+    head = 4 * n_classes * (1 + model.classifier[1].in_channels)  # Its biases and weights are the last thing in the file.
+    holds = (result.returncode == 0 and result.stdout.count(" images") == 3 and len(after) == len(before)
+             and after[:-head] == before[:-head] and after[-head:] != before[-head:]
+             and numpy.isfinite(numpy.frombuffer(after[-head:], "<f4")).all())
+    print(f"{'--freeze, trained':44} {'holds' if holds else 'FAILED'}")
+    return [] if holds else ["--freeze, trained"]
+
+
 def compare(build, out, name):
     """One row of the table, and whether the net agrees."""
     model = make_model(name)
@@ -172,7 +279,8 @@ def main():
         print(row, "" if agrees else "FAILED", flush=True)
         failed += [] if agrees else [name]
     if not sys.argv[2:]:
-        failed += check_options(build, out)
+        for check in check_options, check_resize, check_features, check_training:
+            failed += check(build, out)
     if failed:
         sys.exit(f"parity: differs from torchvision: {', '.join(failed)}")
 

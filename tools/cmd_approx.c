@@ -88,23 +88,11 @@ static struct request read_request(int argc, char **argv)
     return request;
 }
 
-/* Whether the layer multiplies by one dense matrix: a connected layer, or a convolution at each pixel alone. */
+/* Whether the layer's weights are its matrix, row by row, in the file too. */
 static int is_dense_matrix(const layer *l)
 {
-    int is_1x1 = l->type == CONVOLUTIONAL && l->size == 1 && l->stride == 1 && l->groups <= 1 && l->pad == 0
-        && !l->binary && !l->xnor && !l->flipped && !l->numload && l->dot == 0;
-    return l->type == CONNECTED || is_1x1;
-}
-
-/* The matrix' rows and columns. */
-static int n_rows(const layer *l)
-{
-    return l->type == CONNECTED ? l->outputs : l->n;
-}
-
-static int n_columns(const layer *l)
-{
-    return l->type == CONNECTED ? l->inputs : l->c;
+    int is_plain = l->type == CONNECTED || (!l->flipped && !l->numload && l->dot == 0);
+    return is_plain && layer_matrix(l).n_rows && !structured_matrix(l);
 }
 
 /* The number of the layer to replace. */
@@ -194,7 +182,8 @@ static enum sn_status write_weights(const struct request *request, const network
     struct weights_span span;
     enum sn_status status = weights_span(request->weights, &span, error);
     const layer *l = &net->layers[target];
-    size_t before = 0, biases = sizeof(float) * (size_t)n_rows(l), matrix = biases * (size_t)n_columns(l);
+    size_t before = 0, biases = sizeof(float) * (size_t)layer_matrix(l).n_rows;
+    size_t matrix = biases * (size_t)layer_matrix(l).n_columns;
     size_t statistics = l->type == CONVOLUTIONAL && l->batch_normalize && !l->dontloadscales ? 3 * biases : 0;
     for (int i = 0; i < target; i++) before += weights_layer_bytes(&net->layers[i]);
     FILE *in = status ? NULL : fopen(request->weights, "rb");
@@ -316,11 +305,12 @@ static int run(int argc, char **argv)
     struct cfg_section future = section;
     if (rename_keys(&future, request.family->name, l->type == CONVOLUTIONAL, &error)
         || structured_check_keys(&future, &error)) sn_die(&error);
-    double dense_bytes = sizeof(float) * (double)n_rows(l) * n_columns(l);
+    struct layer_matrix dense = layer_matrix(l);
+    double dense_bytes = sizeof(float) * (double)dense.n_rows * dense.n_columns;
     request.fit.budget_bytes = (size_t)(request.bytes > 0 ? request.bytes : request.share * dense_bytes + 1e-6);
     request.fit.progress = show_progress;
     request.fit.context = (void *)request.family->name;
-    if (sn_fit_find(request.family)(l->weights, n_rows(l), n_columns(l), &request.fit, &fit, &error)) sn_die(&error);
+    if (sn_fit_find(request.family)(l->weights, dense.n_rows, dense.n_columns, &request.fit, &fit, &error)) sn_die(&error);
     command_progress(1, " ");
     if (write_net(&request, net, target, &section, &fit, &error)) sn_die(&error);
     print_result(&request, target, &fit);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static int run(int argc, char **argv);
 
@@ -35,13 +34,6 @@ struct head {
     double median_ns;
 };
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static struct head prepare(const char *cfg, const char *weights)
 {
     struct head head = { .cfg = cfg, .net = load_net(cfg, weights) };
@@ -60,9 +52,9 @@ static double time_once(struct head *head, int repeats)
     network net = *head->net;
     net.input = head->input;
     net.train = 0;
-    double start = seconds();
+    double start = command_seconds();
     for (int i = 0; i < repeats; i++) head->l->forward(*head->l, net);
-    return 1e9 * (seconds() - start) / repeats;
+    return 1e9 * (command_seconds() - start) / repeats;
 }
 
 static int compare(const void *a, const void *b)

@@ -1,68 +1,30 @@
 /* structnet eval: top-1 and top-5 on the valid list of a Darknet .data file. */
 #include "command.h"
-#include "labels.h"
 #include "load_net.h"
+#include "pictures.h"
 
 #include <plug_errors.h>
 
 #include <cjson/cJSON.h>
-#include <image.h>
 #include <option_list.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static int run(int argc, char **argv);
 
 const struct command eval_command = {
     "eval", run, "top-1 and top-5 accuracy on the valid list of a .data file",
-    "usage: structnet eval CFG WEIGHTS DATA [--json]\n"
+    "usage: structnet eval CFG WEIGHTS DATA [--resize N] [--json]\n"
     "\n"
     "DATA is a Darknet .data file: classes, labels (one per line) and valid (image\n"
-    "paths, one per line) are read. Images are decoded by Darknet and centre-cropped as by\n"
-    "\"darknet classifier valid\". An image's label names its directory, or stands in its\n"
-    "file name as a whole word; a path that matches no label or several is an error.\n"
+    "paths, one per line) are read. Images are decoded by Darknet.\n"
     "\n"
-    "  --json  one object instead of the table\n"
+    PICTURES_LABEL_HELP
+    "\n"
+    PICTURES_RESIZE_HELP
+    "  --json          one object instead of the table\n"
 };
-
-struct lines { char **line; int n; };
-
-/* The lines of a file, without empty ones and line ends. */
-static struct lines read_lines(const char *path)
-{
-    struct lines lines = { 0 };
-    struct sn_error error;
-    char *line = NULL;
-    size_t size = 0;
-    FILE *file = fopen(path, "r");
-    if (!file) {
-        sn_fail(&error, SN_IO, "%s: cannot read", path);
-        sn_die(&error);
-    }
-    while (getline(&line, &size, file) >= 0) {
-        line[strcspn(line, "\r\n")] = '\0';
-        if (!*line) continue;
-        char **grown = realloc(lines.line, (size_t)(lines.n + 1) * sizeof *grown);
-        if (grown) lines.line = grown;
-        if (!grown || !(lines.line[lines.n] = strdup(line))) {
-            sn_fail(&error, SN_NO_MEMORY, "%s: out of memory", path);
-            sn_die(&error);
-        }
-        lines.n++;
-    }
-    free(line);
-    fclose(file);
-    return lines;
-}
-
-static void free_lines(struct lines *lines)
-{
-    for (int i = 0; i < lines->n; i++) free(lines->line[i]);
-    free(lines->line);
-}
 
 struct task {
     struct lines labels, images;
@@ -83,43 +45,24 @@ static struct task read_task(const char *path)
                 !labels ? "labels" : !valid ? "valid" : "classes");
         sn_die(&error);
     }
-    task.labels = read_lines(labels);
-    task.images = read_lines(valid);
-    if (task.labels.n < atoi(classes) || atoi(classes) < 1)
-        sn_fail(&error, SN_BAD_INPUT, "%s: classes: %s, but %s has %d labels", path, classes, labels, task.labels.n);
-    else if (!task.images.n) sn_fail(&error, SN_BAD_INPUT, "%s: expected images, found none", valid);
-    if (error.code) sn_die(&error);
     int n_classes = atoi(classes);
-    task.class = calloc((size_t)task.images.n, sizeof *task.class);
-    for (int i = 0; task.class && i < task.images.n; i++)
-        if (label_of_path(task.images.line[i], task.labels.line, n_classes, &task.class[i], &error)) sn_die(&error);
-    if (!task.class) {
-        sn_fail(&error, SN_NO_MEMORY, "%s: out of memory", path);
+    if (lines_read(labels, &task.labels, &error) || lines_read(valid, &task.images, &error)) sn_die(&error);
+    if (task.labels.n < n_classes || n_classes < 1) {
+        sn_fail(&error, SN_BAD_INPUT, "%s: classes: %s, but %s has %d labels", path, classes, labels, task.labels.n);
         sn_die(&error);
     }
     while (task.labels.n > n_classes) free(task.labels.line[--task.labels.n]);
-    
+    task.class = classes_of_images(&task.images, &task.labels, &error);
+    if (!task.class) sn_die(&error);
     free_list(options);
     return task;
 }
 
 static void free_task(struct task *task)
 {
-    free_lines(&task->labels);
-    free_lines(&task->images);
+    lines_free(&task->labels);
+    lines_free(&task->images);
     free(task->class);
-}
-
-/* Decodes and crops one image into input, as "darknet classifier valid" does. */
-static void load_input(const network *net, const char *path, float *input)
-{
-    quiet_begin();
-    image decoded = load_image_color((char *)path, 0, 0);
-    image cropped = center_crop_image(decoded, net->w, net->h);
-    quiet_end();
-    memcpy(input, cropped.data, (size_t)net->inputs * sizeof *input);
-    free_image(decoded);
-    free_image(cropped);
 }
 
 /* The place of class among n outputs, 0 for the largest; equal outputs count as ahead, so that a net which says nothing
@@ -131,14 +74,13 @@ static int rank_of(const float *output, int n, int class)
     return ahead;
 }
 
-static void count_correct(network *net, const struct task *task, int *top1, int *top5)
+static void count_correct(network *net, const struct task *task, int resize, int *top1, int *top5)
 {
-    float *inputs = net->input;
+    struct sn_error error;
     *top1 = *top5 = 0;
-    for (int start = 0; start < task->images.n; start += net->batch) {
-        int n = task->images.n - start < net->batch ? task->images.n - start : net->batch;
-        for (int b = 0; b < n; b++) load_input(net, task->images.line[start + b], inputs + (size_t)b * net->inputs);
-        const float *output = network_predict(net, inputs);
+    for (int start = 0, n; start < task->images.n; start += n) {
+        if (pictures_load(net, &task->images, start, resize, &n, &error)) sn_die(&error);
+        const float *output = network_predict(net, net->input);
         for (int b = 0; b < n; b++) {
             int rank = rank_of(output + (size_t)b * net->outputs, net->outputs, task->class[start + b]);
             *top1 += rank < 1;
@@ -164,36 +106,29 @@ static void print_result(const char *weights, int n, int top1, int top5, double 
     command_print_json(root);
 }
 
-static void check_net(const network *net, const struct task *task, const char *cfg)
-{
-    struct sn_error error = { 0 };
-    if (net->w < 1 || net->h < 1 || net->c != 3 || net->inputs != net->w * net->h * net->c)
-        sn_fail(&error, SN_BAD_INPUT, "%s: [net]: expected width x height x 3 inputs, found %d x %d x %d (%d)", cfg,
-                net->w, net->h, net->c, net->inputs);
-    else if (net->outputs != task->labels.n)
-        sn_fail(&error, SN_BAD_INPUT, "%s: %d outputs, expected %d, one per class", cfg, net->outputs, task->labels.n);
-    if (error.code) sn_die(&error);
-}
-
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = { { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
-    int json = 0, top1, top5;
+    static const struct option options[] = { { "resize", 1, 0, 'r' }, { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
+    struct sn_error error;
+    int json = 0, resize = 0, top1, top5;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'j') json = 1;
+        else if (option == 'r') resize = command_whole_number(&eval_command, "--resize", optarg, 1, PICTURES_MAX_SIZE);
         else command_other_option(&eval_command, option);
     }
     command_check_arguments(&eval_command, argc, 3, 3);
     char **argument = argv + optind;
-    struct timespec start, end;
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    double start = command_seconds();
     struct task task = read_task(argument[2]);
     network *net = load_net(argument[0], argument[1]);
-    check_net(net, &task, argument[0]);
-    count_correct(net, &task, &top1, &top5);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
-    print_result(argument[1], task.images.n, top1, top5, seconds, json);
+    if (pictures_check(net, argument[0], resize, &error)) sn_die(&error);
+    if (net->outputs != task.labels.n) {
+        sn_fail(&error, SN_BAD_INPUT, "%s: %d outputs, expected %d, one per class", argument[0], net->outputs,
+                task.labels.n);
+        sn_die(&error);
+    }
+    count_correct(net, &task, resize, &top1, &top5);
+    print_result(argument[1], task.images.n, top1, top5, command_seconds() - start, json);
     free_network(net);
     free_task(&task);
     return 0;

@@ -11,7 +11,6 @@
 #include <network.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static int run(int argc, char **argv);
 
@@ -115,18 +114,16 @@ static int run(int argc, char **argv)
     struct sn_error error;
     struct npy x;
     struct whole_file out = { 0 };
-    struct timespec start, end;
     int layer;
     if (npy_read(request.input, &x, &error)) sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
     if (choose_layer(&request, net, &layer, &error) || check_input(&request, net, &x, &error)
         || whole_file_open(&out, request.output, &error)) sn_die(&error);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    double start = command_seconds();
     write_outputs(net, layer, &x, out.file);
-    clock_gettime(CLOCK_MONOTONIC, &end);
+    double seconds = command_seconds() - start;
     if (whole_file_close(&out, &error) || whole_file_publish(&out, &error)) sn_die(&error);
-    print_result(&request, net, layer, x.shape[0],
-                 (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec));
+    print_result(&request, net, layer, x.shape[0], seconds);
     free(x.values);
     free_network(net);
     return 0;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 void command_other_option(const struct command *command, int option)
@@ -50,6 +51,13 @@ int command_whole_number(const struct command *command, const char *option, cons
     double value = command_number(command, option, text, minimum, maximum);
     if (value != floor(value)) command_usage_error(command, "%s: expected a whole number, found '%s'", option, text);
     return (int)value;
+}
+
+double command_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 void command_print_json(cJSON *root)

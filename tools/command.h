@@ -13,8 +13,8 @@ struct command {
     const char *usage;    /* what --help prints */
 };
 
-extern const struct command approx_command, bench_command, check_command, eval_command, import_command,
-    info_command, run_command;
+extern const struct command approx_command, bench_command, check_command, eval_command, features_command,
+    import_command, info_command, run_command;
 
 /* Handles the option that getopt_long returned when the command does not know it: --help prints the usage on stdout
  * and exits with 0, anything else, about which getopt_long has printed a line, exits with 2. */
@@ -32,6 +32,9 @@ double command_number(const struct command *command, const char *option, const c
                       double maximum);
 
 int command_whole_number(const struct command *command, const char *option, const char *text, int minimum, int maximum);
+
+/* Seconds since some moment in the past, on a clock that never jumps. */
+double command_seconds(void);
 
 /* What --json prints: root on stdout, which is deleted. */
 void command_print_json(cJSON *root);

@@ -39,6 +39,7 @@ case ${2-} in
 parity) packages="$packages
 python3: comparison with torchvision
 python3-numpy: comparison with torchvision
+python3-pil: comparison with torchvision
 python3-torch: comparison with torchvision
 python3-torchvision: comparison with torchvision
 " ;;

@@ -67,12 +67,23 @@ network *load_net(const char *cfg, const char *weights)
     return net;
 }
 
+struct layer_matrix layer_matrix(const layer *l)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    int is_1x1 = l->type == CONVOLUTIONAL && l->size == 1 && l->stride == 1 && l->groups <= 1 && l->pad == 0
+        && !l->binary && !l->xnor;
+    if (matrix) return (struct layer_matrix){ matrix->n_outputs, matrix->n_inputs, l->out_w * l->out_h };
+    if (l->type == CONNECTED) return (struct layer_matrix){ l->outputs, l->inputs, 1 };
+    if (is_1x1) return (struct layer_matrix){ l->n, l->c, l->w * l->h };
+    return (struct layer_matrix){ 0 };
+}
+
 int last_matrix_layer(const network *net)
 {
     int i = net->n - 1;
     while (i >= 0 && net->layers[i].type != CONNECTED && !structured_matrix(&net->layers[i])) i--;
     if (i < 0)
-        for (i = net->n - 1; i >= 0 && (net->layers[i].type != CONVOLUTIONAL || net->layers[i].size != 1);) i--;
+        for (i = net->n - 1; i >= 0 && !layer_matrix(&net->layers[i]).n_rows;) i--;
     return i;
 }
 

@@ -13,6 +13,12 @@ network *load_net(const char *cfg, const char *weights);
 void quiet_begin(void);
 void quiet_end(void);
 
+/* The matrix of a connected or structured layer, or of a convolution with size=1, stride=1, no padding and one group:
+ * y = W x, W of n_rows x n_columns, at each of n_pixels places (1 for vectors). Inputs and outputs of several pixels lie as
+ * Darknet's images do, channel by channel. All zero for any other layer. */
+struct layer_matrix { int n_rows, n_columns, n_pixels; };
+struct layer_matrix layer_matrix(const layer *l);
+
 /* The last layer of net that carries a matrix: connected or structured, else a 1x1 convolution; -1 without any. */
 int last_matrix_layer(const network *net);
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = { &approx_command, &bench_command, &check_command, &eval_command, &import_command,
-                                                  &info_command, &run_command };
+static const struct command *const commands[] = { &approx_command, &bench_command, &check_command, &eval_command,
+                                                  &features_command, &import_command, &info_command, &run_command };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)
