@@ -115,10 +115,8 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
 {
     const struct psm *shape = (const struct psm *)matrix;
     fprintf(file, "factors=%d\n", shape->n_factors);
-    for (int j = 1; j < shape->n_factors; j++) fprintf(file, "%s%d", j > 1 ? "," : "inner=", shape->sizes[j]);
-    if (shape->n_factors > 1) fprintf(file, "\n");
-    for (int j = 0; j < shape->n_factors; j++) fprintf(file, "%s%d", j ? "," : "nonzeros=", shape->nonzeros[j]);
-    fprintf(file, "\n");
+    cfg_print_list(file, "inner", shape->n_factors - 1, shape->sizes + 1);
+    cfg_print_list(file, "nonzeros", shape->n_factors, shape->nonzeros);
 }
 
 /* Deals the columns to the rows from a deck that is shuffled anew when it is used up: row i gets its share of the
