@@ -422,7 +422,8 @@ static enum sn_status build(const struct sparse *factors, int n_factors, const f
         sizes[j + 1] = factors[j].columns;
         nonzeros[j] = (int)factors[j].start[factors[j].rows];
     }
-    struct psm *shape = psm_new(n_factors, sizes, nonzeros, error);
+    struct psm_layout layout = { .n_factors = n_factors, .sizes = sizes, .nonzeros = nonzeros };
+    struct psm *shape = psm_new(&layout, error);
     if (!shape) return error->code;
     fit->matrix = &shape->matrix;
     fit->words = calloc(shape->matrix.n_words + 1, sizeof *fit->words);
@@ -448,11 +449,11 @@ static enum sn_status build(const struct sparse *factors, int n_factors, const f
 /* The most nonzeros of one m x n factor within the budget; 0 when not even one fits. */
 static size_t most_nonzeros(int m, int n, size_t budget)
 {
-    size_t each = n <= 65536 ? 6 : 8, fixed = psm_factor_bytes(m, n, 0), entries = (size_t)m * (size_t)n;
+    size_t each = n <= 65536 ? 6 : 8, fixed = psm_factor_bytes(m, n, 0, 0, 0), entries = (size_t)m * (size_t)n;
     size_t count = budget > fixed ? (budget - fixed) / each : 0;
     if (count > entries) count = entries;
     if (count > INT32_MAX / each) count = INT32_MAX / each;
-    while (count && psm_factor_bytes(m, n, count) > budget) count--;  /* The padding. */
+    while (count && psm_factor_bytes(m, n, count, 0, 0) > budget) count--;  /* The padding. */
     return count;
 }
 
@@ -462,7 +463,7 @@ static enum sn_status fit_one_factor(const float *dense, int m, int n, size_t bu
     size_t entries = (size_t)m * (size_t)n, count = most_nonzeros(m, n, budget);
     if (!count)
         return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
-                       budget, m, n, psm_factor_bytes(m, n, 1));
+                       budget, m, n, psm_factor_bytes(m, n, 1, 0, 0));
     enum sn_status status = SN_OK;
     struct sparse factor = { 0 };
     float *kept = malloc(entries * sizeof *kept), *scratch = malloc(entries * sizeof *scratch);
@@ -521,7 +522,8 @@ struct split {
 static int set_targets(struct palm *palm, struct split split, size_t budget)
 {
     size_t each[2] = { palm->inner <= 65536 ? 6 : 8, palm->n <= 65536 ? 6 : 8 };
-    size_t fixed = psm_factor_bytes(palm->m, palm->inner, 0) + psm_factor_bytes(palm->inner, palm->n, 0) + 4;
+    size_t fixed = psm_factor_bytes(palm->m, palm->inner, 0, 0, 0) +
+                   psm_factor_bytes(palm->inner, palm->n, 0, 0, 0) + 4;
     int thin = split.identity, full = !split.identity;
     if (budget < fixed + each[0] + each[1]) return 0;
     double bytes = fmin((double)(budget - fixed), INT32_MAX / 2), count[2];
@@ -576,7 +578,7 @@ static size_t palm_bytes(const struct palm *palm, int empty)
     size_t bytes = 0;
     for (int f = 0; f < 2; f++) {
         const struct sparse *s = &palm->sparse[f];
-        bytes += psm_factor_bytes(s->rows, s->columns, empty ? 0 : s->start[s->rows]);
+        bytes += psm_factor_bytes(s->rows, s->columns, empty ? 0 : s->start[s->rows], 0, 0);
     }
     return bytes;
 }
@@ -615,7 +617,8 @@ static size_t atoms_bytes(const struct psm_atoms *atoms)
     size_t nonzeros[2] = { 0 }, m = (size_t)atoms->m, length = m + (size_t)atoms->n;
     for (size_t p = 0; p < (size_t)atoms->n_atoms; p++)
         for (size_t k = 0; k < length; k++) nonzeros[k >= m] += atoms->sides[p * length + k] != 0;
-    return psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0]) + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1]);
+    return psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0], 0, 0) +
+           psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1], 0, 0);
 }
 
 /* Atoms whose sum is W, as few bytes of them as several searches find; the first that fit into the budget do. The
