@@ -21,6 +21,9 @@ struct sn_fit_options {
     int low_rank;          /* sss: two stages, the rank that the budget allows */
     int n_stages;          /* sss: this many equal segments; 0: search */
     int n_factors;         /* psm: this many factors; 0: try 1 and 2 and keep the better */
+    int block;             /* psm: entries in blocks of 4 or 8 rows x 1 column, rows in an order that suits; 0, 1: alone */
+    enum sn_pattern { SN_ENTRIES = 0, SN_ROWS, SN_COLUMNS } pattern;  /* psm: the largest of a factor, or as many in each
+                                                                       * of its rows, or columns */
     uint64_t seed;
     const volatile sig_atomic_t *stop;  /* set by a signal: end soon with the best so far; may be NULL */
     void (*progress)(void *context, double done, double error);  /* done in 0..1, weighted error; may be NULL */

@@ -44,7 +44,8 @@ static uint32_t kth_magnitude(const float *values, size_t n, size_t k, size_t *a
     return prefix;
 }
 
-void keep_largest(float *values, size_t n, size_t k)
+/* The k largest of values by magnitude stay, ties by position. */
+static void keep_largest(float *values, size_t n, size_t k)
 {
     if (k >= n) return;
     if (!k) {
@@ -103,15 +104,20 @@ static void keep_blocks(float *values, size_t lines, size_t length, size_t block
             if (norms[along ? l * n_places + p / block : l / block * n_places + p] == 0) values[l * length + p] = 0;
 }
 
+void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern pattern, int rows_are_lines, size_t block,
+               size_t k, float *scratch)
+{
+    if (block > 1) keep_blocks(values, lines, length, block, !rows_are_lines, k, scratch);
+    else if (pattern == SN_ENTRIES) keep_largest(values, lines * length, k);
+    else keep_in_each(values, lines, length, (pattern == SN_ROWS) == rows_are_lines, k, scratch);
+}
+
 /* The rows of the leftmost factor run along the lines of A, or of B when the problem is flipped. */
 void palm_project(struct palm *palm, int f, size_t k)
 {
-    float *values = palm->factor[f];
-    size_t lines = (size_t)palm->inner, length = (size_t)line_length(palm, f);
     int leftmost = (f == PALM_A) != palm->flip;
-    if (palm->block > 1) keep_blocks(values, lines, length, (size_t)palm->block, leftmost, k, palm->image);
-    else if (palm->pattern == PALM_ENTRIES) keep_largest(values, lines * length, k);
-    else keep_in_each(values, lines, length, (palm->pattern == PALM_ROWS) != leftmost, k, palm->line);
+    palm_keep(palm->factor[f], (size_t)palm->inner, (size_t)line_length(palm, f), palm->pattern, !leftmost,
+              (size_t)palm->block, k, palm->image);
 }
 
 /* ---- Memory ---- */
@@ -124,8 +130,8 @@ static int allocate(struct palm *palm, int weighted)
     float **blocks[] = { &palm->w, &palm->factor[0], &palm->factor[1], &palm->previous[0], &palm->previous[1],
                          &palm->residual, &palm->gradient, &palm->image, &palm->weighted, &palm->vector[0],
                          &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line, &palm->value };
-    /* The norms of blocks are kept in image. */
-    size_t counts[] = { w, a, b, a, b, w, gradient, palm->block > 1 && gradient > w ? gradient : w, weighted ? w : 1, inner,
+    /* image is the scratch of projections. */
+    size_t counts[] = { w, a, b, a, b, w, gradient, gradient > w ? gradient : w, weighted ? w : 1, inner,
                         inner, (size_t)palm->m, (size_t)palm->n, inner, 2 * (longest > inner ? longest : inner), b };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)

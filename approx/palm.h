@@ -14,16 +14,11 @@
 #ifndef PALM_H
 #define PALM_H
 
-#include "weighting.h"
+#include "approx.h"
 
-#include <signal.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum { PALM_A, PALM_B };
-
-/* Which entries of a factor may stay beside each other. */
-enum palm_pattern { PALM_ENTRIES, PALM_ROWS, PALM_COLUMNS };  /* the k largest; as many in each row; in each column */
 
 /* Which problem of a matrix. */
 struct palm_task {
@@ -32,13 +27,13 @@ struct palm_task {
     int flip;           /* 0: W = A B as it stands; 1: W^T = A B, so that W = B^T A^T */
     int inner;          /* 0: the n of the problem, which palm_start needs */
     int block;          /* entries come in blocks of so many rows of the product's factors x 1 column: 1, 4, 8 */
-    enum palm_pattern pattern;
+    enum sn_pattern pattern;
     const struct sn_weighting *weighting;  /* of W's columns, borrowed; may be NULL */
 };
 
 struct palm {
     int m, n, inner, flip, block;
-    enum palm_pattern pattern;
+    enum sn_pattern pattern;
     float *scale;        /* d of W's columns: sqrt(M_jj), 1 without a weighting */
     float *moment;       /* M_ij / (d_i d_j), NULL without a weighting */
     float *w;            /* W^T of the problem, scaled: n x m, so that a column of W is one line */
@@ -80,13 +75,16 @@ void palm_round(struct palm *palm, const size_t k[2]);
  * B left alone when only_a is set. Returns the squared error in the full norm, in which palm->energy is W's. */
 double palm_refit(struct palm *palm, int n_rounds, int n_steps, int only_a);
 
-/* Keeps the k largest entries (blocks) of factor f as its pattern says. */
+/* Keeps the k largest entries of a matrix of lines x length, in blocks when block > 1 (k a multiple of it), else as the
+ * pattern says; the others become 0. The rows of the matrix are its lines, or, with rows_are_lines 0, its columns. scratch
+ * holds lines x length floats. Cost: three passes. */
+void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern pattern, int rows_are_lines, size_t block,
+               size_t k, float *scratch);
+
+/* palm_keep for factor f. */
 void palm_project(struct palm *palm, int f, size_t k);
 
 /* Makes column p of A and row p of B equally long. */
 void palm_balance(struct palm *palm);
-
-/* The k largest of values by magnitude stay, ties by position; the others become 0. Cost: three passes. */
-void keep_largest(float *values, size_t n, size_t k);
 
 #endif

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A sparse matrix by rows. */
+/* A sparse matrix by groups of block rows; entries are blocks, as in psm.h. */
 struct sparse {
-    int rows, columns;
-    size_t *start;   /* rows+1 */
-    int *column;
-    float *value;
+    int rows, columns, block, n_groups;
+    uint32_t *start;   /* n_groups+1 */
+    uint32_t *column;  /* of each block */
+    float *value;      /* block for each block */
 };
 
 static enum sn_status no_memory(struct sn_error *error)
@@ -33,44 +33,82 @@ static void sparse_free(struct sparse *s)
     memset(s, 0, sizeof *s);
 }
 
-/* The entries of a dense rows x columns matrix that are not zero, divided by scale[column] unless scale is NULL. Entry
- * (i, j) lies at dense[i * step_i + j * step_j]. */
-static int sparse_new(struct sparse *s, int rows, int columns, const float *dense, size_t step_i, size_t step_j,
-                      const float *scale)
+/* A dense rows x columns matrix: entry (i, j) lies at values[i * step_i + j * step_j]. */
+struct strided {
+    float *values;
+    int rows, columns;
+    size_t step_i, step_j;
+};
+
+static float *entry_at(const struct strided *dense, size_t i, size_t j)
 {
-    size_t count = 0, size = (size_t)rows * (size_t)columns;
-    *s = (struct sparse){ .rows = rows, .columns = columns };
-    for (size_t i = 0; i < size; i++) count += dense[i] != 0;
-    s->start = calloc((size_t)rows + 1, sizeof *s->start);
+    return dense->values + i * dense->step_i + j * dense->step_j;
+}
+
+/* Whether the block of rows from i on has an entry in column j. */
+static int is_live(const struct strided *dense, size_t i, size_t j, size_t block)
+{
+    for (size_t r = i; r < i + block && r < (size_t)dense->rows; r++)
+        if (*entry_at(dense, r, j) != 0) return 1;
+    return 0;
+}
+
+/* The blocks that are not zero, or just their number when s has no room yet. */
+static size_t take_blocks(const struct strided *dense, struct sparse *s)
+{
+    size_t count = 0, block = (size_t)s->block;
+    for (size_t g = 0; g < (size_t)s->n_groups; g++) {
+        for (size_t j = 0; j < (size_t)s->columns; j++) {
+            if (!is_live(dense, g * block, j, block)) continue;
+            for (size_t b = 0; s->column && b < block && g * block + b < (size_t)s->rows; b++)
+                s->value[count * block + b] = *entry_at(dense, g * block + b, j);
+            if (s->column) s->column[count] = (uint32_t)j;
+            count++;
+        }
+        if (s->column) s->start[g + 1] = (uint32_t)count;
+    }
+    return count;
+}
+
+static int sparse_new(struct sparse *s, const struct strided *dense, int block)
+{
+    *s = (struct sparse){ .rows = dense->rows, .columns = dense->columns, .block = block,
+                          .n_groups = (dense->rows + block - 1) / block };
+    size_t count = take_blocks(dense, s);
+    s->start = calloc((size_t)s->n_groups + 1, sizeof *s->start);
+    s->value = calloc(count * (size_t)block + 1, sizeof *s->value);
     s->column = malloc((count + 1) * sizeof *s->column);
-    s->value = malloc((count + 1) * sizeof *s->value);
     if (!s->start || !s->column || !s->value) {
         sparse_free(s);
         return 0;
     }
-    count = 0;
-    for (size_t i = 0; i < (size_t)rows; i++) {
-        for (size_t j = 0; j < (size_t)columns; j++) {
-            float value = dense[i * step_i + j * step_j];
-            if (value == 0) continue;
-            s->column[count] = (int)j;
-            s->value[count++] = scale ? value / scale[j] : value;
-        }
-        s->start[i + 1] = count;
-    }
+    take_blocks(dense, s);
     return 1;
 }
 
-/* The factors of a problem as those of W: S_1 = A and S_2 = B, or B^T and A^T, with the columns' scaling undone. */
-static int take_factors(const struct palm *palm, struct sparse factors[2])
+static size_t sparse_values(const struct sparse *s) { return (size_t)s->start[s->n_groups] * (size_t)s->block; }
+
+/* How the factors of a problem lie in palm: W = A B, or W = B^T A^T. */
+static struct strided factor_of(const struct palm *palm, int number)
 {
     size_t m = (size_t)palm->m, n = (size_t)palm->n;
-    const float *a = palm->factor[PALM_A], *b = palm->factor[PALM_B];
+    if (number == 0 && palm->flip) return (struct strided){ palm->factor[PALM_B], palm->n, palm->inner, 1, n };
+    if (number == 0) return (struct strided){ palm->factor[PALM_A], palm->m, palm->inner, 1, m };
+    if (palm->flip) return (struct strided){ palm->factor[PALM_A], palm->inner, palm->m, m, 1 };
+    return (struct strided){ palm->factor[PALM_B], palm->inner, palm->n, n, 1 };
+}
+
+/* Both factors, with the columns' scaling undone. */
+static int take_factors(const struct palm *palm, struct sparse factors[2])
+{
     memset(factors, 0, 2 * sizeof *factors);
-    if (palm->flip) return sparse_new(&factors[0], palm->n, palm->inner, b, 1, n, NULL)
-        && sparse_new(&factors[1], palm->inner, palm->m, a, m, 1, palm->scale);
-    return sparse_new(&factors[0], palm->m, palm->inner, a, 1, m, NULL)
-        && sparse_new(&factors[1], palm->inner, palm->n, b, n, 1, palm->scale);
+    for (int j = 0; j < 2; j++) {
+        struct strided dense = factor_of(palm, j);
+        if (!sparse_new(&factors[j], &dense, palm->block)) return 0;
+    }
+    for (size_t q = 0; q < sparse_values(&factors[1]); q++)
+        factors[1].value[q] /= palm->scale[factors[1].column[q / (size_t)palm->block]];
+    return 1;
 }
 
 /* ---- Budgets ---- */
@@ -80,9 +118,11 @@ struct budget { size_t bytes, values; };
 
 /* One call of psm_fit. */
 struct search {
-    const float *w;        /* m x n, its largest entry between 1/2 and 1 */
+    const float *w;        /* m x n, its largest entry between 1/2 and 1; rows in order */
     int m, n;
-    struct budget budget;
+    int block;
+    const uint32_t *order;  /* of the rows: row i of w is row order[i] of the matrix; NULL: as they stand */
+    struct budget budget;  /* the order's bytes taken off */
     double energy;         /* sum w_ij^2 M_jj: of W as PALM sees it */
     const struct sn_fit_options *options;
 };
@@ -93,49 +133,82 @@ static struct budget budget_of(const struct sn_fit_options *options)
                             options->budget_values ? options->budget_values : SIZE_MAX };
 }
 
-/* Bytes of one nonzero in a factor of so many columns, its index included. */
-static size_t entry_bytes(int columns) { return columns <= 65536 ? 6 : 8; }
+/* Bits of an index in a factor of rows x columns that will hold about count values. Eight need a bridge where a gap is
+ * wider than 256: at worst columns/256 in a group. They pay off when that is little beside what they save; where values
+ * are what is counted they do not. */
+static int index_bits(const struct search *search, int rows, int columns, double count)
+{
+    double bridges = (double)(rows / search->block + 1) * ((columns - 1) / 256), per_bridge = 4 * search->block + 1;
+    if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge) return 8;
+    return columns <= 65536 ? 16 : 32;
+}
 
-static size_t factors_bytes(const struct sparse *factors, int n_factors)
+/* Bytes of one value in a factor, its part of an index included. */
+static double value_bytes(const struct search *search, int bits) { return 4 + bits / 8. / search->block; }
+
+static size_t factors_bytes(const struct sparse *factors, const int *bits, int n_factors)
 {
     size_t bytes = 0;
     for (int j = 0; j < n_factors; j++)
-        bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, factors[j].start[factors[j].rows]);
+        bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, sparse_values(&factors[j]), bits[j], factors[j].block);
     return bytes;
 }
 
-static int fits(const struct sparse *factors, int n_factors, struct budget budget)
+static int fits(const struct sparse *factors, const int *bits, int n_factors, struct budget budget)
 {
     size_t values = 0;
-    for (int j = 0; j < n_factors; j++) values += factors[j].start[factors[j].rows];
-    return values <= budget.values && factors_bytes(factors, n_factors) <= budget.bytes;
+    for (int j = 0; j < n_factors; j++) values += sparse_values(&factors[j]);
+    return values <= budget.values && factors_bytes(factors, bits, n_factors) <= budget.bytes;
 }
 
-/* The most nonzeros of one m x n factor within the budget; 0 when not even one fits. */
-static size_t most_nonzeros(int m, int n, struct budget budget)
+/* The most values, whole blocks of them, of one m x n factor within the budget; 0 when not even one fits. */
+static size_t most_values(const struct search *search, int bits)
 {
-    size_t each = entry_bytes(n), fixed = psm_factor_bytes(m, n, 0), entries = (size_t)m * (size_t)n;
-    size_t count = budget.bytes > fixed ? (budget.bytes - fixed) / each : 0;
-    if (count > budget.values) count = budget.values;
-    if (count > entries) count = entries;
-    if (count > INT32_MAX / each) count = INT32_MAX / each;
-    while (count && psm_factor_bytes(m, n, count) > budget.bytes) count--;  /* The padding. */
-    return count;
+    int m = search->m, n = search->n;
+    size_t block = (size_t)search->block, fixed = psm_factor_bytes(m, n, 0, bits, search->block);
+    double bytes = search->budget.bytes > fixed ? (double)(search->budget.bytes - fixed) : 0;
+    double values = fmin(fmin(bytes / value_bytes(search, bits), (double)search->budget.values), INT32_MAX / 8);
+    size_t groups = ((size_t)m + block - 1) / block, count = (size_t)(values / (double)block);
+    if (count > groups * (size_t)n) count = groups * (size_t)n;
+    while (count && psm_factor_bytes(m, n, count * block, bits, search->block) > search->budget.bytes) count--;  /* The padding. */
+    return count * block;
+}
+
+/* ---- Bridges ---- */
+
+/* Walks the groups of a factor and sets an entry next to nothing wherever two blocks are more than 256 columns apart, for
+ * conjugate gradients to give it a value. Returns how many; only counts unless set. */
+static size_t bridge(const struct strided *dense, int block, int set)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < (size_t)dense->rows; i += (size_t)block) {
+        size_t next = 0;  /* The first column that follows the last block. */
+        for (size_t j = 0; j < (size_t)dense->columns; j++) {
+            if (!is_live(dense, i, j, (size_t)block)) continue;
+            for (; j - next > 255; next += 256, n++)
+                if (set) *entry_at(dense, i, next + 255) = 0x1p-100f;
+            next = j + 1;
+        }
+    }
+    return n;
 }
 
 /* ---- From factors to the result ---- */
 
 /* Turns J sparse factors into a PSM matrix and its words. */
-static enum sn_status build(const struct sparse *factors, int n_factors, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status build(const struct search *search, const struct sparse *factors, const int *bits, int n_factors,
+                            struct sn_fit *fit, struct sn_error *error)
 {
     int *sizes = calloc(2 * (size_t)n_factors + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n_factors + 1 : NULL;
     if (!sizes) return no_memory(error);
     sizes[0] = factors[0].rows;
     for (int j = 0; j < n_factors; j++) {
         sizes[j + 1] = factors[j].columns;
-        nonzeros[j] = (int)factors[j].start[factors[j].rows];
+        nonzeros[j] = (int)sparse_values(&factors[j]);
     }
-    struct psm *shape = psm_new(n_factors, sizes, nonzeros, error);
+    struct psm_layout layout = { .n_factors = n_factors, .sizes = sizes, .nonzeros = nonzeros, .index_bits = bits,
+                                 .block = search->block, .has_order = search->order != NULL };
+    struct psm *shape = psm_new(&layout, error);
     free(sizes);
     if (!shape) return error->code;
     fit->matrix = &shape->matrix;
@@ -147,53 +220,74 @@ static enum sn_status build(const struct sparse *factors, int n_factors, struct 
     uint32_t *starts = shape->row_starts, *columns = shape->columns;
     float *values = fit->words;
     for (int j = 0; j < n_factors; j++) {
-        for (int i = 0; i <= factors[j].rows; i++) *starts++ = (uint32_t)factors[j].start[i];
-        for (size_t p = 0; p < factors[j].start[factors[j].rows]; p++) {
-            *columns++ = (uint32_t)factors[j].column[p];
-            *values++ = factors[j].value[p];
-        }
+        size_t n_groups = (size_t)factors[j].n_groups, n_blocks = factors[j].start[n_groups];
+        memcpy(starts, factors[j].start, (n_groups + 1) * sizeof *starts);
+        memcpy(columns, factors[j].column, n_blocks * sizeof *columns);
+        memcpy(values, factors[j].value, sparse_values(&factors[j]) * sizeof *values);
+        starts += n_groups + 1;
+        columns += n_blocks;
+        values += sparse_values(&factors[j]);
     }
+    if (search->order) memcpy(shape->order, search->order, (size_t)search->m * sizeof *shape->order);
     psm_pack(shape, fit->words);
     return SN_OK;
 }
 
-/* build() with the errors of what it gives. */
-static enum sn_status build_measured(const struct search *search, const struct sparse *factors, int n_factors,
-                                     struct sn_fit *fit, struct sn_error *error)
+/* ||W - What|| / ||W|| in both norms, for rows of W in search's order. */
+static enum sn_status measure(const struct search *search, struct sn_fit *fit, struct sn_error *error)
 {
-    enum sn_status status = build(factors, n_factors, fit, error);
-    if (!status) status = sn_fit_measure(fit, search->w, search->options->weighting, error);
+    size_t n = (size_t)search->n;
+    const float *w = search->w;
+    float *sorted = NULL;
+    if (search->order) {
+        if (!(sorted = malloc((size_t)search->m * n * sizeof *sorted))) return no_memory(error);
+        for (size_t i = 0; i < (size_t)search->m; i++) memcpy(sorted + search->order[i] * n, w + i * n, n * sizeof *sorted);
+        w = sorted;
+    }
+    enum sn_status status = sn_fit_measure(fit, w, search->options->weighting, error);
+    free(sorted);
+    return status;
+}
+
+/* build() with the errors of what it gives. */
+static enum sn_status build_measured(const struct search *search, const struct sparse *factors, const int *bits,
+                                     int n_factors, struct sn_fit *fit, struct sn_error *error)
+{
+    enum sn_status status = build(search, factors, bits, n_factors, fit, error);
+    if (!status) status = measure(search, fit, error);
     if (status) sn_fit_free(fit);
     return status;
 }
 
-/* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number. */
+/* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number; block is 1. */
 static void renumber(struct sparse *s, int rows, const int *number, int n_left)
 {
-    size_t count = 0, start = 0;
+    uint32_t count = 0, start = 0;
     int row = 0;
     for (int i = 0; i < s->rows; i++) {
-        size_t end = s->start[i + 1];
-        for (size_t q = start; q < end && !(rows && number[i] < 0); q++) {
-            int column = rows ? s->column[q] : number[s->column[q]];
+        uint32_t end = s->start[i + 1];
+        for (uint32_t q = start; q < end && !(rows && number[i] < 0); q++) {
+            int column = rows ? (int)s->column[q] : number[s->column[q]];
             if (column < 0) continue;
-            s->column[count] = column;
+            s->column[count] = (uint32_t)column;
             s->value[count++] = s->value[q];
         }
         if (!rows || number[i] >= 0) s->start[++row] = count;
         start = end;
     }
     *(rows ? &s->rows : &s->columns) = n_left;
+    s->n_groups = s->rows;
 }
 
 /* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the product has a shape. number
- * is scratch for every atom. */
+ * is scratch for every atom. Rows that stand in groups all stay. */
 static void drop_unused_atoms(struct sparse factors[2], int *number)
 {
     struct sparse *a = &factors[0], *b = &factors[1];
     int n_left = 0, inner = b->rows;
+    if (a->block > 1) return;
     for (int p = 0; p < inner; p++) number[p] = 0;
-    for (size_t q = 0; q < a->start[a->rows]; q++) number[a->column[q]] = 1;
+    for (size_t q = 0; q < sparse_values(a); q++) number[a->column[q]] = 1;
     for (int p = 0; p < inner; p++) number[p] = number[p] && b->start[p + 1] > b->start[p] ? n_left++ : -1;
     if (!n_left) number[n_left++] = 0;
     renumber(a, 0, number, n_left);
@@ -201,18 +295,19 @@ static void drop_unused_atoms(struct sparse factors[2], int *number)
 }
 
 /* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. */
-static enum sn_status finish(const struct search *search, struct palm *palm, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status finish(const struct search *search, struct palm *palm, const int bits[2], struct sn_fit *fit,
+                             struct sn_error *error)
 {
-    struct sparse factors[2];
+    struct sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
     palm_balance(palm);
     int *number = malloc((size_t)palm->inner * sizeof *number);
     if (!number || !take_factors(palm, factors)) status = no_memory(error);
     else {
         drop_unused_atoms(factors, number);
-        if (fits(factors, 2, search->budget)) status = build_measured(search, factors, 2, fit, error);
-        for (int f = 0; f < 2; f++) sparse_free(&factors[f]);
+        if (fits(factors, bits, 2, search->budget)) status = build_measured(search, factors, bits, 2, fit, error);
     }
+    for (int f = 0; f < 2; f++) sparse_free(&factors[f]);
     free(number);
     return status;
 }
@@ -250,34 +345,52 @@ static void refit_pruned(const struct search *search, float *what, float *gradie
     }
 }
 
-/* The entries that carry most of the error that counts: |w_ij| sqrt(M_jj). */
-static void prune(const struct search *search, float *what, size_t count)
+/* The entries that carry most of the error that counts: |w_ij| sqrt(M_jj), alone, or in blocks. */
+static void prune(const struct search *search, size_t count, float *what, float *norms)
 {
     size_t m = (size_t)search->m, n = (size_t)search->n;
     const struct sn_weighting *weighting = search->options->weighting;
     for (size_t i = 0; i < m * n; i++)
         what[i] = search->w[i] * (weighting ? sqrtf(weighting->moment[(i % n) * (n + 1)]) : 1);
-    keep_largest(what, m * n, count);
+    palm_keep(what, m, n, search->options->pattern, 1, (size_t)search->block, count, norms);
     for (size_t i = 0; i < m * n; i++)
         if (what[i] != 0) what[i] = search->w[i];
 }
 
+/* prune() within the budget, bridges included. Returns the number of values, 0 when none fits. */
+static size_t prune_within(const struct search *search, int bits, float *what, float *norms)
+{
+    struct strided dense = { what, search->m, search->n, (size_t)search->n, 1 };
+    size_t most = most_values(search, bits), count = most, block = (size_t)search->block, bridges = 0;
+    do {
+        count = most > bridges * block ? most - bridges * block : 0;
+        prune(search, count, what, norms);
+        bridges = bits == 8 ? bridge(&dense, search->block, 0) : 0;
+    } while (count && count + bridges * block > most);
+    if (bridges) bridge(&dense, search->block, 1);
+    return count;
+}
+
+/* The largest entries, with indices of the width that leaves most of them. */
 static enum sn_status fit_one_factor(const struct search *search, struct sn_fit *fit, struct sn_error *error)
 {
-    int m = search->m, n = search->n;
-    size_t size = (size_t)m * (size_t)n, count = most_nonzeros(m, n, search->budget);
-    if (!count)
-        return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
-                       search->budget.bytes, m, n, psm_factor_bytes(m, n, 1));
+    int m = search->m, n = search->n, weighted = search->options->weighting != NULL, wide = n <= 65536 ? 16 : 32;
+    size_t size = (size_t)m * (size_t)n, most = most_values(search, wide);
+    float *kept = malloc((weighted ? 4 : 2) * size * sizeof *kept);
+    if (!kept) return no_memory(error);
     enum sn_status status = SN_OK;
     struct sparse factor = { 0 };
-    int weighted = search->options->weighting != NULL;
-    float *kept = malloc((weighted ? 4 : 1) * size * sizeof *kept);
-    if (!kept) return no_memory(error);
-    prune(search, kept, count);
+    int bits = search->budget.values == SIZE_MAX && prune_within(search, 8, kept, kept + size) > most ? 8 : wide;
+    if (bits == wide && !prune_within(search, wide, kept, kept + size)) {
+        status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
+                         search->budget.bytes, m, n, psm_factor_bytes(m, n, (size_t)search->block, wide, search->block));
+        goto done;
+    }
     if (weighted) refit_pruned(search, kept, kept + size, kept + 2 * size, kept + 3 * size);
-    if (!sparse_new(&factor, m, n, kept, (size_t)n, 1, NULL)) status = no_memory(error);
-    else status = build_measured(search, &factor, 1, fit, error);
+    struct strided dense = { kept, m, n, (size_t)n, 1 };
+    if (!sparse_new(&factor, &dense, search->block)) status = no_memory(error);
+    else status = build_measured(search, &factor, &bits, 1, fit, error);
+done:
     free(kept);
     sparse_free(&factor);
     return status;
@@ -291,25 +404,45 @@ static void report(const struct search *search, double done, double squared_erro
         search->options->progress(search->options->context, done, energy > 0 ? sqrt(squared_error / energy) : 0);
 }
 
-/* Sets the counts of A and B, the factor that starts as the identity, which gets a quarter. 0 when the budget does not
- * hold the row lengths and two nonzeros. */
-static int set_targets(const struct search *search, int flip, size_t k[2])
+/* What a run may use: counts of A and B, the factor that starts as the identity, which gets a quarter; bits of the
+ * indices in the left and the right factor. */
+struct targets { size_t k[2]; int bits[2]; };
+
+/* 0 when the budget does not hold the group lengths and two entries. */
+static int set_targets(const struct search *search, int flip, struct targets *targets)
 {
     static const double thin = .25;
-    int inner = flip ? search->m : search->n;
-    /* A is the right factor, with W's columns, when the problem is flipped. */
-    size_t each[2] = { entry_bytes(flip ? search->n : inner), entry_bytes(flip ? inner : search->n) };
-    size_t fixed = psm_factor_bytes(search->m, inner, 0) + psm_factor_bytes(inner, search->n, 0) + 4;
-    size_t most[2] = { (size_t)search->m * (size_t)search->n, (size_t)inner * (size_t)inner };
-    if (search->budget.bytes < fixed + each[0] + each[1] || search->budget.values < 2) return 0;
-    double bytes = fmin((double)(search->budget.bytes - fixed), INT32_MAX / 2), values = (double)search->budget.values;
-    values = fmin(values, bytes / ((1 - thin) * (double)each[PALM_A] + thin * (double)each[PALM_B]));
-    double b = fmin(fmax(1, floor(thin * values)), (double)most[PALM_B]);
-    double a = fmin(fmin(floor((bytes - b * (double)each[PALM_B]) / (double)each[PALM_A]), (double)search->budget.values - b),
-                    (double)most[PALM_A]);
-    k[PALM_A] = a > 0 ? (size_t)a : 0;
-    k[PALM_B] = (size_t)b;
-    return a >= 1;
+    int m = search->m, n = search->n, inner = flip ? m : n;
+    size_t fixed = psm_factor_bytes(m, inner, 0, 0, search->block) + psm_factor_bytes(inner, n, 0, 0, search->block) + 8;
+    double bytes = search->budget.bytes > fixed ? fmin((double)(search->budget.bytes - fixed), INT32_MAX / 2) : 0;
+    double values = fmin((double)search->budget.values, bytes / (4 + 1. / search->block)), share[2] = { 1 - thin, thin };
+    /* A is the right factor when the problem is flipped. */
+    targets->bits[0] = index_bits(search, m, inner, share[flip ? PALM_B : PALM_A] * values);
+    targets->bits[1] = index_bits(search, inner, n, share[flip ? PALM_A : PALM_B] * values);
+    double each_a = value_bytes(search, targets->bits[flip]), each_b = value_bytes(search, targets->bits[!flip]);
+    values = fmin(fmin((double)search->budget.values, bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b)), INT32_MAX / 8);
+    double b = fmin(fmax(search->block, thin * values), (double)inner * inner);
+    double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), (double)m * n);
+    targets->k[PALM_A] = a >= search->block ? (size_t)a / (size_t)search->block * (size_t)search->block : 0;
+    targets->k[PALM_B] = (size_t)b / (size_t)search->block * (size_t)search->block;
+    return targets->k[PALM_A] && values >= 2 * search->block;
+}
+
+/* Makes room for the bridges that 8-bit indices need, and builds them. */
+static void bridge_factors(struct palm *palm, const struct targets *targets)
+{
+    for (int j = 0; j < 2; j++) {
+        if (targets->bits[j] != 8) continue;
+        int f = (j == 0) == palm->flip ? PALM_B : PALM_A;
+        struct strided dense = factor_of(palm, j);
+        size_t most = targets->k[f], block = (size_t)palm->block, bridges = 0, count;
+        do {
+            count = most > bridges * block ? most - bridges * block : 0;
+            palm_project(palm, f, count);
+            bridges = bridge(&dense, palm->block, 0);
+        } while (count && count + bridges * block > most);
+        bridge(&dense, palm->block, 1);
+    }
 }
 
 /* Whether a run with that start is worth its memory: its factor with the identity takes inner^2 entries. */
@@ -321,8 +454,8 @@ static int affordable(const struct search *search, int flip)
 
 static int new_problem(const struct search *search, int flip, struct palm *palm)
 {
-    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .block = 1,
-                              .weighting = search->options->weighting };
+    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .block = search->block,
+                              .pattern = search->options->pattern, .weighting = search->options->weighting };
     return palm_new(palm, &task);
 }
 
@@ -341,15 +474,16 @@ static enum sn_status run_start(const struct search *search, int flip, struct sn
 {
     enum { REFIT_ROUNDS = 6, REFIT_STEPS = 6 };
     struct palm palm;
-    size_t k[2];
-    if (!set_targets(search, flip, k)) return SN_OK;
+    struct targets targets;
+    if (!set_targets(search, flip, &targets)) return SN_OK;
     if (!new_problem(search, flip, &palm)) return no_memory(error);
     palm_start(&palm);
-    double left = palm_run(&palm, k, rounds_of(search, flip), search->options->stop);
+    double left = palm_run(&palm, targets.k, rounds_of(search, flip), search->options->stop);
     report(search, .8, left, search->energy);
+    bridge_factors(&palm, &targets);
     left = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, 0);
     report(search, .95, left, palm.energy);
-    enum sn_status status = finish(search, &palm, fit, error);
+    enum sn_status status = finish(search, &palm, targets.bits, fit, error);
     palm_free(&palm);
     return status;
 }
@@ -363,11 +497,11 @@ static enum sn_status choose_start(const struct search *search, int *best, struc
     *best = -1;
     for (int flip = 0; flip < 2; flip++) {
         struct palm palm;
-        size_t k[2];
-        if (!affordable(search, flip) || !set_targets(search, flip, k)) continue;
+        struct targets targets;
+        if (!affordable(search, flip) || !set_targets(search, flip, &targets)) continue;
         if (!new_problem(search, flip, &palm)) return no_memory(error);
         palm_start(&palm);
-        double left = palm_run(&palm, k, ROUNDS, search->options->stop);
+        double left = palm_run(&palm, targets.k, ROUNDS, search->options->stop);
         palm_free(&palm);
         if (left < least) {
             least = left;
@@ -392,11 +526,11 @@ static enum sn_status fit_palm(const struct search *search, struct sn_fit *fit, 
 static void shrink(const struct search *search, struct palm *palm)
 {
     enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
-    size_t counts[2] = { 0 }, k[2], fixed = psm_factor_bytes(palm->m, palm->inner, 0)
-        + psm_factor_bytes(palm->inner, palm->n, 0) + 8;  /* 8: the padding. */
+    size_t counts[2] = { 0 }, k[2], fixed = psm_factor_bytes(palm->m, palm->inner, 0, 0, 1)
+        + psm_factor_bytes(palm->inner, palm->n, 0, 0, 1) + 8;  /* 8: the padding. */
     for (int f = 0; f < 2; f++)
         for (size_t i = 0; i < palm_size(palm, f); i++) counts[f] += palm->factor[f][i] != 0;
-    double bytes = (double)(counts[0] * entry_bytes(palm->inner) + counts[1] * entry_bytes(palm->n));
+    double bytes = (double)counts[0] * (palm->inner <= 65536 ? 6 : 8) + (double)counts[1] * (palm->n <= 65536 ? 6 : 8);
     double left = fmin(((double)search->budget.bytes - (double)fixed) / bytes,
                        (double)search->budget.values / (double)(counts[0] + counts[1]));
     if (left <= 0) return;
@@ -422,8 +556,8 @@ static struct budget atoms_size(const struct psm_atoms *atoms)
     size_t nonzeros[2] = { 0 }, m = (size_t)atoms->m, length = m + (size_t)atoms->n;
     for (size_t p = 0; p < (size_t)atoms->n_atoms; p++)
         for (size_t k = 0; k < length; k++) nonzeros[k >= m] += atoms->sides[p * length + k] != 0;
-    return (struct budget){ psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0])
-                            + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1]), nonzeros[0] + nonzeros[1] };
+    return (struct budget){ psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0], 0, 1)
+                            + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1], 0, 1), nonzeros[0] + nonzeros[1] };
 }
 
 static int is_within(struct budget size, struct budget budget)
@@ -469,7 +603,7 @@ static enum sn_status fit_product(const struct search *search, struct sn_fit *fi
     }
     palm_from_atoms(&palm, &atoms);
     if (!is_within(atoms_size(&atoms), search->budget)) shrink(search, &palm);
-    status = finish(search, &palm, fit, error);
+    status = finish(search, &palm, (int[2]){ 0, 0 }, fit, error);
 done:
     palm_free(&palm);
     psm_atoms_free(&atoms);
@@ -493,7 +627,7 @@ static void keep_better(struct sn_fit *fit, struct sn_fit *other)
 static enum sn_status fit_two_factors(const struct search *search, struct sn_fit *fit, struct sn_error *error)
 {
     struct sn_fit other = { 0 };
-    enum sn_status status = fit_product(search, fit, error);
+    enum sn_status status = search->block > 1 ? SN_OK : fit_product(search, fit, error);
     if (!status && !(fit->matrix && fit->error < 1e-6)) {
         status = fit_palm(search, &other, error);
         keep_better(fit, &other);
@@ -541,6 +675,64 @@ static float *scale_copy(const float *dense, size_t size, int *exponent)
     return scaled;
 }
 
+/* ---- Rows in an order that suits blocks ---- */
+
+/* similarity[i, l] = sum_j w_ij^2 w_lj^2: how much of their energy two rows have in the same columns. */
+static void row_similarity(const float *w, int m, int n, float *squares, float *similarity)
+{
+    for (size_t i = 0; i < (size_t)m * (size_t)n; i++) squares[i] = w[i] * w[i];
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, m, n, 1, squares, n, 0, similarity, m);
+    for (size_t i = 0; i < (size_t)m; i++)
+        for (size_t l = 0; l < i; l++) similarity[i * (size_t)m + l] = similarity[l * (size_t)m + i];
+}
+
+/* Groups of block rows, one after the other: the row of most energy that is left, then those which agree best with the
+ * group so far. The last rows make the group that is not whole. */
+static void group_rows(const float *similarity, int m, int block, uint32_t *order, char *taken)
+{
+    for (int i = 0; i < m; i++) {
+        int start = i / block * block, best = -1;
+        float most = -1;
+        for (int l = 0; l < m; l++) {
+            if (taken[l]) continue;
+            float sum = start == i ? similarity[(size_t)l * (size_t)m + (size_t)l] : 0;
+            for (int k = start; k < i; k++) sum += similarity[(size_t)order[k] * (size_t)m + (size_t)l];
+            if (sum > most) most = sum, best = l;
+        }
+        taken[best] = 1;
+        order[i] = (uint32_t)best;
+    }
+}
+
+/* Puts the rows of w in the order that order receives (row i is row order[i] of before). Cost: m^2 n multiply-adds. */
+static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *order, struct sn_error *error)
+{
+    size_t rows = (size_t)m, columns = (size_t)n;
+    float *squares = malloc(rows * columns * sizeof *squares), *similarity = malloc(rows * rows * sizeof *similarity);
+    char *taken = calloc(rows, 1);
+    enum sn_status status = SN_OK;
+    if (!squares || !similarity || !taken) status = no_memory(error);
+    else {
+        row_similarity(w, m, n, squares, similarity);
+        group_rows(similarity, m, block, order, taken);
+        memcpy(squares, w, rows * columns * sizeof *w);
+        for (size_t i = 0; i < rows; i++) memcpy(w + i * columns, squares + order[i] * columns, columns * sizeof *w);
+    }
+    free(squares);
+    free(similarity);
+    free(taken);
+    return status;
+}
+
+static enum sn_status check_options(const struct sn_fit_options *options, struct sn_error *error)
+{
+    if (options->n_factors < 0 || options->n_factors > 2)
+        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 or 2", options->n_factors);
+    if (options->block != 0 && options->block != 1 && options->block != 4 && options->block != 8)
+        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8", options->block);
+    return SN_OK;
+}
+
 enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
                        struct sn_fit *fit, struct sn_error *error)
 {
@@ -548,22 +740,32 @@ enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const st
     error = error ? error : &local;
     memset(fit, 0, sizeof *fit);
     enum sn_status status = check_finite(dense, n_outputs, n_inputs, error);
-    if (status) return status;
-    if (options->n_factors > 2)
-        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 or 2", options->n_factors);
-    size_t size = (size_t)n_outputs * (size_t)n_inputs;
+    if (status || (status = check_options(options, error))) return status;
+    size_t size = (size_t)n_outputs * (size_t)n_inputs, order_bytes = psm_order_bytes(n_outputs);
     int exponent;
     float *scaled = scale_copy(dense, size, &exponent);
-    if (!scaled) return no_memory(error);
-    struct search search = { .w = scaled, .m = n_outputs, .n = n_inputs, .budget = budget_of(options), .options = options };
+    struct search search = { .w = scaled, .m = n_outputs, .n = n_inputs, .block = options->block > 1 ? options->block : 1,
+                             .budget = budget_of(options), .options = options };
+    uint32_t *order = search.block > 1 ? malloc((size_t)n_outputs * sizeof *order) : NULL;
+    if (!scaled || (search.block > 1 && !order)) {
+        status = no_memory(error);
+        goto done;
+    }
     for (size_t i = 0, n = (size_t)n_inputs; i < size; i++)
         search.energy += (double)scaled[i] * (double)scaled[i]
             * (options->weighting ? (double)options->weighting->moment[(i % n) * (n + 1)] : 1);
+    if (order) {
+        search.order = order;
+        if (search.budget.bytes != SIZE_MAX) search.budget.bytes -= search.budget.bytes < order_bytes ? search.budget.bytes : order_bytes;
+        if ((status = order_rows(scaled, n_outputs, n_inputs, search.block, order, error))) goto done;
+    }
     status = fit_factors(&search, fit, error);
     if (!status) {
         size_t leftmost = (size_t)((struct psm *)fit->matrix)->nonzeros[0];
         for (size_t q = 0; q < leftmost; q++) fit->words[q] = ldexpf(fit->words[q], exponent);
     }
+done:
     free(scaled);
+    free(order);
     return status;
 }

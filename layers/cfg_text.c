@@ -182,3 +182,11 @@ enum sn_status cfg_list(const struct cfg_section *section, const char *key, int 
     }
     return SN_OK;
 }
+
+void cfg_print_list(FILE *file, const char *key, int n, const int *values)
+{
+    if (n < 1) return;
+    fprintf(file, "%s=%d", key, values[0]);
+    for (int i = 1; i < n; i++) fprintf(file, ",%d", values[i]);
+    fprintf(file, "\n");
+}

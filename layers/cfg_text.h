@@ -56,4 +56,7 @@ int cfg_list_length(const struct cfg_section *section, const char *key);
 enum sn_status cfg_list(const struct cfg_section *section, const char *key, int minimum, int n, int *values,
                         struct sn_error *error);
 
+/* Writes the line "KEY=v,v,..." that cfg_list reads; nothing when n is 0. */
+void cfg_print_list(FILE *file, const char *key, int n, const int *values);
+
 #endif

@@ -5,82 +5,198 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of n indices below limit, packed and padded to whole words. */
-static size_t packed_bytes(size_t n, int limit)
+enum { MOST_ROWS = 8 };  /* of a block */
+
+/* Bits of an index below limit, where no others are asked for. */
+static int default_bits(int limit)
 {
-    return limit <= 65536 ? (2 * n + 3) / 4 * 4 : 4 * n;
+    return limit <= 65536 ? 16 : 32;
 }
 
-size_t psm_factor_bytes(int rows, int columns, size_t nonzeros)
+/* Bytes of n indices, packed and padded to whole words. */
+static size_t packed_bytes(size_t n, int bits)
 {
-    return 4 * nonzeros + packed_bytes(nonzeros, columns) + packed_bytes((size_t)rows, columns + 1);
+    return (n * (size_t)bits / 8 + 3) / 4 * 4;
+}
+
+static size_t count_groups(int rows, int block)
+{
+    return ((size_t)rows + (size_t)block - 1) / (size_t)block;
+}
+
+size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block)
+{
+    if (!index_bits) index_bits = default_bits(columns);
+    if (!block) block = 1;
+    return 4 * nonzeros + packed_bytes(nonzeros / (size_t)block, index_bits) +
+           packed_bytes(count_groups(rows, block), default_bits(columns + 1));
+}
+
+size_t psm_order_bytes(int n_outputs)
+{
+    return packed_bytes((size_t)n_outputs, default_bits(n_outputs));
+}
+
+/* The least column that block p of a group may have: one behind that of the block before it. start is the group's. */
+static uint32_t least_column(const uint32_t *columns, size_t start, size_t p)
+{
+    return p > start ? columns[p - 1] + 1 : 0;
+}
+
+size_t psm_bridges(const uint32_t *row_starts, const uint32_t *columns, int n_groups)
+{
+    size_t n = 0;
+    for (int g = 0; g < n_groups; g++)
+        for (size_t p = row_starts[g]; p < row_starts[g + 1]; p++)
+            n += (columns[p] - least_column(columns, row_starts[g], p)) / 256;
+    return n;
 }
 
 /* One factor as the kernels see it. */
 struct factor {
-    int rows, columns;
-    size_t n_nonzeros, first;  /* first: position of its first value among all values */
+    int rows, columns, block, index_bits;
+    size_t n_groups, n_blocks, first;  /* first: position of its first value among all values */
     uint32_t *row_starts, *column;
+    const uint32_t *order;             /* NULL but for the leftmost factor */
 };
 
 static struct factor factor_at(const struct psm *shape, int j)
 {
-    struct factor at = { shape->sizes[j], shape->sizes[j + 1], (size_t)shape->nonzeros[j], 0, shape->row_starts,
-                         shape->columns };
+    size_t block = (size_t)shape->block;
+    struct factor at = { .rows = shape->sizes[j], .columns = shape->sizes[j + 1], .block = shape->block,
+                         .index_bits = shape->index_bits[j], .n_groups = count_groups(shape->sizes[j], shape->block),
+                         .n_blocks = (size_t)shape->nonzeros[j] / block, .row_starts = shape->row_starts,
+                         .order = j ? NULL : shape->order };
     for (int i = 0; i < j; i++) {
         at.first += (size_t)shape->nonzeros[i];
-        at.row_starts += shape->sizes[i] + 1;
+        at.row_starts += count_groups(shape->sizes[i], shape->block) + 1;
     }
-    at.column += at.first;
+    at.column = shape->columns + at.first / block;
     return at;
 }
 
-/* Checks sizes and adds them up, in double so that nothing overflows before it is compared with INT_MAX, the limit of
- * Darknet's counters. */
-static enum sn_status check(int n_factors, const int *sizes, const int *nonzeros, double *n_rows, double *n_values,
-                            struct sn_error *error)
+/* The rows of a group that exist. */
+static int group_height(const struct factor *f, size_t group)
 {
-    if (n_factors < 1) return sn_fail(error, SN_BAD_INPUT, "expected at least 1 factor, found %d", n_factors);
-    double bytes = 0;
-    for (int j = 0; j < n_factors; j++) {
-        if (sizes[j] < 1 || sizes[j + 1] < 1 || nonzeros[j] < 0 || sizes[j + 1] == INT_MAX)
-            return sn_fail(error, SN_BAD_INPUT, "factor %d is %d x %d with %d nonzeros", j + 1, sizes[j], sizes[j + 1],
-                           nonzeros[j]);
-        if (nonzeros[j] > (double)sizes[j] * sizes[j + 1])
-            return sn_fail(error, SN_BAD_INPUT, "factor %d: %d nonzeros, expected at most %d x %d", j + 1, nonzeros[j],
-                           sizes[j], sizes[j + 1]);
-        *n_rows += sizes[j];
-        *n_values += nonzeros[j];
-        bytes += (double)psm_factor_bytes(sizes[j], sizes[j + 1], (size_t)nonzeros[j]);
-    }
-    if (bytes > INT_MAX) return sn_fail(error, SN_BAD_INPUT, "more than %d bytes", INT_MAX);
+    size_t left = (size_t)f->rows - group * (size_t)f->block;
+    return left < (size_t)f->block ? (int)left : f->block;
+}
+
+static int bits_of(const struct psm_layout *layout, int j)
+{
+    int bits = layout->index_bits ? layout->index_bits[j] : 0;
+    return bits ? bits : default_bits(layout->sizes[j + 1]);
+}
+
+/* *key receives the cfg key that is at fault. */
+static enum sn_status check_factor(const struct psm_layout *layout, int j, const char **key, struct sn_error *error)
+{
+    int rows = layout->sizes[j], columns = layout->sizes[j + 1], n = layout->nonzeros[j];
+    int block = layout->block, bits = bits_of(layout, j);
+    *key = "nonzeros";
+    if (rows < 1 || columns < 1 || n < 0 || columns == INT_MAX)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d is %d x %d with %d nonzeros", j + 1, rows, columns, n);
+    if (n % block)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected a multiple of block=%d, found %d", j + 1, block, n);
+    size_t height = count_groups(rows, block) * (size_t)block;
+    if (n > (double)height * columns)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: %d nonzeros, expected at most %zu x %d", j + 1, n, height,
+                       columns);
+    *key = "index";
+    if (bits != 8 && bits != 16 && bits != 32)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 8, 16 or 32, found %d", j + 1, bits);
+    if (bits == 16 && columns > 65536)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 8 or 32 at a width of %d, found 16", j + 1, columns);
     return SN_OK;
 }
 
-struct psm *psm_new(int n_factors, const int *sizes, const int *nonzeros, struct sn_error *error)
+/* Sums over a layout, in double so that nothing overflows before it is compared with INT_MAX, the limit of Darknet's
+ * counters. */
+struct totals { double groups, values, bytes; };
+
+static enum sn_status check(const struct psm_layout *layout, struct totals *totals, const char **key,
+                            struct sn_error *error)
 {
-    double n_rows = 0, n_values = 0;
-    if (check(n_factors, sizes, nonzeros, &n_rows, &n_values, error)) return NULL;
-    size_t n = (size_t)n_factors;
-    size_t n_storage = 2 * n + 1 + (size_t)n_rows + n + (size_t)n_values;
+    const int *sizes = layout->sizes, *nonzeros = layout->nonzeros, block = layout->block;
+    *totals = (struct totals){ 0 };
+    *key = "factors";
+    if (layout->n_factors < 1)
+        return sn_fail(error, SN_BAD_INPUT, "expected at least 1 factor, found %d", layout->n_factors);
+    *key = "block";
+    if (block != 1 && block != 4 && block != 8)
+        return sn_fail(error, SN_BAD_INPUT, "expected 1, 4 or 8, found %d", block);
+    for (int j = 0; j < layout->n_factors; j++) {
+        enum sn_status status = check_factor(layout, j, key, error);
+        if (status) return status;
+        totals->groups += (double)count_groups(sizes[j], block);
+        totals->values += nonzeros[j];
+        totals->bytes += (double)psm_factor_bytes(sizes[j], sizes[j + 1], (size_t)nonzeros[j], bits_of(layout, j),
+                                                  block);
+    }
+    if (layout->has_order) totals->bytes += (double)psm_order_bytes(sizes[0]);
+    *key = "nonzeros";
+    if (totals->bytes > INT_MAX) return sn_fail(error, SN_BAD_INPUT, "more than %d bytes", INT_MAX);
+    return SN_OK;
+}
+
+/* Copies the lists of layout into the storage and finds the places of the others. */
+static void place_lists(struct psm *shape, const struct psm_layout *layout, const struct totals *totals)
+{
+    size_t n = (size_t)layout->n_factors;
+    shape->n_factors = layout->n_factors;
+    shape->block = layout->block;
+    shape->sizes = memcpy(shape->storage, layout->sizes, (n + 1) * sizeof *layout->sizes);
+    shape->nonzeros = memcpy(shape->sizes + n + 1, layout->nonzeros, n * sizeof *layout->nonzeros);
+    shape->index_bits = shape->nonzeros + n;
+    shape->row_starts = (uint32_t *)(shape->index_bits + n);
+    shape->columns = shape->row_starts + (size_t)totals->groups + n;
+    if (layout->has_order) shape->order = shape->columns + (size_t)totals->values / (size_t)layout->block;
+    for (int j = 0; j < layout->n_factors; j++) shape->index_bits[j] = bits_of(layout, j);
+}
+
+/* psm_new for a block that is not 0; *key receives the cfg key that is at fault. */
+static struct psm *new_shape(const struct psm_layout *layout, const char **key, struct sn_error *error)
+{
+    struct totals totals;
+    if (check(layout, &totals, key, error)) return NULL;
+    size_t n = (size_t)layout->n_factors, n_outputs = (size_t)layout->sizes[0];
+    size_t n_storage = 4 * n + 1 + (size_t)totals.groups + (size_t)totals.values / (size_t)layout->block +
+                       (layout->has_order ? n_outputs : 0);
     struct psm *shape = calloc(1, sizeof *shape + n_storage * sizeof(uint32_t));
     if (!shape) {
-        sn_fail(error, SN_NO_MEMORY, "out of memory for %.0f nonzeros", n_values);
+        sn_fail(error, SN_NO_MEMORY, "out of memory for %.0f nonzeros", totals.values);
         return NULL;
     }
-    shape->n_factors = n_factors;
-    shape->sizes = memcpy(shape->storage, sizes, (n + 1) * sizeof *sizes);
-    shape->nonzeros = memcpy(shape->sizes + n + 1, nonzeros, n * sizeof *nonzeros);
-    shape->row_starts = (uint32_t *)(shape->nonzeros + n);
-    shape->columns = shape->row_starts + (size_t)n_rows + n;
-    struct sn_matrix *matrix = &shape->matrix;
-    *matrix = (struct sn_matrix){ .family = &psm_family, .n_outputs = sizes[0], .n_inputs = sizes[n_factors],
-                                  .n_values = (size_t)n_values };
-    for (int j = 0; j < n_factors; j++) {
-        matrix->n_words += psm_factor_bytes(sizes[j], sizes[j + 1], (size_t)nonzeros[j]) / 4;
-        if (j) matrix->n_states += (size_t)sizes[j];
-    }
+    shape->n_storage = n_storage;
+    place_lists(shape, layout, &totals);
+    shape->matrix = (struct sn_matrix){ .family = &psm_family, .n_outputs = shape->sizes[0],
+                                        .n_inputs = shape->sizes[n], .n_values = (size_t)totals.values,
+                                        .n_words = (size_t)totals.bytes / 4 };
+    for (size_t j = 1; j < n; j++) shape->matrix.n_states += (size_t)shape->sizes[j];
     return shape;
+}
+
+struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error)
+{
+    const char *key;
+    struct psm_layout whole = *layout;
+    if (!whole.block) whole.block = 1;
+    return new_shape(&whole, &key, error);
+}
+
+/* Reads the keys behind the counts into layout; bits[n_factors] is the list under index, all 0 without one. */
+static enum sn_status parse_options(const struct cfg_section *section, struct psm_layout *layout, int *bits,
+                                    struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    layout->index_bits = bits;
+    layout->block = 1;
+    if (cfg_find(section, "index")) status = cfg_list(section, "index", 1, layout->n_factors, bits, error);
+    if (!status) status = cfg_int(section, "block", 1, &layout->block, error);
+    if (!status) status = cfg_int(section, "order", 0, &layout->has_order, error);
+    if (!status && layout->has_order > 1)
+        status = cfg_fail(section, "order", error, "expected 0 or 1, found %d", layout->has_order);
+    return status;
 }
 
 static struct sn_matrix *psm_parse(const struct cfg_section *section, int n_outputs, int n_inputs,
@@ -94,18 +210,21 @@ static struct sn_matrix *psm_parse(const struct cfg_section *section, int n_outp
         cfg_fail(section, "nonzeros", error, "expected one count per factor, found none");
         return NULL;
     }
-    int *sizes = calloc(2 * (size_t)n + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n + 1 : NULL;
+    int *sizes = calloc(3 * (size_t)n + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n + 1 : NULL;
     if (!sizes) {
         sn_fail(error, SN_NO_MEMORY, "%s: out of memory for %d factors", section->path, n);
         return NULL;
     }
     sizes[0] = n_outputs;
     sizes[n] = n_inputs;
+    struct psm_layout layout = { .n_factors = n, .sizes = sizes, .nonzeros = nonzeros };
     if ((n > 1 || cfg_find(section, "inner")) && cfg_list(section, "inner", 1, n - 1, sizes + 1, error)) goto done;
     if (cfg_list(section, "nonzeros", 0, n, nonzeros, error)) goto done;
+    if (parse_options(section, &layout, nonzeros + n, error)) goto done;
     struct sn_error inner = { 0 };
-    shape = psm_new(n, sizes, nonzeros, &inner);
-    if (!shape) cfg_fail(section, "nonzeros", error, "%s", inner.message);
+    const char *key;
+    shape = new_shape(&layout, &key, &inner);
+    if (!shape) cfg_fail(section, key, error, "%s", inner.message);
 done:
     free(sizes);
     return shape ? &shape->matrix : NULL;
@@ -115,67 +234,95 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
 {
     const struct psm *shape = (const struct psm *)matrix;
     fprintf(file, "factors=%d\n", shape->n_factors);
-    for (int j = 1; j < shape->n_factors; j++) fprintf(file, "%s%d", j > 1 ? "," : "inner=", shape->sizes[j]);
-    if (shape->n_factors > 1) fprintf(file, "\n");
-    for (int j = 0; j < shape->n_factors; j++) fprintf(file, "%s%d", j ? "," : "nonzeros=", shape->nonzeros[j]);
-    fprintf(file, "\n");
+    cfg_print_list(file, "inner", shape->n_factors - 1, shape->sizes + 1);
+    cfg_print_list(file, "nonzeros", shape->n_factors, shape->nonzeros);
+    int special = 0;
+    for (int j = 0; j < shape->n_factors; j++) special |= shape->index_bits[j] != default_bits(shape->sizes[j + 1]);
+    if (special) cfg_print_list(file, "index", shape->n_factors, shape->index_bits);
+    if (shape->block != 1) fprintf(file, "block=%d\n", shape->block);
+    if (shape->order) fprintf(file, "order=1\n");
 }
 
-/* Deals the columns to the rows from a deck that is shuffled anew when it is used up: row i gets its share of the
- * nonzeros, and no column is used twice before every column was used once (but for those a row already has). */
+/* Moves the columns of a row to the left as far as 8 bits need it. */
+static void close_gaps(uint32_t *row, size_t length)
+{
+    for (size_t p = 0; p < length; p++) {
+        uint32_t most = least_column(row, 0, p) + 255;
+        if (row[p] > most) row[p] = most;
+    }
+}
+
+static void shuffle(uint32_t *deck, size_t n, float (*uniform)(float, float))
+{
+    for (size_t c = n - 1; c > 0; c--) {
+        size_t other = (size_t)uniform(0, (float)(c + 1)) % (c + 1);
+        uint32_t swap = deck[c];
+        deck[c] = deck[other];
+        deck[other] = swap;
+    }
+}
+
+/* Deals the columns to the groups from a deck that is shuffled anew when it is used up: group i gets its share of the
+ * blocks, and no column is used twice before every column was used once (but for those a group already has). */
 static void draw_pattern(const struct factor *f, uint32_t *deck, char *used, float (*uniform)(float, float))
 {
-    size_t rows = (size_t)f->rows, columns = (size_t)f->columns, next = columns;
+    size_t groups = f->n_groups, columns = (size_t)f->columns, next = columns;
     for (size_t c = 0; c < columns; c++) deck[c] = (uint32_t)c;
-    for (size_t i = 0; i <= rows; i++) f->row_starts[i] = (uint32_t)(i * f->n_nonzeros / rows);
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i <= groups; i++) f->row_starts[i] = (uint32_t)(i * f->n_blocks / groups);
+    for (size_t i = 0; i < groups; i++) {
         size_t length = f->row_starts[i + 1] - f->row_starts[i];
-        uint32_t *row = f->column + f->row_starts[i];
+        uint32_t *row = f->column + f->row_starts[i], *end = row;
         memset(used, length == columns, columns);
         for (size_t taken = 0; taken < length && length < columns; next++) {
             if (next == columns) {
-                for (size_t c = columns - 1; c > 0; c--) {
-                    size_t other = (size_t)uniform(0, (float)(c + 1)) % (c + 1);
-                    uint32_t swap = deck[c];
-                    deck[c] = deck[other];
-                    deck[other] = swap;
-                }
+                shuffle(deck, columns, uniform);
                 next = 0;
             }
             taken += !used[deck[next]];
             used[deck[next]] = 1;
         }
         for (size_t c = 0; c < columns; c++)
-            if (used[c]) *row++ = (uint32_t)c;
+            if (used[c]) *end++ = (uint32_t)c;
+        if (f->index_bits == 8) close_gaps(row, length);
     }
+}
+
+/* The number of blocks of a group in live columns. */
+static int count_live(const struct factor *f, size_t group, const char *live)
+{
+    int n = 0;
+    for (size_t p = f->row_starts[group]; p < f->row_starts[group + 1]; p++) n += live[f->column[p]];
+    return n;
 }
 
 /* reached[i] says whether row i has an entry in a live column. Returns the number of such rows. */
 static size_t mark_reached(const struct factor *f, const char *live, char *reached)
 {
     size_t n = 0;
-    for (int i = 0; i < f->rows; i++) {
-        reached[i] = 0;
-        for (size_t p = f->row_starts[i]; p < f->row_starts[i + 1]; p++) reached[i] |= live[f->column[p]];
-        n += (size_t)reached[i];
+    for (size_t g = 0; g < f->n_groups; g++) {
+        size_t height = (size_t)group_height(f, g);
+        int any = count_live(f, g, live) > 0;
+        memset(reached + g * (size_t)f->block, any, height);
+        if (any) n += height;
     }
     return n;
 }
 
-/* Uniform values in +-sqrt(gain/k), k the live columns of the row: live inputs of variance 1 give variance gain/3. */
+/* Uniform values in +-sqrt(gain/k), k the live columns of the row: live inputs of variance 1 give variance gain/3. The
+ * rows that do not exist get zeros. */
 static void draw_values(const struct factor *f, float *values, const char *live, double gain,
                         float (*uniform)(float, float))
 {
-    for (int i = 0; i < f->rows; i++) {
-        int n_live = 0;
-        for (size_t p = f->row_starts[i]; p < f->row_starts[i + 1]; p++) n_live += live[f->column[p]];
+    for (size_t g = 0; g < f->n_groups; g++) {
+        int n_live = count_live(f, g, live), height = group_height(f, g);
         float scale = (float)sqrt(gain / (n_live ? n_live : 1));
-        for (size_t p = f->row_starts[i]; p < f->row_starts[i + 1]; p++) values[p] = scale * uniform(-1, 1);
+        for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
+            for (int r = 0; r < f->block; r++) *values++ = r < height ? scale * uniform(-1, 1) : 0;
     }
 }
 
-/* The pattern spreads the nonzeros evenly over rows and columns. With one full factor the values are
- * make_connected_layer's sqrt(2/inputs) uniform(-1, 1), number for number. */
+/* The pattern spreads the blocks evenly over rows and columns, and the order is the identity. With one full factor the
+ * values are make_connected_layer's sqrt(2/inputs) uniform(-1, 1), number for number. */
 static enum sn_status psm_init(struct sn_matrix *matrix, float *words, float (*uniform)(float, float),
                                struct sn_error *error)
 {
@@ -199,26 +346,44 @@ static enum sn_status psm_init(struct sn_matrix *matrix, float *words, float (*u
         draw_values(&f, words + f.first, live, j || !n_reached ? 3 : 2. * f.rows / (double)n_reached, uniform);
         memcpy(live, reached, (size_t)f.rows);
     }
+    for (size_t i = 0; shape->order && i < (size_t)matrix->n_outputs; i++) shape->order[i] = (uint32_t)i;
     psm_pack(shape, words);
     free(deck);
     free(flags);
     return SN_OK;
 }
 
-/* The i-th of an array of packed indices below limit. */
-static void put_index(char *bytes, size_t i, int limit, uint32_t index)
+/* The i-th of an array of packed indices. */
+static void put_index(char *bytes, size_t i, int bits, uint32_t index)
 {
+    uint8_t least = (uint8_t)index;
     uint16_t narrow = (uint16_t)index;
-    if (limit <= 65536) memcpy(bytes + 2 * i, &narrow, 2);
+    if (bits == 8) memcpy(bytes + i, &least, 1);
+    else if (bits == 16) memcpy(bytes + 2 * i, &narrow, 2);
     else memcpy(bytes + 4 * i, &index, 4);
 }
 
-static uint32_t get_index(const char *bytes, size_t i, int limit)
+static uint32_t get_index(const char *bytes, size_t i, int bits)
 {
+    uint8_t least;
     uint16_t narrow;
     uint32_t wide;
-    if (limit <= 65536) return memcpy(&narrow, bytes + 2 * i, 2), narrow;
+    if (bits == 8) return memcpy(&least, bytes + i, 1), least;
+    if (bits == 16) return memcpy(&narrow, bytes + 2 * i, 2), narrow;
     return memcpy(&wide, bytes + 4 * i, 4), wide;
+}
+
+/* Writes one factor's columns and group lengths. Returns what follows. */
+static char *write_factor(char *bytes, const struct factor *f)
+{
+    int bits = f->index_bits, length_bits = default_bits(f->columns + 1);
+    for (size_t g = 0; g < f->n_groups; g++)
+        for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
+            put_index(bytes, p, bits, f->column[p] - (bits == 8 ? least_column(f->column, f->row_starts[g], p) : 0));
+    bytes += packed_bytes(f->n_blocks, bits);
+    for (size_t g = 0; g < f->n_groups; g++)
+        put_index(bytes, g, length_bits, f->row_starts[g + 1] - f->row_starts[g]);
+    return bytes + packed_bytes(f->n_groups, length_bits);
 }
 
 void psm_pack(const struct psm *shape, float *words)
@@ -227,88 +392,143 @@ void psm_pack(const struct psm *shape, float *words)
     memset(bytes, 0, 4 * (shape->matrix.n_words - shape->matrix.n_values));
     for (int j = 0; j < shape->n_factors; j++) {
         struct factor f = factor_at(shape, j);
-        for (size_t p = 0; p < f.n_nonzeros; p++) put_index(bytes, p, f.columns, f.column[p]);
-        bytes += packed_bytes(f.n_nonzeros, f.columns);
-        for (size_t i = 0; i < (size_t)f.rows; i++)
-            put_index(bytes, i, f.columns + 1, f.row_starts[i + 1] - f.row_starts[i]);
-        bytes += packed_bytes((size_t)f.rows, f.columns + 1);
+        bytes = write_factor(bytes, &f);
     }
+    for (size_t i = 0; shape->order && i < (size_t)shape->matrix.n_outputs; i++)
+        put_index(bytes, i, default_bits(shape->matrix.n_outputs), shape->order[i]);
 }
 
-/* Reads one factor's columns, and its row lengths into row_starts[1..rows]. Returns what follows. */
+/* Reads one factor's columns as they are stored, and its group lengths into row_starts[1..]. Returns what follows. */
 static const char *read_factor(const char *bytes, struct factor *f)
 {
-    for (size_t p = 0; p < f->n_nonzeros; p++) f->column[p] = get_index(bytes, p, f->columns);
-    bytes += packed_bytes(f->n_nonzeros, f->columns);
-    for (size_t i = 0; i < (size_t)f->rows; i++) f->row_starts[i + 1] = get_index(bytes, i, f->columns + 1);
-    return bytes + packed_bytes((size_t)f->rows, f->columns + 1);
+    int length_bits = default_bits(f->columns + 1);
+    for (size_t p = 0; p < f->n_blocks; p++) f->column[p] = get_index(bytes, p, f->index_bits);
+    bytes += packed_bytes(f->n_blocks, f->index_bits);
+    for (size_t g = 0; g < f->n_groups; g++) f->row_starts[g + 1] = get_index(bytes, g, length_bits);
+    return bytes + packed_bytes(f->n_groups, length_bits);
 }
 
-/* Turns the row lengths in row_starts[1..rows] into starts and checks them and the columns. */
+/* Turns the group lengths in row_starts[1..] into starts and differences into columns, and checks both. A group is
+ * named by its first row. */
 static enum sn_status check_pattern(const struct factor *f, int number, struct sn_error *error)
 {
-    uint64_t start = 0;
-    for (int i = 0; i < f->rows; i++) {
-        uint32_t length = f->row_starts[i + 1];
-        if (length > (uint32_t)f->columns || start + length > f->n_nonzeros)
-            return sn_fail(error, SN_BAD_INPUT, "factor %d, row %d: length %u, expected at most %zu", number, i, length,
-                           f->n_nonzeros - start < (size_t)f->columns ? f->n_nonzeros - start : (size_t)f->columns);
-        for (uint64_t p = start; p < start + length; p++)
-            if (f->column[p] >= (uint32_t)f->columns || (p > start && f->column[p] <= f->column[p - 1]))
-                return sn_fail(error, SN_BAD_INPUT, "factor %d, row %d: column index %u, expected ascending below %d",
-                               number, i, f->column[p], f->columns);
+    uint64_t start = 0, width = (uint64_t)f->columns;
+    for (size_t g = 0; g < f->n_groups; g++) {
+        uint64_t length = f->row_starts[g + 1], left = f->n_blocks - start, most = left < width ? left : width;
+        size_t row = g * (size_t)f->block;
+        if (length > most)
+            return sn_fail(error, SN_BAD_INPUT, "factor %d, row %zu: length %llu, expected at most %llu", number, row,
+                           (unsigned long long)length, (unsigned long long)most);
+        for (uint64_t p = start; p < start + length; p++) {
+            uint32_t least = least_column(f->column, start, p);
+            if (f->index_bits == 8) f->column[p] += least;
+            if (f->column[p] < least || f->column[p] >= width)
+                return sn_fail(error, SN_BAD_INPUT, "factor %d, row %zu: column index %u, expected ascending below %d",
+                               number, row, f->column[p], f->columns);
+        }
         start += length;
-        f->row_starts[i + 1] = (uint32_t)start;
+        f->row_starts[g + 1] = (uint32_t)start;
     }
-    if (start != f->n_nonzeros)
-        return sn_fail(error, SN_BAD_INPUT, "factor %d: row lengths sum to %llu, expected %zu nonzeros", number,
-                       (unsigned long long)start, f->n_nonzeros);
+    if (start != f->n_blocks)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: row lengths sum to %llu, expected %zu %s", number,
+                       (unsigned long long)start, f->n_blocks, f->block == 1 ? "nonzeros" : "blocks");
     return SN_OK;
+}
+
+static enum sn_status read_order(const char *bytes, struct psm *shape, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    int n = shape->matrix.n_outputs;
+    char *used = calloc((size_t)n, 1);
+    if (!used) return sn_fail(error, SN_NO_MEMORY, "out of memory for the order of %d outputs", n);
+    for (int i = 0; i < n && !status; i++) {
+        uint32_t output = shape->order[i] = get_index(bytes, (size_t)i, default_bits(n));
+        if (output >= (uint32_t)n || used[output])
+            status = sn_fail(error, SN_BAD_INPUT, "order, row %d: output %u%s, expected each below %d once", i, output,
+                             output < (uint32_t)n ? " again" : "", n);
+        else used[output] = 1;
+    }
+    free(used);
+    return status;
 }
 
 static enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words, struct sn_error *error)
 {
     struct psm *shape = (struct psm *)matrix;
-    struct psm *read = psm_new(shape->n_factors, shape->sizes, shape->nonzeros, error);
+    struct psm_layout layout = { shape->n_factors, shape->sizes, shape->nonzeros, shape->index_bits, shape->block,
+                                 shape->order != NULL };
+    struct psm *read = psm_new(&layout, error);
     if (!read) return error ? error->code : SN_NO_MEMORY;
     const char *bytes = (const char *)(words + matrix->n_values);
     enum sn_status status = SN_OK;
-    size_t n_starts = 0;
     for (int j = 0; j < read->n_factors && !status; j++) {
         struct factor f = factor_at(read, j);
         bytes = read_factor(bytes, &f);
         status = check_pattern(&f, j + 1, error);
-        n_starts += (size_t)f.rows + 1;
     }
-    if (!status) {
-        memcpy(shape->row_starts, read->row_starts, n_starts * sizeof *read->row_starts);
-        memcpy(shape->columns, read->columns, matrix->n_values * sizeof *read->columns);
-    }
+    if (!status && read->order) status = read_order(bytes, read, error);
+    if (!status) memcpy(shape->storage, read->storage, shape->n_storage * sizeof *shape->storage);
     free(read);
     return status;
 }
 
-/* y_i += sum_p S_ip x_p for each sample. */
+static size_t output_of(const struct factor *f, size_t row)
+{
+    return f->order ? f->order[row] : row;
+}
+
+/* y_i += sum_p S_ip x_p for the rows of one group. Inlined with a constant block and height, its loops over the rows
+ * become vector instructions. */
+static inline __attribute__((always_inline)) void group_forward(const struct factor *f, size_t group, int block,
+                                                                int height, const float *values, const float *x,
+                                                                float *y)
+{
+    float sums[MOST_ROWS] = { 0 };
+    for (size_t p = f->row_starts[group], end = f->row_starts[group + 1]; p < end; p++)
+        for (int r = 0; r < height; r++) sums[r] += values[p * (size_t)block + (size_t)r] * x[f->column[p]];
+    for (int r = 0; r < height; r++) y[output_of(f, group * (size_t)block + (size_t)r)] += sums[r];
+}
+
+/* dS_ip += dy_i x_p, and dx_p += sum_i S_ip dy_i unless dx is NULL, for the rows i of one group. */
+static inline __attribute__((always_inline)) void group_backward(const struct factor *f, size_t group, int block,
+                                                                 int height, const float *values, const float *x,
+                                                                 const float *dy, float *dvalues, float *dx)
+{
+    float d[MOST_ROWS];
+    for (int r = 0; r < height; r++) d[r] = dy[output_of(f, group * (size_t)block + (size_t)r)];
+    for (size_t p = f->row_starts[group], end = f->row_starts[group + 1]; p < end; p++) {
+        size_t first = p * (size_t)block;
+        float input = x[f->column[p]], sum = 0;
+        for (int r = 0; r < height; r++) dvalues[first + (size_t)r] += d[r] * input;
+        if (!dx) continue;
+        for (int r = 0; r < height; r++) sum += d[r] * values[first + (size_t)r];
+        dx[f->column[p]] += sum;
+    }
+}
+
+/* The groups of a factor for each sample. */
 static void factor_forward(const struct factor *f, const float *values, int batch, const float *x, float *y)
 {
     for (int b = 0; b < batch; b++, x += f->columns, y += f->rows)
-        for (int i = 0; i < f->rows; i++) {
-            float sum = 0;
-            for (uint32_t p = f->row_starts[i]; p < f->row_starts[i + 1]; p++) sum += values[p] * x[f->column[p]];
-            y[i] += sum;
+        for (size_t g = 0; g < f->n_groups; g++) {
+            int height = group_height(f, g);
+            if (height == 1 && f->block == 1) group_forward(f, g, 1, 1, values, x, y);
+            else if (height == 4 && f->block == 4) group_forward(f, g, 4, 4, values, x, y);
+            else if (height == 8) group_forward(f, g, 8, 8, values, x, y);
+            else group_forward(f, g, f->block, height, values, x, y);
         }
 }
 
-/* dS_ip += sum_b dy_bi x_bp, and dx_p += sum_i S_ip dy_i unless dx is NULL. */
 static void factor_backward(const struct factor *f, const float *values, int batch, const float *x, const float *dy,
                             float *dvalues, float *dx)
 {
     for (int b = 0; b < batch; b++, x += f->columns, dy += f->rows) {
-        for (int i = 0; i < f->rows; i++) {
-            float d = dy[i];
-            for (uint32_t p = f->row_starts[i]; p < f->row_starts[i + 1]; p++) dvalues[p] += d * x[f->column[p]];
-            if (!dx) continue;
-            for (uint32_t p = f->row_starts[i]; p < f->row_starts[i + 1]; p++) dx[f->column[p]] += d * values[p];
+        for (size_t g = 0; g < f->n_groups; g++) {
+            int height = group_height(f, g);
+            if (height == 1 && f->block == 1) group_backward(f, g, 1, 1, values, x, dy, dvalues, dx);
+            else if (height == 4 && f->block == 4) group_backward(f, g, 4, 4, values, x, dy, dvalues, dx);
+            else if (height == 8) group_backward(f, g, 8, 8, values, x, dy, dvalues, dx);
+            else group_backward(f, g, f->block, height, values, x, dy, dvalues, dx);
         }
         if (dx) dx += f->columns;
     }
@@ -344,7 +564,7 @@ static void psm_backward(const struct sn_matrix *matrix, const float *words, int
     }
 }
 
-static const char *const psm_keys[] = { "factors", "inner", "nonzeros", NULL };
+static const char *const psm_keys[] = { "factors", "inner", "nonzeros", "index", "block", "order", NULL };
 
 const struct sn_family psm_family = {
     .name = "psm", .keys = psm_keys, .parse = psm_parse, .print_keys = psm_print_keys, .init = psm_init,

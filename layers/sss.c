@@ -185,23 +185,15 @@ static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outp
     return shape ? &shape->matrix : NULL;
 }
 
-static void print_list(FILE *file, const char *key, int n, const int *values)
-{
-    if (n < 1) return;
-    fprintf(file, "%s=%d", key, values[0]);
-    for (int i = 1; i < n; i++) fprintf(file, ",%d", values[i]);
-    fprintf(file, "\n");
-}
-
 static void sss_print_keys(const struct sn_matrix *matrix, FILE *file)
 {
     const struct sss *shape = (const struct sss *)matrix;
     fprintf(file, "stages=%d\n", shape->n_stages);
     if (shape->n_stages == 1) return;
-    print_list(file, "inputs", shape->n_stages, shape->inputs);
-    print_list(file, "outputs", shape->n_stages, shape->outputs);
-    print_list(file, "causal", shape->n_stages - 1, shape->causal + 1);
-    print_list(file, "anticausal", shape->n_stages - 1, shape->anticausal + 1);
+    cfg_print_list(file, "inputs", shape->n_stages, shape->inputs);
+    cfg_print_list(file, "outputs", shape->n_stages, shape->outputs);
+    cfg_print_list(file, "causal", shape->n_stages - 1, shape->causal + 1);
+    cfg_print_list(file, "anticausal", shape->n_stages - 1, shape->anticausal + 1);
 }
 
 static void fill_uniform(float *values, size_t n, double scale, float (*uniform)(float, float))

@@ -5,6 +5,7 @@
 #include <sss.h>
 
 #include <criterion/criterion.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,25 +87,40 @@ static double *dense_sss(const struct sss *s, const double *values)
     return w;
 }
 
-/* W = S_1 S_2 ... S_J, multiplied out. */
+/* Factor j, whose values, row starts and columns are given; what lies below its height is left out. */
+static double *dense_factor(const struct psm *s, int j, const double *values, const uint32_t *starts,
+                            const uint32_t *columns)
+{
+    int rows = s->sizes[j], width = s->sizes[j + 1];
+    double *factor = calloc((size_t)rows * (size_t)width, sizeof *factor);
+    for (int i = 0; i < rows; i++)
+        for (uint32_t p = starts[i / s->block]; p < starts[i / s->block + 1]; p++)
+            factor[(size_t)i * (size_t)width + columns[p]] = values[p * (uint32_t)s->block + (uint32_t)(i % s->block)];
+    return factor;
+}
+
+/* W = P S_1 S_2 ... S_J, multiplied out; P brings row i to row order[i]. */
 static double *dense_psm(const struct psm *s, const double *values)
 {
     double *w = NULL;
     const uint32_t *starts = s->row_starts, *columns = s->columns;
     for (int j = 0; j < s->n_factors; j++) {
-        int rows = s->sizes[j], width = s->sizes[j + 1];
-        double *factor = calloc((size_t)rows * (size_t)width, sizeof *factor);
-        for (int i = 0; i < rows; i++)
-            for (uint32_t p = starts[i]; p < starts[i + 1]; p++) factor[(size_t)i * (size_t)width + columns[p]] = values[p];
-        double *next = w ? product(w, factor, s->sizes[0], rows, width) : NULL;
+        double *factor = dense_factor(s, j, values, starts, columns);
+        double *next = w ? product(w, factor, s->sizes[0], s->sizes[j], s->sizes[j + 1]) : NULL;
         if (next) free(factor);
         free(w);
         w = next ? next : factor;
-        starts += rows + 1;
-        columns += s->nonzeros[j];
+        starts += (s->sizes[j] + s->block - 1) / s->block + 1;
+        columns += s->nonzeros[j] / s->block;
         values += s->nonzeros[j];
     }
-    return w;
+    if (!s->order) return w;
+    size_t row = (size_t)s->matrix.n_inputs;
+    double *ordered = malloc((size_t)s->matrix.n_outputs * row * sizeof *ordered);
+    for (size_t i = 0; i < (size_t)s->matrix.n_outputs; i++)
+        memcpy(ordered + s->order[i] * row, w + i * row, row * sizeof *w);
+    free(w);
+    return ordered;
 }
 
 static double *dense_of(const struct sn_matrix *matrix, const double *values)
@@ -113,9 +129,10 @@ static double *dense_of(const struct sn_matrix *matrix, const double *values)
                                          : dense_psm((const struct psm *)matrix, values);
 }
 
-/* Ragged stages, zero widths and heights, zero states; 1 to 3 factors. */
+/* Ragged stages, zero widths and heights, zero states; 1 to 3 factors, all blocks and widths of indices. */
 static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
 {
+    static const int blocks[] = { 0, 1, 4, 8 }, powers[] = { 0, 1, 2, 4 };
     struct sn_error error = { 0 };
     int sizes[8], other[8], causal[8], anticausal[8], n = random_int(seed, 1, 6);
     if (trial % 2) {
@@ -132,8 +149,35 @@ static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
     }
     n = 1 + trial / 2 % 3;
     for (int j = 0; j <= n; j++) sizes[j] = random_int(seed, 1, 9);
-    for (int j = 0; j < n; j++) other[j] = random_int(seed, 0, sizes[j] * sizes[j + 1]);
-    return (struct sn_matrix *)psm_new(n, sizes, other, &error);
+    int block = blocks[random_int(seed, 0, 3)], bits[8];
+    for (int j = 0; j < n; j++) {
+        int rows = block ? block : 1, groups = (sizes[j] + rows - 1) / rows;
+        other[j] = rows * random_int(seed, 0, groups * sizes[j + 1]);
+        bits[j] = 8 * powers[random_int(seed, 0, 3)];
+    }
+    struct psm_layout layout = { n, sizes, other, bits, block, random_int(seed, 0, 1) };
+    return (struct sn_matrix *)psm_new(&layout, &error);
+}
+
+/* Fresh values; NaN where a group has no row, and the outputs in a random order where the shape has one. */
+static void random_start(struct sn_matrix *matrix, uint64_t *seed, float *words)
+{
+    struct psm *s = (struct psm *)matrix;
+    matrix->family->init(matrix, words, test_uniform, NULL);
+    if (matrix->family != &psm_family) return;
+    const uint32_t *starts = s->row_starts;
+    for (int j = 0; j < s->n_factors; words += s->nonzeros[j++]) {
+        int groups = (s->sizes[j] + s->block - 1) / s->block, height = s->sizes[j] - (groups - 1) * s->block;
+        for (int p = (int)starts[groups - 1] * s->block; p < s->nonzeros[j]; p++)
+            if (p % s->block >= height) words[p] = NAN;
+        starts += groups + 1;
+    }
+    for (int i = matrix->n_outputs - 1; s->order && i > 0; i--) {
+        int other = random_int(seed, 0, i);
+        uint32_t swap = s->order[i];
+        s->order[i] = s->order[other];
+        s->order[other] = swap;
+    }
 }
 
 /* Sum of weight[b][i] (W x_b)_i: a loss whose gradients are known for any W. */
@@ -160,7 +204,7 @@ Test(families, forward_equals_the_dense_form)
         struct sn_matrix *matrix = random_matrix_shape(&seed, trial);
         int m = matrix->n_outputs, n = matrix->n_inputs, batch = random_int(&seed, 1, 5);
         float *words = random_floats(&seed, matrix->n_words), *x = random_floats(&seed, (size_t)(batch * n));
-        matrix->family->init(matrix, words, test_uniform, NULL);
+        random_start(matrix, &seed, words);
         float *y = calloc((size_t)(batch * m), sizeof *y), *states = malloc((matrix->n_states * (size_t)batch + 1) * 4);
         double *values = malloc((matrix->n_values + 1) * sizeof *values);
         for (size_t i = 0; i < matrix->n_values; i++) values[i] = words[i];
@@ -185,7 +229,7 @@ Test(families, gradients_agree_with_central_differences)
         int m = matrix->n_outputs, n = matrix->n_inputs, batch = random_int(&seed, 1, 4);
         float *words = random_floats(&seed, matrix->n_words), *x = random_floats(&seed, (size_t)(batch * n));
         float *dy = random_floats(&seed, (size_t)(batch * m));
-        matrix->family->init(matrix, words, test_uniform, NULL);
+        random_start(matrix, &seed, words);
         size_t scratch = (matrix->n_states * (size_t)batch + 1) * sizeof(float);
         float *y = calloc((size_t)(batch * m), sizeof *y), *states = malloc(scratch), *dstates = malloc(scratch);
         float *dvalues = calloc(matrix->n_values + 1, sizeof *dvalues), *dx = calloc((size_t)(batch * n), sizeof *dx);
@@ -235,6 +279,12 @@ Test(families, a_fresh_start_has_the_output_variance_of_connected)
         { "[psm]\nfactors=2\ninner=50\nnonzeros=300,200\n", 40, 60 },
         { "[psm]\nfactors=2\ninner=80\nnonzeros=300,40\n", 40, 60 },
         { "[psm]\nfactors=3\ninner=50,30\nnonzeros=300,300,300\n", 40, 60 },
+        { "[psm]\nfactors=1\nnonzeros=300\nblock=4\n", 42, 60 },
+        { "[psm]\nfactors=1\nnonzeros=24\nblock=8\norder=1\n", 42, 60 },
+        { "[psm]\nfactors=1\nnonzeros=80\nindex=8\n", 40, 600 },
+        { "[psm]\nfactors=2\ninner=50\nnonzeros=304,200\nindex=8,32\nblock=8\norder=1\n", 40, 60 },
+        { "[psm]\nfactors=2\ninner=81\nnonzeros=300,40\nblock=4\n", 40, 60 },
+        { "[psm]\nfactors=2\ninner=600\nnonzeros=300,300\nindex=8,8\n", 40, 60 },
     };
     enum { DRAWS = 400, BATCH = 32 };
     uint64_t seed = 3;
@@ -258,6 +308,25 @@ Test(families, a_fresh_start_has_the_output_variance_of_connected)
         cr_assert_float_eq(variance, 2. / 3, .07 * 2 / 3, "%s: variance %g", cases[c].section, variance);
         free(matrix), free(words), free(states);
         cfg_free(cfg);
+    }
+}
+
+Test(families, a_fresh_start_reads_back_as_itself)
+{
+    static const int bits[] = { 8, 16, 32 }, blocks[] = { 1, 4, 8 };
+    for (int trial = 0; trial < 9; trial++) {
+        struct sn_error error = { 0 };
+        /* So sparse that random columns would be farther apart than 8 bits allow. */
+        int sizes[] = { 10, 3000 }, nonzeros[] = { 40 };
+        struct psm_layout layout = { 1, sizes, nonzeros, &bits[trial % 3], blocks[trial / 3], 1 };
+        struct psm *shape = psm_new(&layout, &error);
+        float *words = calloc(shape->matrix.n_words, sizeof *words);
+        psm_family.init(&shape->matrix, words, test_uniform, NULL);
+        uint32_t kept[128];
+        memcpy(kept, shape->storage, 4 * shape->n_storage);
+        cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_OK, "trial %d: %s", trial, error.message);
+        cr_assert(!memcmp(kept, shape->storage, 4 * shape->n_storage), "trial %d", trial);
+        free(shape), free(words);
     }
 }
 
@@ -287,58 +356,218 @@ Test(families, printed_keys_read_back_as_the_same_shape)
     }
 }
 
-Test(families, wide_and_narrow_indices_survive_packing)
+Test(families, keys_are_printed_unless_they_are_the_default)
 {
-    static const int widths[] = { 1, 2, 65535, 65536, 65537, 70000 };
-    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+    static const struct { const char *section, *printed; } cases[] = {
+        { "[psm]\nnonzeros=8\n", "factors=1\nnonzeros=8\n" },
+        { "[psm]\nnonzeros=8,8\ninner=9\nindex=16,16\nblock=1\norder=0\n", "factors=2\ninner=9\nnonzeros=8,8\n" },
+        { "[psm]\nnonzeros=8,8\ninner=70000\nindex=32,16\n", "factors=2\ninner=70000\nnonzeros=8,8\n" },
+        { "[psm]\nnonzeros=8,8\ninner=9\nindex=16,32\n", "factors=2\ninner=9\nnonzeros=8,8\nindex=16,32\n" },
+        { "[psm]\nnonzeros=8\norder=1\nblock=4\nindex=8\n", "factors=1\nnonzeros=8\nindex=8\nblock=4\norder=1\n" },
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct cfg_text *cfg;
         struct sn_error error = { 0 };
-        int sizes[] = { 3, widths[i] }, nonzeros[] = { widths[i] + (widths[i] > 1) };
-        struct psm *shape = psm_new(1, sizes, nonzeros, &error), *read = psm_new(1, sizes, nonzeros, &error);
+        struct sn_matrix *matrix = matrix_from_text(cases[c].section, 10, 20, &cfg, &error);
+        cr_assert(matrix, "%s", error.message);
+        char text[1024];
+        FILE *file = fmemopen(text, sizeof text, "w");
+        matrix->family->print_keys(matrix, file);
+        fclose(file);
+        cr_assert_str_eq(text, cases[c].printed);
+        free(matrix);
+        cfg_free(cfg);
+    }
+}
+
+/* One group with one block, in the last column; the fewest blocks before it bring every difference into 8 bits. */
+static size_t bridged_row(int width, uint32_t *columns)
+{
+    uint32_t alone = (uint32_t)width - 1, starts[] = { 0, 1 };
+    size_t n = psm_bridges(starts, &alone, 1);
+    for (size_t i = 0; i < n; i++) columns[i] = 256 * (uint32_t)(i + 1) - 1;
+    columns[n] = alone;
+    return n + 1;
+}
+
+/* Group 0 is full, group 1 has its last column (bridged), group 2 is empty and lacks a row. */
+static void check_packing(int width, int bits, int block)
+{
+    struct sn_error error = { 0 };
+    uint32_t bridged[300];
+    size_t n_bridged = bridged_row(width, bridged), n = (size_t)width + n_bridged;
+    int sizes[] = { 3 * block - (block > 1), width }, nonzeros[] = { (int)n * block };
+    struct psm_layout layout = { 1, sizes, nonzeros, &bits, block, 1 };
+    struct psm *shape = psm_new(&layout, &error), *read = psm_new(&layout, &error);
+    cr_assert(shape && read, "%s", error.message);
+    float *words = calloc(shape->matrix.n_words, sizeof *words);
+    for (int c = 0; c < width; c++) shape->columns[c] = (uint32_t)c;
+    memcpy(shape->columns + width, bridged, n_bridged * sizeof *bridged);
+    shape->row_starts[1] = (uint32_t)width;
+    shape->row_starts[2] = shape->row_starts[3] = (uint32_t)n;
+    for (int i = 0; i < sizes[0]; i++) shape->order[i] = (uint32_t)(sizes[0] - 1 - i);
+    cr_assert_eq(psm_bridges(shape->row_starts, shape->columns, 3), 0);
+    psm_pack(shape, words);
+    cr_assert_eq(psm_family.unpack(&read->matrix, words, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(read->n_storage, shape->n_storage);
+    cr_assert(!memcmp(read->storage, shape->storage, 4 * shape->n_storage), "width %d, %d bits, block %d", width, bits,
+              block);
+    size_t index_bytes = (size_t)(bits ? bits / 8 : width <= 65536 ? 2 : 4), length_bytes = width <= 65535 ? 2 : 4;
+    size_t expected = 4 * n * (size_t)block + (index_bytes * n + 3) / 4 * 4 + (3 * length_bytes + 3) / 4 * 4
+        + (2 * (size_t)sizes[0] + 3) / 4 * 4;
+    cr_assert_eq(4 * shape->matrix.n_words, expected);
+    cr_assert_eq(psm_factor_bytes(sizes[0], width, n * (size_t)block, bits, block) + psm_order_bytes(sizes[0]),
+                 expected);
+    free(shape), free(read), free(words);
+}
+
+Test(families, all_widths_of_indices_and_blocks_survive_packing)
+{
+    static const int widths[] = { 1, 2, 255, 256, 257, 512, 513, 65535, 65536, 65537, 70000 };
+    static const int bits[] = { 0, 8, 16, 32 }, blocks[] = { 1, 4, 8 };
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        for (size_t b = 0; b < 4; b++)
+            for (size_t k = 0; k < 3 && (bits[b] != 16 || widths[i] <= 65536); k++)
+                check_packing(widths[i], bits[b], blocks[k]);
+}
+
+Test(families, an_order_of_many_outputs_survives_packing)
+{
+    static const struct { int n_outputs; size_t order_bytes; } cases[] = {
+        { 1, 4 }, { 65536, 131072 }, { 65537, 262148 }
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct sn_error error = { 0 };
+        int n = cases[c].n_outputs, sizes[] = { n, 2 }, nonzeros[] = { 0 };
+        struct psm_layout layout = { .n_factors = 1, .sizes = sizes, .nonzeros = nonzeros, .has_order = 1 };
+        struct psm *shape = psm_new(&layout, &error), *read = psm_new(&layout, &error);
         float *words = calloc(shape->matrix.n_words, sizeof *words);
-        /* Row 0 is full, row 1 has the last column when there is one entry left, row 2 is empty. */
-        for (int c = 0; c < widths[i]; c++) shape->columns[c] = (uint32_t)c;
-        if (widths[i] > 1) shape->columns[widths[i]] = (uint32_t)widths[i] - 1;
-        shape->row_starts[1] = (uint32_t)widths[i];
-        shape->row_starts[2] = shape->row_starts[3] = (uint32_t)nonzeros[0];
+        for (int i = 0; i < n; i++) shape->order[i] = (uint32_t)((i + 7) % n);
         psm_pack(shape, words);
         cr_assert_eq(psm_family.unpack(&read->matrix, words, &error), SN_OK, "%s", error.message);
-        cr_assert(!memcmp(read->columns, shape->columns, 4 * (size_t)nonzeros[0]), "width %d", widths[i]);
-        cr_assert(!memcmp(read->row_starts, shape->row_starts, 16));
-        size_t index_bytes = (size_t)(widths[i] <= 65536 ? 2 : 4), length_bytes = (size_t)(widths[i] <= 65535 ? 2 : 4);
-        size_t expected = 4 * (size_t)nonzeros[0] + (index_bytes * (size_t)nonzeros[0] + 3) / 4 * 4
-            + (3 * length_bytes + 3) / 4 * 4;
-        cr_assert_eq(4 * shape->matrix.n_words, expected);
+        cr_assert(!memcmp(read->order, shape->order, 4 * (size_t)n));
+        cr_assert_eq(psm_order_bytes(n), cases[c].order_bytes);
+        cr_assert_eq(4 * shape->matrix.n_words, psm_factor_bytes(n, 2, 0, 0, 1) + cases[c].order_bytes);
         free(shape), free(read), free(words);
     }
 }
 
+Test(families, packed_bytes_are_the_documented_ones)
+{
+    struct sn_error error = { 0 };
+    int sizes[] = { 5, 600 }, nonzeros[] = { 16 }, bits[] = { 8 };
+    struct psm_layout layout = { 1, sizes, nonzeros, bits, 4, 1 };
+    struct psm *shape = psm_new(&layout, &error);
+    static const uint32_t columns[] = { 3, 259, 260, 255 }, starts[] = { 0, 3, 4 }, order[] = { 4, 0, 3, 1, 2 };
+    static const unsigned char expected[] = { 3, 255, 0, 255,  3, 0, 1, 0,  4, 0, 0, 0, 3, 0, 1, 0, 2, 0, 0, 0 };
+    float words[16 + sizeof expected / 4];
+    memcpy(shape->columns, columns, sizeof columns);
+    memcpy(shape->row_starts, starts, sizeof starts);
+    memcpy(shape->order, order, sizeof order);
+    cr_assert_eq(4 * shape->matrix.n_words, sizeof words);
+    psm_pack(shape, words);
+    cr_assert(!memcmp(words + 16, expected, sizeof expected));
+    free(shape);
+}
+
+Test(families, bridges_are_counted_by_group)
+{
+    static const uint32_t starts[] = { 0, 2, 2, 5 }, columns[] = { 256, 512, 511, 1024, 70000 };
+    /* Differences 256, 255; 511, 512, 68975: 1 + 0 + 1 + 2 + 269. */
+    cr_assert_eq(psm_bridges(starts, columns, 3), 273);
+}
+
 Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
+{
+    static const struct {
+        int rows, bits, block, order;
+        size_t at, n_bytes;
+        uint32_t value;
+        const char *expected;
+    } cases[] = {
+        /* 8 columns, then 4 row lengths */
+        { 4, 0, 1, 0, 0, 2, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
+        { 4, 0, 1, 0, 2, 2, 0xffff, "factor 1, row 0: column index 65535, expected ascending below 6" },
+        { 4, 0, 1, 0, 16, 2, 7, "factor 1, row 0: length 7, expected at most 6" },
+        { 4, 0, 1, 0, 16, 2, 0, "factor 1: row lengths sum to 6, expected 8 nonzeros" },
+        { 4, 32, 1, 0, 4, 4, 0xffffffff, "factor 1, row 0: column index 4294967295, expected ascending below 6" },
+        { 4, 8, 1, 0, 0, 1, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
+        { 4, 8, 1, 0, 0, 2, 0xff00, "factor 1, row 0: column index 256, expected ascending below 6" },
+        { 4, 8, 1, 0, 8, 2, 9, "factor 1, row 0: length 9, expected at most 6" },
+        /* 2 blocks, then 1 or 2 group lengths, then the order */
+        { 4, 8, 4, 0, 4, 2, 3, "factor 1, row 0: length 3, expected at most 2" },
+        { 4, 8, 4, 0, 4, 2, 1, "factor 1: row lengths sum to 1, expected 2 blocks" },
+        { 6, 16, 4, 0, 2, 2, 6, "factor 1, row 4: column index 6, expected ascending below 6" },
+        { 6, 16, 4, 0, 6, 2, 2, "factor 1, row 4: length 2, expected at most 1" },
+        { 6, 16, 4, 1, 8, 2, 6, "order, row 0: output 6, expected each below 6 once" },
+        { 6, 16, 4, 1, 10, 2, 0, "order, row 1: output 0 again, expected each below 6 once" },
+        { 6, 8, 8, 1, 18, 2, 0xffff, "order, row 5: output 65535, expected each below 6 once" },
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct sn_error error = { 0 };
+        int sizes[] = { cases[c].rows, 6 }, nonzeros[] = { 8 };
+        struct psm_layout layout = { 1, sizes, nonzeros, &cases[c].bits, cases[c].block, cases[c].order };
+        struct psm *shape = psm_new(&layout, &error);
+        float *words = calloc(shape->matrix.n_words, sizeof *words);
+        psm_family.init(&shape->matrix, words, test_uniform, NULL);
+        uint32_t kept[64];
+        memcpy(kept, shape->storage, 4 * shape->n_storage);
+        memcpy((char *)(words + 8) + cases[c].at, &cases[c].value, cases[c].n_bytes);
+        cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT, "case %zu", c);
+        cr_assert_str_eq(error.message, cases[c].expected);
+        cr_assert(!memcmp(kept, shape->storage, 4 * shape->n_storage), "case %zu", c);
+        free(shape), free(words);
+    }
+}
+
+Test(families, a_column_twice_in_a_row_is_refused)
 {
     struct sn_error error = { 0 };
     int sizes[] = { 4, 6 }, nonzeros[] = { 8 };
-    struct psm *shape = psm_new(1, sizes, nonzeros, &error);
+    struct psm_layout layout = { .n_factors = 1, .sizes = sizes, .nonzeros = nonzeros };
+    struct psm *shape = psm_new(&layout, &error);
     float *words = calloc(shape->matrix.n_words, sizeof *words);
     psm_family.init(&shape->matrix, words, test_uniform, NULL);
-    uint32_t kept[8];
-    memcpy(kept, shape->columns, sizeof kept);
-    uint16_t *indices = (uint16_t *)(words + 8);  /* 8 columns, then 4 row lengths */
-    static const struct { int at; uint16_t value; const char *expected; } cases[] = {
-        { 0, 6, "column index 6, expected ascending below 6" },
-        { 1, 0xffff, "column index 65535, expected ascending below 6" },
-        { 8, 7, "length 7, expected at most 6" },
-        { 8, 0, "row lengths sum to 6, expected 8 nonzeros" },
-    };
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        psm_pack(shape, words);
-        indices[cases[c].at] = cases[c].value;
-        cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT, "case %zu", c);
-        cr_assert(strstr(error.message, cases[c].expected), "%s", error.message);
-        cr_assert(!memcmp(kept, shape->columns, sizeof kept));
-    }
-    psm_pack(shape, words);
+    uint16_t *indices = (uint16_t *)(words + 8);
     indices[1] = indices[0];
-    cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT, "a column twice in a row");
+    cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT);
     free(shape), free(words);
+}
+
+/* Whatever is read, columns and order stay within the matrix. */
+static void check_bounds(const struct psm *s)
+{
+    const uint32_t *starts = s->row_starts, *column = s->columns;
+    for (int j = 0; j < s->n_factors; j++) {
+        int groups = (s->sizes[j] + s->block - 1) / s->block, n = s->nonzeros[j] / s->block;
+        cr_assert(starts[0] == 0 && starts[groups] == (uint32_t)n);
+        for (int g = 0; g < groups; g++) cr_assert_leq(starts[g], starts[g + 1]);
+        for (int p = 0; p < n; p++) cr_assert_lt(*column++, (uint32_t)s->sizes[j + 1]);
+        starts += groups + 1;
+    }
+    uint32_t sum = 0, n_outputs = (uint32_t)s->matrix.n_outputs;
+    for (uint32_t i = 0; s->order && i < n_outputs; i++) sum += s->order[i] + 1;
+    cr_assert(!s->order || sum == n_outputs * (n_outputs + 1) / 2);
+}
+
+Test(families, random_damage_is_refused_or_harmless)
+{
+    uint64_t seed = 5;
+    int refused = 0;
+    for (int trial = 0; trial < 4000; trial += 2) {
+        struct sn_error error = { 0 };
+        struct psm *s = (struct psm *)random_matrix_shape(&seed, trial);
+        size_t n = 4 * (s->matrix.n_words - s->matrix.n_values);
+        float *words = calloc(s->matrix.n_words, sizeof *words);
+        psm_family.init(&s->matrix, words, test_uniform, NULL);
+        unsigned char *indices = (unsigned char *)(words + s->matrix.n_values);
+        for (int k = random_int(&seed, 1, 3); k > 0; k--)
+            indices[random_int(&seed, 0, (int)n - 1)] = (unsigned char)random_int(&seed, 0, k == 1 ? 9 : 255);
+        refused += psm_family.unpack(&s->matrix, words, &error) != SN_OK;
+        check_bounds(s);
+        free(s), free(words);
+    }
+    cr_assert(refused > 500 && refused < 1900, "%d", refused);
 }
 
 Test(families, sizes_that_overflow_are_refused)
@@ -348,7 +577,16 @@ Test(families, sizes_that_overflow_are_refused)
     cr_assert_null(sss_new(2, big, big, states, states, &error));
     cr_assert_eq(error.code, SN_BAD_INPUT);
     int sizes[] = { 2000000000, 2000000000 }, nonzeros[] = { 2000000000 };
-    cr_assert_null(psm_new(1, sizes, nonzeros, &error));
+    struct psm_layout layout = { .n_factors = 1, .sizes = sizes, .nonzeros = nonzeros };
+    cr_assert_null(psm_new(&layout, &error));
+    int tall[] = { INT_MAX, 5 }, many[] = { INT_MAX - 7 };
+    for (int order = 0; order < 2; order++) {
+        many[0] = order ? 0 : INT_MAX - 7;
+        layout = (struct psm_layout){ .n_factors = 1, .sizes = tall, .nonzeros = many, .block = 8, .has_order = order };
+        error.code = SN_OK;
+        cr_assert_null(psm_new(&layout, &error));
+        cr_assert_str_eq(error.message, "more than 2147483647 bytes");
+    }
     int negative[] = { 3, -1 }, fine[] = { 1, 1 }, none[] = { 0 };
     cr_assert_null(sss_new(2, negative, fine, none, none, &error));
     cr_assert_null(sss_new(0, NULL, NULL, NULL, NULL, &error));

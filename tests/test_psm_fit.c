@@ -56,7 +56,7 @@ Test(psm_fit, one_factor_keeps_the_largest_entries_and_the_choice_is_never_worse
             struct sn_error error = { 0 };
             enum sn_status status = psm_fit(w, m, n, &options, &one, &error);
             if (status) {
-                cr_assert_lt(options.budget_bytes, psm_factor_bytes(m, n, 1), "%s", error.message);
+                cr_assert_lt(options.budget_bytes, psm_factor_bytes(m, n, 1, 0, 0), "%s", error.message);
                 cr_assert(strstr(error.message, "cannot hold one nonzero of"), "%s", error.message);
                 free(w);
                 continue;
@@ -104,7 +104,7 @@ Test(psm_fit, an_exactly_sparse_matrix_is_recovered_by_one_factor)
         float *w = sparse_product(&seed, m, m, n, 1, nonzeros);
         size_t count = 0;
         for (int i = 0; i < m * n; i++) count += w[i] != 0;
-        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, count) };
+        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, count, 0, 0) };
         struct sn_fit fit;
         struct sn_error error = { 0 };
         cr_assert_eq(psm_fit(w, m, n, &options, &fit, &error), SN_OK, "%s", error.message);
@@ -126,8 +126,8 @@ Test(psm_fit, an_exact_product_is_recovered_within_its_own_bytes)
     for (int s = 0; s < (int)(sizeof products / sizeof *products); s++) {
         const int *p = products[s];
         float *w = sparse_product(&seed, p[0], p[1], p[2], p[3], p[4]);
-        size_t bytes = psm_factor_bytes(p[0], p[1], (size_t)(p[0] * p[3])) +
-                       psm_factor_bytes(p[1], p[2], (size_t)(p[1] * p[4]));
+        size_t bytes = psm_factor_bytes(p[0], p[1], (size_t)(p[0] * p[3]), 0, 0) +
+                       psm_factor_bytes(p[1], p[2], (size_t)(p[1] * p[4]), 0, 0);
         struct sn_fit_options options = { .budget_bytes = bytes };
         struct sn_fit fit;
         struct sn_error error = { 0 };
@@ -159,7 +159,7 @@ Test(psm_fit, a_butterfly_is_recovered)
     for (int i = 0; i < N * N; i++)
         for (int j = 0; j < N * N; j++)
             w[i * N * N + j] = (float)(a[(i / N * N + j % N) * N + i % N] * b[(i / N * N + j % N) * N + j / N]);
-    struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N * N, N * N, N * N * N) };
+    struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N * N, N * N, N * N * N, 0, 0) };
     struct sn_fit fit;
     struct sn_error error = { 0 };
     cr_assert(!psm_fit(w, N * N, N * N, &options, &fit, &error), "%s", error.message);
@@ -172,7 +172,7 @@ Test(psm_fit, two_factors_beat_one_where_rows_share_atoms)
     uint64_t seed = 3;
     for (int trial = 0; trial < 4; trial++) {
         float *w = sparse_product(&seed, 90, 30, 100, 3, 20);
-        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(90, 100, 900), .n_factors = 1 };
+        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(90, 100, 900, 0, 0), .n_factors = 1 };
         struct sn_fit one, two;
         struct sn_error error = { 0 };
         cr_assert(!psm_fit(w, 90, 100, &options, &one, &error));
@@ -209,7 +209,7 @@ Test(psm_fit, the_smallest_budgets_are_not_zero_and_a_zero_matrix_is_fine)
         float *w = random_dense(&seed, m, n);
         struct sn_fit fit;
         struct sn_error error = { 0 };
-        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, 1) };
+        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, 1, 0, 0) };
         cr_assert(!psm_fit(w, m, n, &options, &fit, &error), "%s", error.message);
         cr_assert_lt(fit.error, 1);
         sn_fit_free(&fit);
@@ -253,7 +253,7 @@ Test(psm_fit, a_hadamard_matrix_is_recovered)
     float w[N * N];
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++) w[i * N + j] = __builtin_parity((unsigned)(i & j)) ? -1 : 1;
-    struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N, N, 8 * N) };
+    struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N, N, 8 * N, 0, 0) };
     struct sn_fit fit;
     struct sn_error error = { 0 };
     cr_assert(!psm_fit(w, N, N, &options, &fit, &error), "%s", error.message);

@@ -1,6 +1,7 @@
 /* .weights files: what is saved is what is loaded, and what is damaged is refused. */
 #include "support.h"
 
+#include <psm.h>
 #include <structured_layer.h>
 #include <weights_file.h>
 #include <whole_file.h>
@@ -19,6 +20,7 @@ static const char net_text[] =
     "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
     "[sss]\noutput=30\nactivation=leaky\nbatch_normalize=1\ninputs=0,100,44\noutputs=10,0,20\ncausal=0,5\nanticausal=3,2\n"
     "[psm]\noutput=20\nactivation=leaky\nfactors=2\ninner=25\nnonzeros=101,203\n"
+    "[psm]\noutput=18\nactivation=leaky\nfactors=2\ninner=21\nnonzeros=60,128\nindex=8,8\nblock=4\norder=1\n"
     "[connected]\noutput=12\nactivation=leaky\nbatch_normalize=1\n"
     "[sss]\noutput=7\nactivation=linear\nstages=3\nstates=2\n"
     "[softmax]\n";
@@ -31,12 +33,15 @@ static void set_paths(void)
     snprintf(again, sizeof again, "%s", temporary_path("again.weights"));
 }
 
-/* A trained net, so that every stored array differs from its start, saved. */
+/* A trained net, its outputs in another order, so that every stored array differs from its start, saved. */
 static network *save_trained(unsigned seed, const char *path)
 {
     float losses[5];
     network *net = net_from_text(net_text, seed);
     train_random(net, 5, seed, losses);
+    struct psm *psm = (struct psm *)structured_matrix(&net->layers[3]);
+    for (uint32_t i = 0; i < 18; i++) psm->order[i] = (i * 5 + seed) % 18;
+    psm_pack(psm, net->layers[3].weights);
     save_weights(net, (char *)path);
     return net;
 }
