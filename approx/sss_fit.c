@@ -1,11 +1,18 @@
-/* SSS approximation of a dense matrix: balanced truncation of Hankel blocks (sss_sweep.h) at many segmentations. The
- * spread of one budget over all boundaries, and the choice of segments, are this project's. */
+/* SSS approximation of a dense matrix: balanced truncation of Hankel blocks (sss_sweep.h) at many segmentations,
+ * the most promising of them refined (sss_refine.h). The choice of segments is this project's.
+ *
+ * With a weighting the search runs on W diag(M)^1/2, which is exact for the inputs' scales and blind to their
+ * correlation, since a scaled column of W is a scaled column of its B, D and F; the refinement sees M whole. The truncated
+ * SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T W (Eckart and Young, since What L = U_r U_r^T W L). What is
+ * handed back is the candidate of lowest weighted error, so that it never exceeds that of low rank. */
 #include "approx.h"
 #include "sss.h"
 #include "sss_cuts.h"
 #include "sss_plan.h"
+#include "sss_refine.h"
 #include "sss_sweep.h"
 
+#include <cblas.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,13 +25,19 @@ struct measured {
     double lost;  /* predicted ||W - What||_F^2 */
 };
 
+enum { MOST_OTHERS = 5 };
+
 struct search {
-    const float *w;
+    const float *dense;  /* the matrix */
+    const float *w;      /* what is swept: the matrix, its columns times scale, or the matrix times L */
+    const float *scale;  /* n_inputs; NULL: 1 */
     int n_outputs, n_inputs;
     size_t budget;  /* values */
-    double energy;  /* ||W||_F^2 */
+    double energy;  /* ||w||_F^2 */
     const struct sn_fit_options *options;
     struct measured best;
+    struct measured others[MOST_OTHERS];  /* the next best of other numbers of stages, in order; no plan ends them */
+    double reached;  /* the weighted error of the best fit so far; infinite while there is none */
 };
 
 static int smaller(int a, int b) { return a < b ? a : b; }
@@ -37,6 +50,30 @@ static enum sn_status no_memory(struct sn_error *error)
 
 /* ---- Candidates ---- */
 
+static int stopped(const struct search *search) { return search->options->stop && *search->options->stop; }
+
+/* Takes a plan, which it owns from then on, among the others. Of one number of stages the better stays. */
+static void keep_other(struct search *search, struct measured candidate)
+{
+    struct measured *others = search->others;
+    int at = 0, alike = 0;
+    while (alike < MOST_OTHERS - 1 && others[alike].plan && others[alike].plan->n_stages != candidate.plan->n_stages) alike++;
+    while (at < MOST_OTHERS && others[at].plan && others[at].lost <= candidate.lost) at++;
+    if (at > alike || at == MOST_OTHERS) {
+        free(candidate.plan);
+        return;
+    }
+    free(others[alike].plan);
+    memmove(others + at + 1, others + at, (size_t)(alike - at) * sizeof *others);
+    others[at] = candidate;
+}
+
+static void forget(struct search *search)
+{
+    free(search->best.plan);
+    for (int i = 0; i < MOST_OTHERS; i++) free(search->others[i].plan);
+}
+
 /* Keeps plan, with the states it has, when it is better than the best so far: a smaller error, or the same error with
  * fewer values. Errors within 2^-22 are the same, which is about what rounding the values to float32 adds. A plan
  * without values cannot be trained and never wins. */
@@ -45,14 +82,16 @@ static enum sn_status consider(struct search *search, const struct sss_plan *pla
     struct measured *best = &search->best;
     size_t n_values = sss_plan_values(plan);
     if (!n_values || n_values > search->budget) return SN_OK;
-    if (best->plan) {
-        double change = sqrt(lost) - sqrt(best->lost), rounding = 0x1p-22 * sqrt(search->energy);
-        if (change > rounding || (change >= -rounding && n_values >= best->n_values)) return SN_OK;
+    struct measured candidate = { .plan = sss_plan_copy(plan, error), .n_values = n_values, .lost = lost };
+    if (!candidate.plan) return SN_NO_MEMORY;
+    double change = best->plan ? sqrt(lost) - sqrt(best->lost) : -INFINITY, rounding = 0x1p-22 * sqrt(search->energy);
+    if (change > rounding || (change >= -rounding && n_values >= best->n_values)) {
+        keep_other(search, candidate);
+        return SN_OK;
     }
-    struct sss_plan *copy = sss_plan_copy(plan, error);
-    if (!copy) return SN_NO_MEMORY;
-    free(best->plan);
-    *best = (struct measured){ .plan = copy, .n_values = n_values, .lost = lost };
+    if (best->plan && best->plan->n_stages != plan->n_stages) keep_other(search, *best);
+    else free(best->plan);
+    *best = candidate;
     return SN_OK;
 }
 
@@ -252,11 +291,16 @@ static enum sn_status examine_windows(struct search *search, struct sn_error *er
 
 /* ---- The search ---- */
 
+/* The part of all work that is a search for plans; the rest refines them. */
+static const double search_part = 0.5;
+
+/* Of a plan without a weighting the error is foretold; with one it is known only of what was realised. */
 static void report(const struct search *search, double done)
 {
-    double error = search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0;
-    if (search->options->progress && search->best.plan)
-        search->options->progress(search->options->context, done, error);
+    double error = search->reached;
+    if (search->best.plan && !search->options->weighting)
+        error = fmin(error, search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0);
+    if (search->options->progress && isfinite(error)) search->options->progress(search->options->context, done, error);
 }
 
 /* The fewest equal stages whose diagonal blocks fit into the budget, at most limit+1. */
@@ -289,7 +333,7 @@ static enum sn_status refine_stages(struct search *search, int first, int stages
 {
     int m = search->n_outputs, n = search->n_inputs;
     enum sn_status status = SN_OK;
-    for (int step = larger(1, stages / 8); step && !status; step /= 2) {
+    for (int step = larger(1, stages / 8); step && !status && !stopped(search); step /= 2) {
         int middle = stages;
         for (int sign = -1; sign <= 1 && !status; sign += 2) {
             int other = middle + sign * step;
@@ -314,14 +358,14 @@ static enum sn_status search_stages(struct search *search, struct sn_error *erro
     enum sn_status status = SN_OK;
     double lowest = INFINITY;
     for (int stages = first; !status && (stages == first || stages <= most) && worse < PATIENCE; stages++) {
-        if (stages > larger(m, n)) break;
+        if (stages > larger(m, n) || stopped(search)) break;
         if (!tries(search, first, stages)) continue;
         double lost;
         status = examine_new(search, sss_plan_equal(stages, m, n, error), &lost, error);
         worse++;
         int won = search->best.plan && search->best.plan->n_stages == stages;  /* Perhaps with fewer values. */
         if (lost < lowest || won) lowest = lost, best = stages, worse = 0;
-        report(search, log(stages) / log(larger(3, most + 1)));
+        report(search, search_part * fmin(1, log(stages) / log(larger(3, most + 1))));
     }
     if (!status && best && lowest <= 1.1 * search->best.lost)
         status = refine_stages(search, first, best, lowest, error);
@@ -347,7 +391,7 @@ static enum sn_status examine_exact(struct search *search, struct sn_error *erro
 {
     static const double bounds[] = { 1e-6, 3e-7, 3e-6, 1e-7, 1e-5 };
     enum sn_status status = SN_OK;
-    for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !status; i++) {
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !status && !stopped(search); i++) {
         struct sss_cut *cuts;
         int n_cuts = sss_cuts(search->w, search->n_outputs, search->n_inputs, bounds[i], &cuts);
         if (n_cuts < 0) return no_memory(error);
@@ -368,14 +412,19 @@ static enum sn_status examine_exact(struct search *search, struct sn_error *erro
     return status;
 }
 
-/* All candidates, the one dense stage first. */
+/* All candidates, the one dense stage first; for low rank alone, windows where the budget is below rank one. */
 static enum sn_status search_all(struct search *search, struct sn_error *error)
 {
     double lost;
-    struct sss_plan *dense = sss_plan_equal(1, search->n_outputs, search->n_inputs, error);
-    enum sn_status status = examine_new(search, dense, &lost, error);
-    if (!status) status = examine_windows(search, error);
+    size_t rank_one = (size_t)search->n_outputs + (size_t)search->n_inputs;
+    enum sn_status status = SN_OK;
+    if (!search->options->low_rank) {
+        struct sss_plan *dense = sss_plan_equal(1, search->n_outputs, search->n_inputs, error);
+        status = examine_new(search, dense, &lost, error);
+    }
+    if (!status && (!search->options->low_rank || search->budget < rank_one)) status = examine_windows(search, error);
     if (!status) status = examine_low_rank(search, error);
+    if (!status && search->options->low_rank) return SN_OK;
     if (!status) status = examine_exact(search, error);
     report(search, 0);
     if (!status) status = search_stages(search, error);
@@ -417,35 +466,154 @@ static void store_diagonal(const struct search *search, const struct sss *shape,
     }
 }
 
-/* The best plan as a matrix. The sweeps repeat those that measured it, so they lead to the same states. */
-static enum sn_status realise(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+/* Takes the scale out of the columns of B, D and F: they are those of W times scale, as the sweep saw it. */
+static void unscale(const struct search *search, const struct sss *shape, float *values)
 {
-    const struct sss_plan *plan = search->best.plan;
-    float *words = NULL;
+    size_t column = 0;
+    for (int k = 0; k < shape->n_stages; k++) {
+        struct sss_stage at = sss_stage_at(shape, values, k);
+        float *blocks[] = { at.d, at.b, at.f };
+        int heights[] = { shape->outputs[k], shape->causal[k + 1], shape->anticausal[k] };
+        size_t width = (size_t)shape->inputs[k];
+        for (int i = 0; i < 3; i++)
+            for (int row = 0; row < heights[i]; row++)
+                for (size_t j = 0; j < width; j++) blocks[i][(size_t)row * width + j] /= search->scale[column + j];
+        column += width;
+    }
+}
+
+/* A plan as a matrix. The sweeps repeat those that measured it, so they lead to the same states. */
+static enum sn_status realise(const struct search *search, const struct sss_plan *plan, struct sn_fit *fit,
+                              struct sn_error *error)
+{
     double lost = 0;
-    enum sn_status status = SN_NO_MEMORY;
     struct sss *shape = sss_new(plan->n_stages, plan->inputs, plan->outputs, plan->states[SSS_CAUSAL] + 1,
                                 plan->states[SSS_ANTICAUSAL] + 1, error);
     if (!shape) return error && error->code ? error->code : SN_NO_MEMORY;
-    words = calloc(shape->matrix.n_words, sizeof *words);
-    if (!words) {
-        no_memory(error);
-        goto failed;
-    }
-    store_diagonal(search, shape, words);
-    for (int d = 0; d < 2; d++) {
-        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost,
-                           shape, words, error);
-        if (status) goto failed;
-    }
+    float *words = calloc(shape->matrix.n_words, sizeof *words);
+    enum sn_status status = words ? SN_OK : no_memory(error);
+    if (!status) store_diagonal(search, shape, words);
+    for (int d = 0; d < 2 && !status; d++)
+        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost, shape, words, error);
+    if (!status && search->scale) unscale(search, shape, words);
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
-    status = sn_fit_measure(fit, search->w, search->options->weighting, error);
-    if (!status) return SN_OK;
-failed:
-    free(words);
-    free(shape);
+    if (status) sn_fit_free(fit);
     return status;
 }
+
+/* Measures a fit, which becomes the best where it is better, and is freed otherwise. */
+static enum sn_status offer(struct search *search, struct sn_fit *candidate, struct sn_fit *best, struct sn_error *error)
+{
+    enum sn_status status = sn_fit_measure(candidate, search->dense, search->options->weighting, error);
+    if (status || (best->matrix && !(candidate->weighted_error < best->weighted_error))) sn_fit_free(candidate);
+    else {
+        sn_fit_free(best);
+        *best = *candidate;
+        search->reached = best->weighted_error;
+    }
+    return status;
+}
+
+/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is not
+ * refined. */
+static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds, struct sn_fit *best,
+                             struct sn_error *error)
+{
+    struct sn_fit fit = { 0 };
+    enum sn_status status = realise(search, plan, &fit, error);
+    if (!status) status = offer(search, &fit, best, error);
+    if (status || !rounds || stopped(search) || search->reached < 1e-6) return status;
+    if ((status = realise(search, plan, &fit, error))) return status;
+    status = sss_refine((struct sss *)fit.matrix, fit.words, search->dense, search->options->weighting, rounds,
+                        search->options->stop, error);
+    if (status) sn_fit_free(&fit);
+    return status ? status : offer(search, &fit, best, error);
+}
+
+/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is left
+ * out: refinement gains less than that. */
+static enum sn_status settle_all(struct search *search, struct sn_fit *best, struct sn_error *error)
+{
+    static const struct { int others, rounds; } efforts[] = {
+        [SN_NORMAL] = { 2, 6 }, [SN_QUICK] = { 0, 0 }, [SN_THOROUGH] = { MOST_OTHERS, 40 }
+    };
+    int others = efforts[search->options->effort].others, rounds = efforts[search->options->effort].rounds;
+    if (!search->best.plan) return SN_OK;
+    report(search, search_part);
+    enum sn_status status = settle(search, search->best.plan, rounds, best, error);
+    for (int i = 0; i < others && !status && !stopped(search); i++) {
+        const struct measured *other = &search->others[i];
+        report(search, search_part + (1 - search_part) * (i + 1) / (others + 1));
+        if (other->plan && other->lost <= 1.3 * search->best.lost && search->reached >= 1e-6)
+            status = settle(search, other->plan, rounds, best, error);
+    }
+    return status;
+}
+
+/* ---- With a weighting ---- */
+
+/* C = U T^-1 and B = T V^T, of W L = U S V^T, become those of U U^T W: B = T^2 C^T W, 1/T the norms of C's columns. */
+static void project_rows(const struct search *search, struct sn_fit *fit)
+{
+    const struct sss *shape = (const struct sss *)fit->matrix;
+    int m = search->n_outputs, n = search->n_inputs, r = shape->causal[1];
+    float *b = sss_stage_at(shape, fit->words, 0).b, *c = sss_stage_at(shape, fit->words, 1).c;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, r, n, m, 1, c, r, search->dense, n, 0, b, n);
+    for (int s = 0; s < r; s++) {
+        double norm = 0;
+        for (int i = 0; i < m; i++) norm += (double)c[(size_t)i * (size_t)r + (size_t)s] * (double)c[(size_t)i * (size_t)r + (size_t)s];
+        if (norm > 0) cblas_sscal(n, (float)(1 / norm), b + (size_t)s * (size_t)n, 1);
+    }
+}
+
+/* The weighted truncated SVD. */
+static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, struct sn_error *error)
+{
+    int m = search->n_outputs, n = search->n_inputs;
+    size_t count = (size_t)m * (size_t)n;
+    if (search->budget < (size_t)m + (size_t)n) return SN_OK;
+    struct search low = *search;
+    float *w = malloc(count * sizeof *w);
+    if (!w) return no_memory(error);
+    memcpy(w, search->dense, count * sizeof *w);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, search->options->weighting->root,
+                n, w, n);
+    low.w = w;
+    low.scale = NULL;
+    low.energy = cblas_dsdot((int)count, w, 1, w, 1);
+    struct sn_fit fit = { 0 };
+    enum sn_status status = examine_low_rank(&low, error);
+    if (!status && low.best.plan) status = realise(&low, low.best.plan, &fit, error);
+    if (!status && fit.matrix) {
+        project_rows(search, &fit);
+        status = offer(search, &fit, best, error);
+    }
+    forget(&low);
+    free(w);
+    return status;
+}
+
+/* w and scale: the matrix with its columns times the standard deviations of the inputs. */
+static enum sn_status scale_columns(struct search *search, float **w, float **scale, struct sn_error *error)
+{
+    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
+    *w = malloc(m * n * sizeof **w);
+    *scale = malloc(n * sizeof **scale);
+    if (!*w || !*scale) return no_memory(error);
+    for (size_t j = 0; j < n; j++) (*scale)[j] = sqrtf(search->options->weighting->moment[j * n + j]);
+    search->energy = 0;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float scaled = search->dense[i * n + j] * (*scale)[j];
+            (*w)[i * n + j] = scaled;
+            search->energy += (double)scaled * scaled;
+        }
+    search->w = *w;
+    search->scale = *scale;
+    return SN_OK;
+}
+
+/* ---- The whole ---- */
 
 /* What the caller handed over, checked; *energy becomes ||W||_F^2. */
 static enum sn_status check(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
@@ -471,15 +639,25 @@ static enum sn_status check(const float *dense, int n_outputs, int n_inputs, con
 enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
                        struct sn_fit *fit, struct sn_error *error)
 {
-    struct search search = { .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs, .options = options };
+    struct search search = { .dense = dense, .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs,
+                             .options = options, .reached = INFINITY };
+    struct sn_fit best = { 0 };
+    float *w = NULL, *scale = NULL;
     enum sn_status status = check(dense, n_outputs, n_inputs, options, &search.energy, error);
     if (status) return status;
     search.budget = options->budget_bytes ? options->budget_bytes / sizeof(float) : SIZE_MAX;
     if (options->budget_values && options->budget_values < search.budget) search.budget = options->budget_values;
     if (search.budget > INT_MAX) search.budget = INT_MAX;  /* sss_new() allows no more. */
-    status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
-    if (!status) status = realise(&search, fit, error);
+    if (options->weighting && !options->n_stages) status = fit_low_rank(&search, &best, error);
+    if (!status && options->weighting) status = scale_columns(&search, &w, &scale, error);
+    if (!status && !(options->low_rank && best.matrix))
+        status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
+    if (!status) status = settle_all(&search, &best, error);
     if (!status) report(&search, 1);
-    free(search.best.plan);
+    if (status) sn_fit_free(&best);
+    else *fit = best;
+    forget(&search);
+    free(w);
+    free(scale);
     return status;
 }
