@@ -8,6 +8,7 @@
 #include "approx.h"
 #include "sss.h"
 #include "sss_cuts.h"
+#include "sss_order.h"
 #include "sss_plan.h"
 #include "sss_refine.h"
 #include "sss_sweep.h"
@@ -28,9 +29,12 @@ struct measured {
 enum { MOST_OTHERS = 5 };
 
 struct search {
-    const float *dense;  /* the matrix */
-    const float *w;      /* what is swept: the matrix, its columns times scale, or the matrix times L */
-    const float *scale;  /* n_inputs; NULL: 1 */
+    const float *given;  /* the caller's matrix */
+    const float *dense;  /* the matrix, its rows and columns in order */
+    const float *w;      /* what is swept: dense, its columns times scale, or dense times L */
+    const float *scale;  /* n_inputs, in order; NULL: 1 */
+    const struct sn_weighting *weighting;     /* the caller's, its moment in order */
+    const uint32_t *row_order, *column_order; /* position i of dense has row row_order[i] of given; NULL: as they are */
     int n_outputs, n_inputs;
     size_t budget;  /* values */
     double energy;  /* ||w||_F^2 */
@@ -297,6 +301,7 @@ static const double search_part = 0.5;
 /* Of a plan without a weighting the error is foretold; with one it is known only of what was realised. */
 static void report(const struct search *search, double done)
 {
+    if (search->row_order) return;  /* A part of the last step. */
     double error = search->reached;
     if (search->best.plan && !search->options->weighting)
         error = fmin(error, search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0);
@@ -504,7 +509,7 @@ static enum sn_status realise(const struct search *search, const struct sss_plan
 /* Measures a fit, which becomes the best where it is better, and is freed otherwise. */
 static enum sn_status offer(struct search *search, struct sn_fit *candidate, struct sn_fit *best, struct sn_error *error)
 {
-    enum sn_status status = sn_fit_measure(candidate, search->dense, search->options->weighting, error);
+    enum sn_status status = sn_fit_measure(candidate, search->given, search->options->weighting, error);
     if (status || (best->matrix && !(candidate->weighted_error < best->weighted_error))) sn_fit_free(candidate);
     else {
         sn_fit_free(best);
@@ -514,20 +519,44 @@ static enum sn_status offer(struct search *search, struct sn_fit *candidate, str
     return status;
 }
 
+/* Wraps a fit of dense into the orders that make it one of the given matrix. */
+static enum sn_status wrap(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+{
+    if (!search->row_order) return SN_OK;
+    const struct sss *plain = (const struct sss *)fit->matrix;
+    struct sss *shape = sss_new_ordered(plain->n_stages, plain->inputs, plain->outputs, plain->causal + 1,
+                                        plain->anticausal + 1, SSS_ORDER_BOTH, error);
+    float *words = shape ? realloc(fit->words, shape->matrix.n_words * sizeof *words) : NULL;
+    if (!words) {
+        free(shape);
+        return no_memory(error);
+    }
+    memcpy(shape->input_order, search->column_order, (size_t)search->n_inputs * sizeof(uint32_t));
+    memcpy(shape->output_order, search->row_order, (size_t)search->n_outputs * sizeof(uint32_t));
+    sss_pack(shape, words);
+    free(fit->matrix);
+    *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
+    return SN_OK;
+}
+
 /* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is not
  * refined. */
 static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds, struct sn_fit *best,
                              struct sn_error *error)
 {
     struct sn_fit fit = { 0 };
-    enum sn_status status = realise(search, plan, &fit, error);
-    if (!status) status = offer(search, &fit, best, error);
-    if (status || !rounds || stopped(search) || search->reached < 1e-6) return status;
-    if ((status = realise(search, plan, &fit, error))) return status;
-    status = sss_refine((struct sss *)fit.matrix, fit.words, search->dense, search->options->weighting, rounds,
-                        search->options->stop, error);
-    if (status) sn_fit_free(&fit);
-    return status ? status : offer(search, &fit, best, error);
+    enum sn_status status = SN_OK;
+    for (int refined = 0; refined <= (rounds > 0) && !status; refined++) {
+        if (refined && (stopped(search) || search->reached < 1e-6)) break;
+        status = realise(search, plan, &fit, error);
+        if (!status && refined)
+            status = sss_refine((struct sss *)fit.matrix, fit.words, search->dense, search->weighting, rounds,
+                                search->options->stop, error);
+        if (!status) status = wrap(search, &fit, error);
+        if (status) sn_fit_free(&fit);
+        else status = offer(search, &fit, best, error);
+    }
+    return status;
 }
 
 /* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is left
@@ -613,6 +642,148 @@ static enum sn_status scale_columns(struct search *search, float **w, float **sc
     return SN_OK;
 }
 
+/* ---- Reordered ---- */
+
+/* What an order is found for: the matrix as it is swept, its rows and columns in order. */
+struct ordering {
+    uint32_t *rows, *columns;  /* n_outputs, n_inputs */
+    uint32_t *now, *spare;     /* of one side, larger of both */
+    float *w, *dense, *scale;  /* in order */
+    struct sn_weighting weighting;
+};
+
+static void ordering_free(struct ordering *ordering)
+{
+    free(ordering->rows);
+    free(ordering->columns);
+    free(ordering->now);
+    free(ordering->spare);
+    free(ordering->w);
+    free(ordering->dense);
+    free(ordering->scale);
+    free(ordering->weighting.moment);
+}
+
+static enum sn_status ordering_new(const struct search *search, struct ordering *ordering, struct sn_error *error)
+{
+    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs, most = m > n ? m : n;
+    *ordering = (struct ordering){ .rows = malloc(m * sizeof(uint32_t)), .columns = malloc(n * sizeof(uint32_t)),
+                                   .now = malloc(most * sizeof(uint32_t)), .spare = malloc(most * sizeof(uint32_t)),
+                                   .w = malloc(m * n * sizeof(float)), .dense = malloc(m * n * sizeof(float)),
+                                   .scale = malloc(n * sizeof(float)) };
+    int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare && ordering->w && ordering->dense
+        && ordering->scale;
+    if (search->weighting) {
+        ordering->weighting.n = (int)n;
+        ordering->weighting.moment = malloc(n * n * sizeof(float));
+        fine &= ordering->weighting.moment != NULL;
+    }
+    return fine ? SN_OK : no_memory(error);
+}
+
+/* to_ij = from_rows[i],columns[j]. */
+static void reorder(const float *from, size_t m, size_t n, const uint32_t *rows, const uint32_t *columns, float *to)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) to[i * n + j] = from[rows[i] * n + columns[j]];
+}
+
+/* Everything that the search on the reordered matrix reads, from the original's. */
+static void load_order(const struct search *original, struct ordering *ordering, struct search *search)
+{
+    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
+    reorder(original->w, m, n, ordering->rows, ordering->columns, ordering->w);
+    reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->dense);
+    search->w = ordering->w;
+    search->dense = ordering->dense;
+    search->row_order = ordering->rows;
+    search->column_order = ordering->columns;
+    if (!original->weighting) return;
+    reorder(original->weighting->moment, n, n, ordering->columns, ordering->columns, ordering->weighting.moment);
+    for (size_t j = 0; j < n; j++) ordering->scale[j] = original->scale[ordering->columns[j]];
+    search->weighting = &ordering->weighting;
+    search->scale = ordering->scale;
+}
+
+/* Assigns the columns (rows) anew to the stages of the search's best plan, and keeps the order where the plan, its states
+ * spread anew, loses less with it. *gained says so. */
+static enum sn_status improve_order(const struct search *original, struct search *search, struct ordering *ordering,
+                                    int by_rows, int *gained, struct sn_error *error)
+{
+    uint32_t *list = by_rows ? ordering->rows : ordering->columns;
+    size_t size = (size_t)(by_rows ? search->n_outputs : search->n_inputs);
+    struct sn_fit fit = { 0 };
+    struct search plain = *search;
+    plain.scale = NULL;  /* The energies are those of w. */
+    *gained = 0;
+    enum sn_status status = realise(&plain, search->best.plan, &fit, error);
+    if (!status) status = sss_reassign((struct sss *)fit.matrix, fit.words, search->w, by_rows, ordering->now, error);
+    sn_fit_free(&fit);
+    if (status) return status;
+    memcpy(ordering->spare, list, size * sizeof *list);
+    for (size_t i = 0; i < size; i++) list[i] = ordering->spare[ordering->now[i]];
+    load_order(original, ordering, search);
+    struct search tried = *search;
+    double lost;
+    tried.best = (struct measured){ 0 };
+    memset(tried.others, 0, sizeof tried.others);
+    status = examine_new(&tried, sss_plan_copy(search->best.plan, error), &lost, error);
+    *gained = !status && tried.best.plan && tried.best.lost < 0.9995 * search->best.lost;
+    if (*gained) {
+        free(search->best.plan);
+        search->best = tried.best;
+        tried.best.plan = NULL;
+    } else {
+        memcpy(list, ordering->spare, size * sizeof *list);
+        load_order(original, ordering, search);
+    }
+    forget(&tried);
+    return status;
+}
+
+/* Columns and rows in turn, until neither gains. */
+static enum sn_status improve_orders(const struct search *original, struct search *search, struct ordering *ordering,
+                                     int rounds, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    for (int round = 0, idle = 0; round < rounds && idle < 2 && !status && !stopped(search); round++) {
+        int gained;
+        status = improve_order(original, search, ordering, round % 2, &gained, error);
+        idle = gained ? 0 : idle + 1;
+    }
+    return status;
+}
+
+/* The search for segments once more, on the matrix in an order of our own, which counts as bytes. The orders are improved
+ * for the plan that the first one favours, and that again by the segments that suit the new orders. */
+static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, struct sn_error *error)
+{
+    enum { MOST_STAGES = 128 };
+    int m = original->n_outputs, n = original->n_inputs, thorough = original->options->effort == SN_THOROUGH;
+    size_t words = sss_order_words(m, n, SSS_ORDER_BOTH);
+    if (original->budget <= words) return SN_OK;
+    struct search search = *original;
+    struct ordering ordering;
+    search.best = (struct measured){ 0 };
+    memset(search.others, 0, sizeof search.others);
+    search.budget -= words;
+    enum sn_status status = ordering_new(&search, &ordering, error);
+    if (!status) status = sss_seriate(original->w, m, n, ordering.rows, ordering.columns, error);
+    for (int pass = 0; pass < 1 + thorough && !status && !stopped(original); pass++) {
+        load_order(original, &ordering, &search);
+        status = search_stages(&search, error);
+        if (status || !search.best.plan || search.best.plan->n_stages > MOST_STAGES) break;
+        status = improve_orders(original, &search, &ordering, thorough ? 40 : 12, error);
+    }
+    /* The others were measured in other orders. */
+    if (!status && search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost))
+        status = settle(&search, search.best.plan, thorough ? 40 : 6, best, error);
+    original->reached = search.reached;
+    forget(&search);
+    ordering_free(&ordering);
+    return status;
+}
+
 /* ---- The whole ---- */
 
 /* What the caller handed over, checked; *energy becomes ||W||_F^2. */
@@ -639,8 +810,8 @@ static enum sn_status check(const float *dense, int n_outputs, int n_inputs, con
 enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
                        struct sn_fit *fit, struct sn_error *error)
 {
-    struct search search = { .dense = dense, .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs,
-                             .options = options, .reached = INFINITY };
+    struct search search = { .given = dense, .dense = dense, .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs,
+                             .weighting = options->weighting, .options = options, .reached = INFINITY };
     struct sn_fit best = { 0 };
     float *w = NULL, *scale = NULL;
     enum sn_status status = check(dense, n_outputs, n_inputs, options, &search.energy, error);
@@ -653,6 +824,8 @@ enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs, const st
     if (!status && !(options->low_rank && best.matrix))
         status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
     if (!status) status = settle_all(&search, &best, error);
+    if (!status && !options->n_stages && !options->low_rank && options->effort != SN_QUICK && search.reached >= 1e-6)
+        status = fit_ordered(&search, &best, error);
     if (!status) report(&search, 1);
     if (status) sn_fit_free(&best);
     else *fit = best;

@@ -421,3 +421,38 @@ done:
     free(best);
     return status;
 }
+
+/* ---- What a column would keep in another stage ---- */
+
+/* energy[stage][j] += sum of squares of column j of block (rows x n). */
+static void add_squares(float *energy, const float *block, size_t rows, size_t n)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < n; j++) energy[j] += block[i * n + j] * block[i * n + j];
+}
+
+enum sn_status sss_captured(const struct sss *shape, float *words, const float *w, float *energy, struct sn_error *error)
+{
+    struct refine refine = { .shape = shape, .w = w, .m = (size_t)shape->matrix.n_outputs,
+                             .n = (size_t)shape->matrix.n_inputs };
+    size_t n = refine.n, n_stages = (size_t)shape->n_stages;
+    int fits = 1;
+    memset(energy, 0, n_stages * n * sizeof *energy);
+    enum sn_status status = refine_new(&refine, error);
+    for (int causal = 1; causal >= 0 && !status && fits; causal--) {
+        find_links(&refine, words, causal);
+        fits = place_moments(&refine);
+        if (!fits) continue;
+        memcpy(refine.residual, w, refine.m * n * sizeof *w);
+        pass_back(&refine);  /* Gamma_k = O_k^T W. */
+        for (size_t k = 0; k < n_stages; k++) {
+            const struct link *link = &refine.links[k];
+            float *stage = energy + (causal ? k : n_stages - 1 - k) * n;
+            if (causal) add_squares(stage, w + link->row * n, link->m, n);
+            add_squares(stage, refine.moments + refine.at[k + 1], link->s_next, n);
+        }
+    }
+    if (!fits) memset(energy, 0, n_stages * n * sizeof *energy);
+    refine_free(&refine);
+    return status;
+}

@@ -32,4 +32,8 @@
 enum sn_status sss_refine(const struct sss *shape, float *words, const float *w, const struct sn_weighting *weighting,
                           int rounds, const volatile sig_atomic_t *stop, struct sn_error *error);
 
+/* energy[k][j] (n_stages x n_inputs) = what a column j of w would keep if it lay in stage k, the bases of the outputs being
+ * fixed (sss_order.h has the formula). words change their gauge only. All zero where the bases cannot be made orthonormal. */
+enum sn_status sss_captured(const struct sss *shape, float *words, const float *w, float *energy, struct sn_error *error);
+
 #endif
