@@ -539,6 +539,12 @@ static enum sn_status wrap(const struct search *search, struct sn_fit *fit, stru
     return SN_OK;
 }
 
+/* Whether a plan is low rank alone, which no refinement improves: its truncated SVD, weighted or not, is a candidate. */
+static int is_low_rank(const struct sss_plan *plan)
+{
+    return plan->n_stages == 2 && !plan->outputs[0] && !plan->inputs[1];
+}
+
 /* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is not
  * refined. */
 static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds, struct sn_fit *best,
@@ -546,6 +552,7 @@ static enum sn_status settle(struct search *search, const struct sss_plan *plan,
 {
     struct sn_fit fit = { 0 };
     enum sn_status status = SN_OK;
+    if (is_low_rank(plan)) rounds = 0;
     for (int refined = 0; refined <= (rounds > 0) && !status; refined++) {
         if (refined && (stopped(search) || search->reached < 1e-6)) break;
         status = realise(search, plan, &fit, error);
@@ -564,7 +571,7 @@ static enum sn_status settle(struct search *search, const struct sss_plan *plan,
 static enum sn_status settle_all(struct search *search, struct sn_fit *best, struct sn_error *error)
 {
     static const struct { int others, rounds; } efforts[] = {
-        [SN_NORMAL] = { 2, 6 }, [SN_QUICK] = { 0, 0 }, [SN_THOROUGH] = { MOST_OTHERS, 40 }
+        [SN_NORMAL] = { 3, 6 }, [SN_QUICK] = { 0, 0 }, [SN_THOROUGH] = { MOST_OTHERS, 40 }
     };
     int others = efforts[search->options->effort].others, rounds = efforts[search->options->effort].rounds;
     if (!search->best.plan) return SN_OK;

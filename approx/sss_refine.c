@@ -26,9 +26,9 @@ struct refine {
     float *next, *next_m;       /* R_{k+1} and R_{k+1} M, s_{k+1} x n; likewise */
     float *h;                   /* [I 0; 0 O_{k+1}]^T (W - What) M, (m_k + s_{k+1}) x n */
     float *change;              /* what Gamma_k lacks, s_k x n */
-    float *kf;                  /* dK or K, (m_k + s_{k+1}) x (n_k + s_k) */
+    float *kf;                  /* dK, (m_k + s_{k+1}) x (n_k + s_k); products on their way to doubles */
     double *gram;               /* Q M Q^T, then its factor */
-    double *k;                  /* as kf; or [C; A] by columns */
+    double *k;                  /* dK; or [C; A] by columns */
     double *gauge, *tau;        /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k; for QR, s_k */
 };
 
@@ -357,7 +357,7 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
             block = largest(block, height * s);
             moments[d] += s * n;
         }
-    block = largest(block, largest(columns * columns, states * states));
+    size_t product = largest(block, largest(columns * columns, states * states));
     refine->residual = malloc(refine->m * n * sizeof(float));
     refine->moments = malloc(largest(moments[0], moments[1]) * sizeof(float));
     refine->q = malloc(columns * n * sizeof(float));
@@ -366,7 +366,7 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
     refine->next_m = refine->weighting ? malloc(states * n * sizeof(float)) : refine->next;
     refine->h = malloc(rows * n * sizeof(float));
     refine->change = malloc(states * n * sizeof(float));
-    refine->kf = malloc(block * sizeof(float));
+    refine->kf = malloc(product * sizeof(float));
     refine->gram = malloc(columns * columns * sizeof(double));
     refine->k = malloc(block * sizeof(double));
     refine->gauge = malloc(states * states * sizeof(double));

@@ -2,6 +2,7 @@
  * Hankel blocks, within every budget, with an error that is the one foretold. */
 #include "approx.h"
 #include "sss.h"
+#include "sss_order.h"
 
 #include <criterion/criterion.h>
 #include <lapacke.h>
@@ -552,6 +553,27 @@ Test(sss_fit, shuffled_band_comes_back_in_order)
     free(w);
 }
 
+/* Three diagonal blocks, of which every block's first column (row) lies in the next: only a cycle of moves mends it. */
+Test(sss_fit, columns_and_rows_find_their_stages)
+{
+    enum { N = 9 };
+    static const int sizes[] = { 3, 3, 3 }, none[] = { 0, 0 };
+    static const uint32_t expected[] = { 1, 2, 3, 4, 5, 6, 0, 7, 8 };
+    for (int by_rows = 0; by_rows < 2; by_rows++) {
+        float w[N * N] = { 0 }, words[27] = { 0 };
+        uint32_t order[N];
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < N; j++) {
+                int block = j % 3 ? j / 3 : (j / 3 + 2) % 3;
+                if (i / 3 == block) w[by_rows ? j * N + i : i * N + j] = (float)(1 + i + j);
+            }
+        struct sss *shape = sss_new(3, sizes, sizes, none, none, NULL);
+        cr_assert_eq(sss_reassign(shape, words, w, by_rows, order, NULL), SN_OK);
+        for (int j = 0; j < N; j++) cr_expect_eq(order[j], expected[j], "%d: %u, expected %u", j, order[j], expected[j]);
+        free(shape);
+    }
+}
+
 /* Samples x = z A + z' with a random A of rank 5, so that a few directions have most of the variance. */
 static struct sn_weighting low_dimensional(int n, int n_samples)
 {
@@ -649,8 +671,11 @@ Test(sss_fit, stop_ends_with_the_best_so_far)
     volatile sig_atomic_t stop = 1;
     float *w = make(RANDOM, 48, 40);
     double *s = singular_values(w, 48, 40);
-    struct sn_fit_options options = { .budget_bytes = 4 * 400, .stop = &stop, .effort = SN_THOROUGH };
+    struct seen seen = { .orderly = 1 };
+    struct sn_fit_options options = { .budget_bytes = 4 * 400, .stop = &stop, .effort = SN_THOROUGH, .progress = watch,
+                                      .context = &seen };
     struct sn_fit fit = fit_with(w, 48, 40, &options);
+    cr_expect(seen.orderly && seen.calls <= 4, "%d calls; the search alone reports each number of stages", seen.calls);
     cr_expect(fit.error <= truncation_error(s, 40, 400 / 88) + 1e-6);
     release(&fit);
     free(s);
