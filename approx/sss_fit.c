@@ -596,8 +596,7 @@ static void project_rows(const struct search *search, struct sn_fit *fit)
     float *b = sss_stage_at(shape, fit->words, 0).b, *c = sss_stage_at(shape, fit->words, 1).c;
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, r, n, m, 1, c, r, search->dense, n, 0, b, n);
     for (int s = 0; s < r; s++) {
-        double norm = 0;
-        for (int i = 0; i < m; i++) norm += (double)c[(size_t)i * (size_t)r + (size_t)s] * (double)c[(size_t)i * (size_t)r + (size_t)s];
+        double norm = cblas_dsdot(m, c + s, r, c + s, r);
         if (norm > 0) cblas_sscal(n, (float)(1 / norm), b + (size_t)s * (size_t)n, 1);
     }
 }
@@ -780,7 +779,7 @@ static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, 
         load_order(original, &ordering, &search);
         status = search_stages(&search, error);
         if (status || !search.best.plan || search.best.plan->n_stages > MOST_STAGES) break;
-        status = improve_orders(original, &search, &ordering, thorough ? 40 : 12, error);
+        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, error);
     }
     /* The others were measured in other orders. */
     if (!status && search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost))

@@ -265,6 +265,14 @@ static void pass_forward(const struct refine *refine)
 
 /* ---- Rounds ---- */
 
+/* The sum of the squares of count entries, stride apart. */
+static double squares(const float *x, size_t count, size_t stride)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)x[i * stride] * (double)x[i * stride];
+    return sum;
+}
+
 /* Powers of two between the two sides of every state that make them of like size, for training's sake; they round
  * nothing. */
 static void balance(const struct refine *refine)
@@ -272,11 +280,8 @@ static void balance(const struct refine *refine)
     for (int k = 1; k < refine->shape->n_stages; k++) {
         const struct link *link = &refine->links[k], *before = link - 1;
         for (size_t s = 0; s < link->s; s++) {
-            double in = 0, out = 0;
-            for (size_t j = 0; j < before->n; j++) in += (double)before->b[s * before->n + j] * (double)before->b[s * before->n + j];
-            for (size_t j = 0; j < before->s; j++) in += (double)before->a[s * before->s + j] * (double)before->a[s * before->s + j];
-            for (size_t i = 0; i < link->m; i++) out += (double)link->c[i * link->s + s] * (double)link->c[i * link->s + s];
-            for (size_t i = 0; i < link->s_next; i++) out += (double)link->a[i * link->s + s] * (double)link->a[i * link->s + s];
+            double in = squares(before->b + s * before->n, before->n, 1) + squares(before->a + s * before->s, before->s, 1);
+            double out = squares(link->c + s, link->m, link->s) + squares(link->a + s, link->s_next, link->s);
             if (!(in > 0) || !(out > 0)) continue;
             float t = (float)ldexp(1, (int)lrint(log2(out / in) / 4));
             if (before->n) cblas_sscal((int)before->n, t, before->b + s * before->n, 1);
