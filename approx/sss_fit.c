@@ -1,68 +1,47 @@
-/* SSS approximation of a dense matrix: balanced truncation of Hankel blocks.
+/* SSS approximation of a dense matrix: balanced truncation of Hankel blocks (sss_sweep.h) at many segmentations,
+ * the most promising of them refined (sss_refine.h). The choice of segments is this project's.
  *
- * The causal part of W is described by its Hankel blocks H_k = W[rows of stages >= k, columns of stages < k], one for
- * each boundary k; rank H_k is the state size that boundary k needs. A sweep visits the boundaries in order and keeps
- * H_k = O_k R_k with orthonormal rows in R_k. With M_k = [O_{k-1} without its first m_{k-1} rows, W[.., stage k-1]]
- *     M_k = U S V^T cut to s_k terms,   [A_{k-1} B_{k-1}] = V^T,   O_k = U S,   C_k = the first m_k rows of O_k.
- * M_k has the singular values of H_k as far as nothing was cut before. What is cut at one boundary is orthogonal to
- * what is cut at any other, hence
- *     ||W - What||_F^2 = sum over boundaries and both directions of the squared singular values cut off,
- * up to rounding. The anticausal part is the causal part of W with its rows and columns in reverse order.
- *
- * The singular values come from the eigenvalues of M M^T or M^T M in double: that leaves them an absolute error of
- * about 2e-8 ||M||, which is below the rounding noise of a float32 matrix, at a fraction of the cost of an SVD.
- *
- * Sources: Dewilde and van der Veen, Time-Varying Systems and Computations, 1998, chapters 5 and 10; Chandrasekaran
- * et al., Some fast algorithms for sequentially semiseparable representations, SIAM J. Matrix Anal. Appl. 27(2), 2005,
- * section 3. The spread of one budget over all boundaries, and the choice of segments, are this project's. */
+ * With a weighting the search runs on W diag(M)^1/2, which is exact for the inputs' scales and blind to their
+ * correlation, since a scaled column of W is a scaled column of its B, D and F; the refinement sees M whole. The truncated
+ * SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T W (Eckart and Young, since What L = U_r U_r^T W L). What is
+ * handed back is the candidate of lowest weighted error, so that it never exceeds that of low rank. */
 #include "approx.h"
 #include "sss.h"
 #include "sss_cuts.h"
+#include "sss_order.h"
+#include "sss_plan.h"
+#include "sss_refine.h"
+#include "sss_sweep.h"
 
 #include <cblas.h>
-#include <lapacke.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAUSAL = 0, ANTICAUSAL = 1 };
-
-/* Rounding to float32 moves each entry by at most 2^-24 of itself, so it moves no singular value of H by more than
- * 2^-24 ||H||_F (Weyl). Singular values up to twice that are noise, and no state is spent on them. */
-static const double noise_energy = 0x1p-46;
-
-/* A segmentation with its state sizes. Boundary k lies between stages k-1 and k; boundaries 0 and n_stages carry no
- * state. */
-struct plan {
-    int n_stages;
-    int *inputs, *outputs;  /* n_stages widths and heights */
-    int *states[2];         /* causal and anticausal, n_stages+1 each */
-    int storage[];
-};
-
-/* Squared singular values of every boundary's block, largest first, noise left out: n[d][k] of them from
- * energy[d] + k*cap on. */
-struct spectra {
-    int cap;
-    int *n[2];
-    double *energy[2];
-};
-
 /* One candidate that has been measured by a sweep. */
 struct measured {
-    struct plan *plan;
+    struct sss_plan *plan;
     size_t n_values;
     double lost;  /* predicted ||W - What||_F^2 */
 };
 
+enum { MOST_OTHERS = 5 };
+
 struct search {
-    const float *w;
+    const float *given;  /* the caller's matrix */
+    const float *dense;  /* the matrix, its rows and columns in order */
+    const float *w;      /* what is swept: dense, its columns times scale, or dense times L */
+    const float *scale;  /* n_inputs, in order; NULL: 1 */
+    const struct sn_weighting *weighting;     /* the caller's, its moment in order */
+    const uint32_t *row_order, *column_order; /* position i of dense has row row_order[i] of given; NULL: as they are */
     int n_outputs, n_inputs;
     size_t budget;  /* values */
-    double energy;  /* ||W||_F^2 */
+    double energy;  /* ||w||_F^2 */
     const struct sn_fit_options *options;
     struct measured best;
+    struct measured others[MOST_OTHERS];  /* the next best of other numbers of stages, in order; no plan ends them */
+    double reached;  /* the weighted error of the best fit so far; infinite while there is none */
 };
 
 static int smaller(int a, int b) { return a < b ? a : b; }
@@ -73,453 +52,91 @@ static enum sn_status no_memory(struct sn_error *error)
     return sn_fail(error, SN_NO_MEMORY, "out of memory for an SSS approximation");
 }
 
-/* ---- Plans ---- */
+/* ---- Candidates ---- */
 
-static struct plan *plan_new(int n_stages, struct sn_error *error)
+static int stopped(const struct search *search) { return search->options->stop && *search->options->stop; }
+
+/* Takes a plan, which it owns from then on, among the others. Of one number of stages the better stays. */
+static void keep_other(struct search *search, struct measured candidate)
 {
-    size_t n = (size_t)n_stages;
-    struct plan *plan = calloc(1, sizeof *plan + (4 * n + 2) * sizeof(int));
-    if (!plan) {
-        no_memory(error);
-        return NULL;
-    }
-    plan->n_stages = n_stages;
-    plan->inputs = plan->storage;
-    plan->outputs = plan->inputs + n;
-    plan->states[CAUSAL] = plan->outputs + n;
-    plan->states[ANTICAUSAL] = plan->states[CAUSAL] + n + 1;
-    return plan;
-}
-
-static struct plan *plan_copy(const struct plan *plan, struct sn_error *error)
-{
-    size_t n = (size_t)plan->n_stages;
-    struct plan *copy = plan_new(plan->n_stages, error);
-    if (!copy) return NULL;
-    memcpy(copy->inputs, plan->inputs, n * sizeof(int));
-    memcpy(copy->outputs, plan->outputs, n * sizeof(int));
-    for (int d = 0; d < 2; d++) memcpy(copy->states[d], plan->states[d], (n + 1) * sizeof(int));
-    return copy;
-}
-
-/* Stage k of N takes entries floor(k total/N) .. floor((k+1) total/N) - 1, the cut of a cfg's stages=N. */
-static struct plan *equal_plan(int n_stages, int n_outputs, int n_inputs, struct sn_error *error)
-{
-    struct plan *plan = plan_new(n_stages, error);
-    if (!plan) return NULL;
-    for (long long k = 0; k < n_stages; k++) {
-        plan->inputs[k] = (int)((k + 1) * n_inputs / n_stages - k * n_inputs / n_stages);
-        plan->outputs[k] = (int)((k + 1) * n_outputs / n_stages - k * n_outputs / n_stages);
-    }
-    return plan;
-}
-
-/* sum m_k n_k: values of the blocks D. */
-static size_t diagonal_values(const struct plan *plan)
-{
-    size_t values = 0;
-    for (int k = 0; k < plan->n_stages; k++) values += (size_t)plan->inputs[k] * (size_t)plan->outputs[k];
-    return values;
-}
-
-/* Values of B and C (F and G) per state of boundary k: n_{k-1} + m_k, anticausal n_k + m_{k-1}. */
-static int state_values(const struct plan *plan, int direction, int k)
-{
-    return direction == CAUSAL ? plan->inputs[k - 1] + plan->outputs[k] : plan->inputs[k] + plan->outputs[k - 1];
-}
-
-/* sum m_k n_k + sum s_k (n_{k-1} + m_k + s_{k-1}) + the same for the anticausal states. */
-static size_t plan_values(const struct plan *plan)
-{
-    size_t values = diagonal_values(plan);
-    for (int d = 0; d < 2; d++)
-        for (int k = 1; k < plan->n_stages; k++)
-            values += (size_t)plan->states[d][k]
-                * ((size_t)state_values(plan, d, k) + (size_t)plan->states[d][k - 1]);
-    return values;
-}
-
-/* ---- Spectra ---- */
-
-static void spectra_free(struct spectra *spectra)
-{
-    for (int d = 0; d < 2; d++) {
-        free(spectra->n[d]);
-        free(spectra->energy[d]);
-        spectra->n[d] = NULL;
-        spectra->energy[d] = NULL;
-    }
-}
-
-static enum sn_status spectra_new(struct spectra *spectra, int n_stages, int cap, struct sn_error *error)
-{
-    size_t boundaries = (size_t)n_stages + 1;
-    spectra->cap = cap;
-    for (int d = 0; d < 2; d++) {
-        spectra->n[d] = calloc(boundaries, sizeof(int));
-        spectra->energy[d] = calloc(boundaries * (size_t)cap + 1, sizeof(double));
-    }
-    if (spectra->n[0] && spectra->n[1] && spectra->energy[0] && spectra->energy[1]) return SN_OK;
-    spectra_free(spectra);
-    return no_memory(error);
-}
-
-/* ---- The sweep ---- */
-
-/* Where a sweep stands. It numbers rows, columns, stages and boundaries in its own order, which is the order of W for
- * the causal part and the reverse order for the anticausal part. */
-struct sweep {
-    const struct search *search;
-    const struct plan *plan;
-    int direction;
-    int rows, columns;  /* of M */
-    int row, column;    /* of W where the last columns of M start */
-    int states;         /* columns of O */
-    double *m;          /* rows x columns, row-major */
-    double *o;          /* O_k, rows x states, row-major */
-    double *gram;       /* then one eigenvector a row, ascending */
-    double *values;     /* eigenvalues, ascending */
-    double *reach;      /* [A B], states x columns, row-major */
-};
-
-static int stage_of(const struct sweep *sweep, int k)
-{
-    return sweep->direction == CAUSAL ? k : sweep->plan->n_stages - 1 - k;
-}
-
-static int boundary_of(const struct sweep *sweep, int k)
-{
-    return sweep->direction == CAUSAL ? k : sweep->plan->n_stages - k;
-}
-
-static int width_of(const struct sweep *sweep, int k) { return sweep->plan->inputs[stage_of(sweep, k)]; }
-static int height_of(const struct sweep *sweep, int k) { return sweep->plan->outputs[stage_of(sweep, k)]; }
-
-/* Upper limit of the state size at boundary k of the sweep. */
-static int limit_of(const struct sweep *sweep, int k)
-{
-    return sweep->plan->states[sweep->direction][boundary_of(sweep, k)];
-}
-
-static void sweep_free(struct sweep *sweep)
-{
-    free(sweep->m);
-    free(sweep->o);
-    free(sweep->gram);
-    free(sweep->values);
-    free(sweep->reach);
-}
-
-/* Scratch for the largest M, its Gram matrix, O and [A B] that the plan can lead to. */
-static enum sn_status sweep_new(struct sweep *sweep, const struct search *search, const struct plan *plan,
-                                int direction, struct sn_error *error)
-{
-    *sweep = (struct sweep){ .search = search, .plan = plan, .direction = direction };
-    size_t m_size = 1, o_size = 1, reach_size = 1, order = 1;
-    int rows = search->n_outputs, states = 0;
-    for (int k = 1; k < plan->n_stages; k++) {
-        int columns = states + width_of(sweep, k - 1);
-        rows -= height_of(sweep, k - 1);
-        int small = smaller(rows, columns);
-        states = smaller(small, limit_of(sweep, k));
-        if ((size_t)rows * (size_t)columns > m_size) m_size = (size_t)rows * (size_t)columns;
-        if ((size_t)rows * (size_t)states > o_size) o_size = (size_t)rows * (size_t)states;
-        if ((size_t)states * (size_t)columns > reach_size) reach_size = (size_t)states * (size_t)columns;
-        if ((size_t)small > order) order = (size_t)small;
-    }
-    sweep->m = malloc(m_size * sizeof(double));
-    sweep->o = malloc(o_size * sizeof(double));
-    sweep->gram = malloc(order * order * sizeof(double));
-    sweep->values = malloc(order * sizeof(double));
-    sweep->reach = malloc(reach_size * sizeof(double));
-    if (sweep->m && sweep->o && sweep->gram && sweep->values && sweep->reach) return SN_OK;
-    sweep_free(sweep);
-    return no_memory(error);
-}
-
-/* M_k = [O_{k-1} without its first m_{k-1} rows, W[rows of stages >= k, columns of stage k-1]]; returns ||M_k||_F^2. */
-static double load(struct sweep *sweep, int k)
-{
-    int m_all = sweep->search->n_outputs, n_all = sweep->search->n_inputs;
-    int width = width_of(sweep, k - 1), skip = height_of(sweep, k - 1), states = sweep->states;
-    sweep->row += skip;
-    sweep->rows = m_all - sweep->row;
-    sweep->columns = states + width;
-    double energy = 0;
-    for (int i = 0; i < sweep->rows; i++) {
-        const double *o = sweep->o + ((size_t)skip + (size_t)i) * (size_t)states;
-        double *m = sweep->m + (size_t)i * (size_t)sweep->columns;
-        int row = sweep->direction == CAUSAL ? sweep->row + i : m_all - 1 - sweep->row - i;
-        const float *w = sweep->search->w + (size_t)row * (size_t)n_all;
-        for (int j = 0; j < states; j++) m[j] = o[j];
-        for (int j = 0; j < width; j++)
-            m[states + j] = w[sweep->direction == CAUSAL ? sweep->column + j : n_all - 1 - sweep->column - j];
-        for (int j = 0; j < sweep->columns; j++) energy += m[j] * m[j];
-    }
-    sweep->column += width;
-    return energy;
-}
-
-/* M M^T = U S^2 U^T or M^T M = V S^2 V^T, whichever is smaller; order is its size. */
-static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error *error)
-{
-    int wide = sweep->rows < sweep->columns;
-    cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
-                wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram, order);
-    /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our rows. */
-    lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', order, sweep->gram, order, sweep->values);
-    if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR) return no_memory(error);
-    if (info)
-        return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge", order, order);
-    return SN_OK;
-}
-
-/* Puts the eigenvectors of the largest eigenvalues first, and the eigenvalues with them. */
-static void descend(double *vectors, double *values, int order)
-{
-    for (int low = 0, high = order - 1; low < high; low++, high--) {
-        double *a = vectors + (size_t)low * (size_t)order, *b = vectors + (size_t)high * (size_t)order;
-        double value = values[low];
-        values[low] = values[high];
-        values[high] = value;
-        for (int j = 0; j < order; j++) {
-            double entry = a[j];
-            a[j] = b[j];
-            b[j] = entry;
-        }
-    }
-}
-
-/* O = M V and [A B] = V^T, or with U in place of V: O = U S and [A B] = S^-1 U^T M. The latter costs a product and is
- * computed only when asked for. */
-static void project(struct sweep *sweep, int order, int states, int want_reach)
-{
-    int wide = sweep->rows < sweep->columns;
-    const double *vectors = sweep->gram;
-    sweep->states = states;
-    if (!states) return;
-    if (!wide) {
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, sweep->rows, states, sweep->columns, 1, sweep->m,
-                    sweep->columns, vectors, order, 0, sweep->o, states);
-        memcpy(sweep->reach, vectors, (size_t)states * (size_t)order * sizeof *vectors);
+    struct measured *others = search->others;
+    int at = 0, alike = 0;
+    while (alike < MOST_OTHERS - 1 && others[alike].plan && others[alike].plan->n_stages != candidate.plan->n_stages) alike++;
+    while (at < MOST_OTHERS && others[at].plan && others[at].lost <= candidate.lost) at++;
+    if (at > alike || at == MOST_OTHERS) {
+        free(candidate.plan);
         return;
     }
-    if (want_reach)
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, states, sweep->columns, order, 1, vectors, order,
-                    sweep->m, sweep->columns, 0, sweep->reach, sweep->columns);
-    for (int s = 0; s < states; s++) {
-        double sigma = sqrt(sweep->values[s]);
-        for (int i = 0; i < sweep->rows; i++)
-            sweep->o[(size_t)i * (size_t)states + (size_t)s] = vectors[(size_t)s * (size_t)order + (size_t)i] * sigma;
-        if (want_reach) cblas_dscal(sweep->columns, 1 / sigma, sweep->reach + (size_t)s * (size_t)sweep->columns, 1);
-    }
+    free(others[alike].plan);
+    memmove(others + at + 1, others + at, (size_t)(alike - at) * sizeof *others);
+    others[at] = candidate;
 }
 
-/* t_s = 2^round(log2(sigma_s)/2). The sweep leaves the reachability Gramian of a boundary I and its observability
- * Gramian S^2. Scaling state s by sqrt(sigma_s) makes both of them S, so that gradient descent finds parameters of like
- * size on either side; a power of two does so within a factor of two and rounds nothing. */
-static double balance(double energy) { return ldexp(1, (int)lrint(log2(energy) / 4)); }
-
-/* Writes A, B of stage k-1 and C of stage k (of the sweep) into values, with x_k scaled by T_k: T_k A T_{k-1}^-1,
- * T_k B, C T_k^-1. before[s] is the scale of state s of boundary k-1 and becomes that of boundary k. */
-static void store(const struct sweep *sweep, int k, int n_before, double *before, const struct sss *shape,
-                  float *values)
+static void forget(struct search *search)
 {
-    int causal = sweep->direction == CAUSAL, width = width_of(sweep, k - 1), height = height_of(sweep, k);
-    struct sss_stage from = sss_stage_at(shape, values, stage_of(sweep, k - 1));
-    struct sss_stage to = sss_stage_at(shape, values, stage_of(sweep, k));
-    float *a = causal ? from.a : from.e, *b = causal ? from.b : from.f, *c = causal ? to.c : to.g;
-    size_t lda = (size_t)limit_of(sweep, k - 1), ldc = (size_t)limit_of(sweep, k);
-    for (int s = 0; s < sweep->states; s++) {
-        const double *reach = sweep->reach + (size_t)s * (size_t)sweep->columns;
-        double t = balance(sweep->values[s]);
-        for (int j = 0; j < n_before; j++) a[(size_t)s * lda + (size_t)j] = (float)(reach[j] * t / before[j]);
-        for (int j = 0; j < width; j++)
-            b[(size_t)s * (size_t)width + (size_t)(causal ? j : width - 1 - j)] = (float)(reach[n_before + j] * t);
-        for (int i = 0; i < height; i++)
-            c[(size_t)(causal ? i : height - 1 - i) * ldc + (size_t)s]
-                = (float)(sweep->o[(size_t)i * (size_t)sweep->states + (size_t)s] / t);
-    }
-    for (int s = 0; s < sweep->states; s++) before[s] = balance(sweep->values[s]);
+    free(search->best.plan);
+    for (int i = 0; i < MOST_OTHERS; i++) free(search->others[i].plan);
 }
-
-/* One boundary: M, its singular values, how many of them stay, O. Adds what is cut to *lost. */
-static enum sn_status step(struct sweep *sweep, int k, struct spectra *spectra, int want_reach, double *lost,
-                           struct sn_error *error)
-{
-    double energy = load(sweep, k), kept = 0;
-    int order = smaller(sweep->rows, sweep->columns), limit = limit_of(sweep, k), states = 0;
-    if (order && energy > 0 && (limit || spectra)) {
-        enum sn_status status = decompose(sweep, order, error);
-        if (status) return status;
-        descend(sweep->gram, sweep->values, order);
-        int live = 0;
-        while (live < order && sweep->values[live] > noise_energy * energy) live++;
-        states = smaller(live, limit);
-        for (int s = 0; s < states; s++) kept += sweep->values[s];
-        if (spectra) {
-            int at = boundary_of(sweep, k), n = smaller(live, spectra->cap);
-            spectra->n[sweep->direction][at] = n;
-            memcpy(spectra->energy[sweep->direction] + (size_t)at * (size_t)spectra->cap, sweep->values,
-                   (size_t)n * sizeof *sweep->values);
-        }
-    }
-    project(sweep, order, states, want_reach);
-    *lost += fmax(0, energy - kept);
-    return SN_OK;
-}
-
-/* Sweeps the part of W in one direction with at most plan->states[direction] states. Any of these may be NULL: reached
- * gets the state sizes used, spectra the singular values, values the blocks A, B, C (or E, F, G) of shape. */
-static enum sn_status sweep_part(const struct search *search, const struct plan *plan, int direction, int *reached,
-                                 struct spectra *spectra, double *lost, const struct sss *shape, float *values,
-                                 struct sn_error *error)
-{
-    struct sweep sweep;
-    double *scale = malloc(((size_t)smaller(search->n_outputs, search->n_inputs) + 1) * sizeof *scale);
-    if (!scale) return no_memory(error);
-    enum sn_status status = sweep_new(&sweep, search, plan, direction, error);
-    if (status) goto done;
-    for (int k = 1; k < plan->n_stages && !status; k++) {
-        int n_before = sweep.states;
-        status = step(&sweep, k, spectra, values != NULL, lost, error);
-        if (!status && values) store(&sweep, k, n_before, scale, shape, values);
-        if (!status && reached) reached[boundary_of(&sweep, k)] = sweep.states;
-    }
-    sweep_free(&sweep);
-done:
-    free(scale);
-    return status;
-}
-
-/* ---- Spreading the budget over the boundaries ---- */
-
-/* Adds states one by one while they fit and there are singular values left, each where sigma^2 per additional value is
- * largest; state s_k + 1 adds n_{k-1} + m_k + s_{k-1} + s_{k+1} values. */
-static void fill(struct plan *plan, const struct spectra *spectra, size_t budget)
-{
-    size_t used = plan_values(plan);
-    for (;;) {
-        double best = 0;
-        int best_d = 0, best_k = 0;
-        size_t best_cost = 0;
-        for (int d = 0; d < 2; d++)
-            for (int k = 1; k < plan->n_stages; k++) {
-                const int *s = plan->states[d];
-                size_t cost = (size_t)state_values(plan, d, k) + (size_t)s[k - 1] + (size_t)s[k + 1];
-                if (used + cost > budget || s[k] >= spectra->n[d][k]) continue;
-                double gain = spectra->energy[d][(size_t)k * (size_t)spectra->cap + (size_t)s[k]] / (double)cost;
-                if (gain > best) best = gain, best_d = d, best_k = k, best_cost = cost;
-            }
-        if (best <= 0) return;
-        plan->states[best_d][best_k]++;
-        used += best_cost;
-    }
-}
-
-/* The number of states i for which energy[i] > lambda (c + 2 i), energies descending: what is worth its price when the
- * neighbours have as many states. */
-static int worth(const double *energy, int n, double lambda, double c)
-{
-    int low = 0, high = n;
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (energy[middle] > lambda * (c + 2 * middle)) low = middle + 1;
-        else high = middle;
-    }
-    return low;
-}
-
-/* At a price of lambda per value, state i of boundary k is bought when its sigma^2 exceeds lambda (n_{k-1} + m_k +
- * 2 i). The exact price has s_{k-1} + s_{k+1} in place of 2 i, and drives neighbours apart when spectra are flat. */
-static void buy(struct plan *plan, const struct spectra *spectra, double lambda)
-{
-    for (int d = 0; d < 2; d++)
-        for (int k = 1; k < plan->n_stages; k++)
-            plan->states[d][k] = worth(spectra->energy[d] + (size_t)k * (size_t)spectra->cap, spectra->n[d][k],
-                                       lambda, state_values(plan, d, k));
-}
-
-/* Finds by bisection the lowest price at which the states that it buys fit into the budget, and fills up the rest. */
-static void spread(struct plan *plan, const struct spectra *spectra, size_t budget)
-{
-    enum { ROUNDS = 50 };
-    double top = 0;
-    for (int d = 0; d < 2; d++)
-        for (int k = 1; k < plan->n_stages; k++)
-            if (spectra->n[d][k]) top = fmax(top, spectra->energy[d][(size_t)k * (size_t)spectra->cap]);
-    buy(plan, spectra, 0);
-    if (plan_values(plan) > budget) {
-        double low = log(top) - 80, high = log(top);
-        for (int round = 0; round < ROUNDS; round++) {
-            double middle = (low + high) / 2;
-            buy(plan, spectra, exp(middle));
-            if (plan_values(plan) > budget) low = middle;
-            else high = middle;
-        }
-        buy(plan, spectra, exp(high));
-    }
-    fill(plan, spectra, budget);
-}
-
-/* ---- Candidates ---- */
 
 /* Keeps plan, with the states it has, when it is better than the best so far: a smaller error, or the same error with
  * fewer values. Errors within 2^-22 are the same, which is about what rounding the values to float32 adds. A plan
  * without values cannot be trained and never wins. */
-static enum sn_status consider(struct search *search, const struct plan *plan, double lost, struct sn_error *error)
+static enum sn_status consider(struct search *search, const struct sss_plan *plan, double lost, struct sn_error *error)
 {
     struct measured *best = &search->best;
-    size_t n_values = plan_values(plan);
+    size_t n_values = sss_plan_values(plan);
     if (!n_values || n_values > search->budget) return SN_OK;
-    if (best->plan) {
-        double change = sqrt(lost) - sqrt(best->lost), rounding = 0x1p-22 * sqrt(search->energy);
-        if (change > rounding || (change >= -rounding && n_values >= best->n_values)) return SN_OK;
+    struct measured candidate = { .plan = sss_plan_copy(plan, error), .n_values = n_values, .lost = lost };
+    if (!candidate.plan) return SN_NO_MEMORY;
+    double change = best->plan ? sqrt(lost) - sqrt(best->lost) : -INFINITY, rounding = 0x1p-22 * sqrt(search->energy);
+    if (change > rounding || (change >= -rounding && n_values >= best->n_values)) {
+        keep_other(search, candidate);
+        return SN_OK;
     }
-    struct plan *copy = plan_copy(plan, error);
-    if (!copy) return SN_NO_MEMORY;
-    free(best->plan);
-    *best = (struct measured){ .plan = copy, .n_values = n_values, .lost = lost };
+    if (best->plan && best->plan->n_stages != plan->n_stages) keep_other(search, *best);
+    else free(best->plan);
+    *best = candidate;
     return SN_OK;
 }
 
 /* Sweeps both directions with plan->states as limits and puts the sizes used in their place. */
-static enum sn_status measure(const struct search *search, struct plan *plan, struct spectra *spectra, double *lost,
+static enum sn_status measure(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra, double *lost,
                               struct sn_error *error)
 {
     *lost = 0;
     enum sn_status status = SN_OK;
     for (int d = 0; d < 2 && !status; d++)
-        status = sweep_part(search, plan, d, plan->states[d], spectra, lost, NULL, NULL, error);
+        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, plan->states[d],
+                           spectra, lost, NULL, NULL, error);
     return status;
 }
 
 /* A state size that no boundary is likely to exceed: four times the s for which s at every boundary costs the budget,
  * sum m_k n_k + 2 (N-1) s (s + (m+n)/N). */
-static int likely_limit(const struct search *search, const struct plan *plan)
+static int likely_limit(const struct search *search, const struct sss_plan *plan)
 {
     double n = plan->n_stages, c = ((double)search->n_outputs + search->n_inputs) / n / 2;
-    double values = (double)(search->budget - diagonal_values(plan)) / (2 * n - 2);
+    double values = (double)(search->budget - sss_plan_diagonal_values(plan)) / (2 * n - 2);
     double limit = 4 * (sqrt(c * c + values) - c) + 16;
     return (int)fmin(limit, smaller(search->n_outputs, search->n_inputs));
 }
 
 /* Singular values of all Hankel blocks, and states spread by them. The limit of likely_limit saves most of the time;
  * when the spread runs into it, it is doubled. */
-static enum sn_status first_spread(const struct search *search, struct plan *plan, struct spectra *spectra,
+static enum sn_status first_spread(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra,
                                    struct sn_error *error)
 {
     int most = smaller(search->n_outputs, search->n_inputs), limit = likely_limit(search, plan), hit;
     double lost;
     do {
-        spectra_free(spectra);
-        enum sn_status status = spectra_new(spectra, plan->n_stages, limit, error);
+        sss_spectra_free(spectra);
+        enum sn_status status = sss_spectra_new(spectra, plan->n_stages, limit, error);
         if (status) return status;
         for (int d = 0; d < 2; d++)
             for (int k = 1; k < plan->n_stages; k++) plan->states[d][k] = limit;
         status = measure(search, plan, spectra, &lost, error);
         if (status) return status;
-        spread(plan, spectra, search->budget);
+        sss_plan_spread(plan, spectra, search->budget);
         hit = 0;
         for (int d = 0; d < 2; d++)
             for (int k = 1; k < plan->n_stages; k++) hit |= plan->states[d][k] >= limit;
@@ -532,13 +149,13 @@ static enum sn_status first_spread(const struct search *search, struct plan *pla
  * lost at one boundary again at the next; the sweep that measures it sees every loss once, and a spread by its singular
  * values may do better. Candidates far behind the best are not refined. *lost gets the squared error of the first
  * spread, and is left alone where the diagonal blocks exceed the budget. */
-static enum sn_status examine(struct search *search, struct plan *plan, double *lost, struct sn_error *error)
+static enum sn_status examine(struct search *search, struct sss_plan *plan, double *lost, struct sn_error *error)
 {
     enum { ROUNDS = 3 };
-    if (diagonal_values(plan) > search->budget) return SN_OK;
+    if (sss_plan_diagonal_values(plan) > search->budget) return SN_OK;
     *lost = 0;
     if (plan->n_stages == 1) return consider(search, plan, 0, error);
-    struct spectra spectra = { 0 };
+    struct sss_spectra spectra = { 0 };
     enum sn_status status = first_spread(search, plan, &spectra, error);
     double before = INFINITY;
     for (int round = 0; round < ROUNDS && !status; round++) {
@@ -548,14 +165,14 @@ static enum sn_status examine(struct search *search, struct plan *plan, double *
         if (!round) *lost = now;
         if (status || now >= 0.999 * before || now > 1.1 * search->best.lost) break;
         before = now;
-        spread(plan, &spectra, search->budget);
+        sss_plan_spread(plan, &spectra, search->budget);
     }
-    spectra_free(&spectra);
+    sss_spectra_free(&spectra);
     return status;
 }
 
 /* examine() for a plan that may be NULL because memory ran out, and that is freed. */
-static enum sn_status examine_new(struct search *search, struct plan *plan, double *lost, struct sn_error *error)
+static enum sn_status examine_new(struct search *search, struct sss_plan *plan, double *lost, struct sn_error *error)
 {
     *lost = INFINITY;
     if (!plan) return SN_NO_MEMORY;
@@ -569,7 +186,7 @@ static enum sn_status examine_new(struct search *search, struct plan *plan, doub
 static enum sn_status examine_low_rank(struct search *search, struct sn_error *error)
 {
     double lost;
-    struct plan *plan = plan_new(2, error);
+    struct sss_plan *plan = sss_plan_new(2, error);
     if (plan) {
         plan->inputs[0] = search->n_inputs;
         plan->outputs[1] = search->n_outputs;
@@ -619,7 +236,7 @@ static void place(const struct search *search, const double *sums, struct window
     }
 }
 
-static void append(struct plan *plan, int width, int height)
+static void append(struct sss_plan *plan, int width, int height)
 {
     if (!width && !height) return;
     plan->inputs[plan->n_stages] = width;
@@ -631,13 +248,13 @@ static void append(struct plan *plan, int width, int height)
 static enum sn_status examine_window(struct search *search, const struct window *window, struct sn_error *error)
 {
     enum { MOST = 6 };
-    struct plan *plan = plan_new(MOST, error);
+    struct sss_plan *plan = sss_plan_new(MOST, error);
     if (!plan) return SN_NO_MEMORY;
     plan->n_stages = 0;
     append(plan, window->column, 0);
     append(plan, 0, window->row);
     append(plan, window->width, window->rank ? 0 : window->height);
-    plan->states[CAUSAL][plan->n_stages] = window->rank;
+    plan->states[SSS_CAUSAL][plan->n_stages] = window->rank;
     if (window->rank) append(plan, 0, window->height);
     append(plan, search->n_inputs - window->column - window->width, 0);
     append(plan, 0, search->n_outputs - window->row - window->height);
@@ -678,11 +295,17 @@ static enum sn_status examine_windows(struct search *search, struct sn_error *er
 
 /* ---- The search ---- */
 
+/* The part of all work that is a search for plans; the rest refines them. */
+static const double search_part = 0.5;
+
+/* Of a plan without a weighting the error is foretold; with one it is known only of what was realised. */
 static void report(const struct search *search, double done)
 {
-    double error = search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0;
-    if (search->options->progress && search->best.plan)
-        search->options->progress(search->options->context, done, error);
+    if (search->row_order) return;  /* A part of the last step. */
+    double error = search->reached;
+    if (search->best.plan && !search->options->weighting)
+        error = fmin(error, search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0);
+    if (search->options->progress && isfinite(error)) search->options->progress(search->options->context, done, error);
 }
 
 /* The fewest equal stages whose diagonal blocks fit into the budget, at most limit+1. */
@@ -715,13 +338,13 @@ static enum sn_status refine_stages(struct search *search, int first, int stages
 {
     int m = search->n_outputs, n = search->n_inputs;
     enum sn_status status = SN_OK;
-    for (int step = larger(1, stages / 8); step && !status; step /= 2) {
+    for (int step = larger(1, stages / 8); step && !status && !stopped(search); step /= 2) {
         int middle = stages;
         for (int sign = -1; sign <= 1 && !status; sign += 2) {
             int other = middle + sign * step;
             double lost;
             if (other < first || other > larger(m, n)) continue;
-            status = examine_new(search, equal_plan(other, m, n, error), &lost, error);
+            status = examine_new(search, sss_plan_equal(other, m, n, error), &lost, error);
             int won = search->best.plan && search->best.plan->n_stages == other;
             if (lost < lowest || won) lowest = lost, stages = other;
         }
@@ -740,29 +363,29 @@ static enum sn_status search_stages(struct search *search, struct sn_error *erro
     enum sn_status status = SN_OK;
     double lowest = INFINITY;
     for (int stages = first; !status && (stages == first || stages <= most) && worse < PATIENCE; stages++) {
-        if (stages > larger(m, n)) break;
+        if (stages > larger(m, n) || stopped(search)) break;
         if (!tries(search, first, stages)) continue;
         double lost;
-        status = examine_new(search, equal_plan(stages, m, n, error), &lost, error);
+        status = examine_new(search, sss_plan_equal(stages, m, n, error), &lost, error);
         worse++;
         int won = search->best.plan && search->best.plan->n_stages == stages;  /* Perhaps with fewer values. */
         if (lost < lowest || won) lowest = lost, best = stages, worse = 0;
-        report(search, log(stages) / log(larger(3, most + 1)));
+        report(search, search_part * fmin(1, log(stages) / log(larger(3, most + 1))));
     }
     if (!status && best && lowest <= 1.1 * search->best.lost)
         status = refine_stages(search, first, best, lowest, error);
     return status;
 }
 
-static void cut_plan(const struct search *search, struct plan *plan, const struct sss_cut *cuts, int n_cuts)
+static void cut_plan(const struct search *search, struct sss_plan *plan, const struct sss_cut *cuts, int n_cuts)
 {
     struct sss_cut from = { 0 }, end = { .row = search->n_outputs, .column = search->n_inputs };
     for (int k = 0; k <= n_cuts; k++) {
         struct sss_cut to = k < n_cuts ? cuts[k] : end;
         plan->outputs[k] = to.row - from.row;
         plan->inputs[k] = to.column - from.column;
-        plan->states[CAUSAL][k + 1] = to.causal;
-        plan->states[ANTICAUSAL][k + 1] = to.anticausal;
+        plan->states[SSS_CAUSAL][k + 1] = to.causal;
+        plan->states[SSS_ANTICAUSAL][k + 1] = to.anticausal;
         from = to;
     }
 }
@@ -773,17 +396,17 @@ static enum sn_status examine_exact(struct search *search, struct sn_error *erro
 {
     static const double bounds[] = { 1e-6, 3e-7, 3e-6, 1e-7, 1e-5 };
     enum sn_status status = SN_OK;
-    for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !status; i++) {
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !status && !stopped(search); i++) {
         struct sss_cut *cuts;
         int n_cuts = sss_cuts(search->w, search->n_outputs, search->n_inputs, bounds[i], &cuts);
         if (n_cuts < 0) return no_memory(error);
         if (!n_cuts) break;
-        struct plan *plan = plan_new(n_cuts + 1, error);
+        struct sss_plan *plan = sss_plan_new(n_cuts + 1, error);
         if (plan) cut_plan(search, plan, cuts, n_cuts);
         free(cuts);
         if (!plan) return SN_NO_MEMORY;
         double lost;
-        if (plan_values(plan) <= search->budget) {
+        if (sss_plan_values(plan) <= search->budget) {
             status = measure(search, plan, NULL, &lost, error);
             if (!status) status = consider(search, plan, lost, error);
         }
@@ -794,14 +417,19 @@ static enum sn_status examine_exact(struct search *search, struct sn_error *erro
     return status;
 }
 
-/* All candidates, the one dense stage first. */
+/* All candidates, the one dense stage first; for low rank alone, windows where the budget is below rank one. */
 static enum sn_status search_all(struct search *search, struct sn_error *error)
 {
     double lost;
-    struct plan *dense = equal_plan(1, search->n_outputs, search->n_inputs, error);
-    enum sn_status status = examine_new(search, dense, &lost, error);
-    if (!status) status = examine_windows(search, error);
+    size_t rank_one = (size_t)search->n_outputs + (size_t)search->n_inputs;
+    enum sn_status status = SN_OK;
+    if (!search->options->low_rank) {
+        struct sss_plan *dense = sss_plan_equal(1, search->n_outputs, search->n_inputs, error);
+        status = examine_new(search, dense, &lost, error);
+    }
+    if (!status && (!search->options->low_rank || search->budget < rank_one)) status = examine_windows(search, error);
     if (!status) status = examine_low_rank(search, error);
+    if (!status && search->options->low_rank) return SN_OK;
     if (!status) status = examine_exact(search, error);
     report(search, 0);
     if (!status) status = search_stages(search, error);
@@ -815,9 +443,9 @@ static enum sn_status search_given(struct search *search, struct sn_error *error
     if (stages > (long long)m + n)
         return sn_fail(error, SN_BAD_INPUT, "stages: expected at most %lld, found %d", (long long)m + n, stages);
     double lost;
-    struct plan *plan = equal_plan(stages, m, n, error);
+    struct sss_plan *plan = sss_plan_equal(stages, m, n, error);
     if (!plan) return SN_NO_MEMORY;
-    size_t diagonal = diagonal_values(plan);
+    size_t diagonal = sss_plan_diagonal_values(plan);
     enum sn_status status = examine_new(search, plan, &lost, error);
     if (status || search->best.plan) return status;
     if (diagonal > search->budget)
@@ -843,34 +471,326 @@ static void store_diagonal(const struct search *search, const struct sss *shape,
     }
 }
 
-/* The best plan as a matrix. The sweeps repeat those that measured it, so they lead to the same states. */
-static enum sn_status realise(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+/* Takes the scale out of the columns of B, D and F: they are those of W times scale, as the sweep saw it. */
+static void unscale(const struct search *search, const struct sss *shape, float *values)
 {
-    const struct plan *plan = search->best.plan;
-    float *words = NULL;
+    size_t column = 0;
+    for (int k = 0; k < shape->n_stages; k++) {
+        struct sss_stage at = sss_stage_at(shape, values, k);
+        float *blocks[] = { at.d, at.b, at.f };
+        int heights[] = { shape->outputs[k], shape->causal[k + 1], shape->anticausal[k] };
+        size_t width = (size_t)shape->inputs[k];
+        for (int i = 0; i < 3; i++)
+            for (int row = 0; row < heights[i]; row++)
+                for (size_t j = 0; j < width; j++) blocks[i][(size_t)row * width + j] /= search->scale[column + j];
+        column += width;
+    }
+}
+
+/* A plan as a matrix. The sweeps repeat those that measured it, so they lead to the same states. */
+static enum sn_status realise(const struct search *search, const struct sss_plan *plan, struct sn_fit *fit,
+                              struct sn_error *error)
+{
     double lost = 0;
-    enum sn_status status = SN_NO_MEMORY;
-    struct sss *shape = sss_new(plan->n_stages, plan->inputs, plan->outputs, plan->states[CAUSAL] + 1,
-                                plan->states[ANTICAUSAL] + 1, error);
+    struct sss *shape = sss_new(plan->n_stages, plan->inputs, plan->outputs, plan->states[SSS_CAUSAL] + 1,
+                                plan->states[SSS_ANTICAUSAL] + 1, error);
     if (!shape) return error && error->code ? error->code : SN_NO_MEMORY;
-    words = calloc(shape->matrix.n_words, sizeof *words);
-    if (!words) {
-        no_memory(error);
-        goto failed;
-    }
-    store_diagonal(search, shape, words);
-    for (int d = 0; d < 2; d++) {
-        status = sweep_part(search, plan, d, NULL, NULL, &lost, shape, words, error);
-        if (status) goto failed;
-    }
+    float *words = calloc(shape->matrix.n_words, sizeof *words);
+    enum sn_status status = words ? SN_OK : no_memory(error);
+    if (!status) store_diagonal(search, shape, words);
+    for (int d = 0; d < 2 && !status; d++)
+        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost, shape, words, error);
+    if (!status && search->scale) unscale(search, shape, words);
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
-    status = sn_fit_measure(fit, search->w, search->options->weighting, error);
-    if (!status) return SN_OK;
-failed:
-    free(words);
-    free(shape);
+    if (status) sn_fit_free(fit);
     return status;
 }
+
+/* Measures a fit, which becomes the best where it is better, and is freed otherwise. */
+static enum sn_status offer(struct search *search, struct sn_fit *candidate, struct sn_fit *best, struct sn_error *error)
+{
+    enum sn_status status = sn_fit_measure(candidate, search->given, search->options->weighting, error);
+    if (status || (best->matrix && !(candidate->weighted_error < best->weighted_error))) sn_fit_free(candidate);
+    else {
+        sn_fit_free(best);
+        *best = *candidate;
+        search->reached = best->weighted_error;
+    }
+    return status;
+}
+
+/* Wraps a fit of dense into the orders that make it one of the given matrix. */
+static enum sn_status wrap(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+{
+    if (!search->row_order) return SN_OK;
+    const struct sss *plain = (const struct sss *)fit->matrix;
+    struct sss *shape = sss_new_ordered(plain->n_stages, plain->inputs, plain->outputs, plain->causal + 1,
+                                        plain->anticausal + 1, SSS_ORDER_BOTH, error);
+    float *words = shape ? realloc(fit->words, shape->matrix.n_words * sizeof *words) : NULL;
+    if (!words) {
+        free(shape);
+        return no_memory(error);
+    }
+    memcpy(shape->input_order, search->column_order, (size_t)search->n_inputs * sizeof(uint32_t));
+    memcpy(shape->output_order, search->row_order, (size_t)search->n_outputs * sizeof(uint32_t));
+    sss_pack(shape, words);
+    free(fit->matrix);
+    *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
+    return SN_OK;
+}
+
+/* Whether a plan is low rank alone, which no refinement improves: its truncated SVD, weighted or not, is a candidate. */
+static int is_low_rank(const struct sss_plan *plan)
+{
+    return plan->n_stages == 2 && !plan->outputs[0] && !plan->inputs[1];
+}
+
+/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is not
+ * refined. */
+static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds, struct sn_fit *best,
+                             struct sn_error *error)
+{
+    struct sn_fit fit = { 0 };
+    enum sn_status status = SN_OK;
+    if (is_low_rank(plan)) rounds = 0;
+    for (int refined = 0; refined <= (rounds > 0) && !status; refined++) {
+        if (refined && (stopped(search) || search->reached < 1e-6)) break;
+        status = realise(search, plan, &fit, error);
+        if (!status && refined)
+            status = sss_refine((struct sss *)fit.matrix, fit.words, search->dense, search->weighting, rounds,
+                                search->options->stop, error);
+        if (!status) status = wrap(search, &fit, error);
+        if (status) sn_fit_free(&fit);
+        else status = offer(search, &fit, best, error);
+    }
+    return status;
+}
+
+/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is left
+ * out: refinement gains less than that. */
+static enum sn_status settle_all(struct search *search, struct sn_fit *best, struct sn_error *error)
+{
+    static const struct { int others, rounds; } efforts[] = {
+        [SN_NORMAL] = { 3, 6 }, [SN_QUICK] = { 0, 0 }, [SN_THOROUGH] = { MOST_OTHERS, 40 }
+    };
+    int others = efforts[search->options->effort].others, rounds = efforts[search->options->effort].rounds;
+    if (!search->best.plan) return SN_OK;
+    report(search, search_part);
+    enum sn_status status = settle(search, search->best.plan, rounds, best, error);
+    for (int i = 0; i < others && !status && !stopped(search); i++) {
+        const struct measured *other = &search->others[i];
+        report(search, search_part + (1 - search_part) * (i + 1) / (others + 1));
+        if (other->plan && other->lost <= 1.3 * search->best.lost && search->reached >= 1e-6)
+            status = settle(search, other->plan, rounds, best, error);
+    }
+    return status;
+}
+
+/* ---- With a weighting ---- */
+
+/* C = U T^-1 and B = T V^T, of W L = U S V^T, become those of U U^T W: B = T^2 C^T W, 1/T the norms of C's columns. */
+static void project_rows(const struct search *search, struct sn_fit *fit)
+{
+    const struct sss *shape = (const struct sss *)fit->matrix;
+    int m = search->n_outputs, n = search->n_inputs, r = shape->causal[1];
+    float *b = sss_stage_at(shape, fit->words, 0).b, *c = sss_stage_at(shape, fit->words, 1).c;
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, r, n, m, 1, c, r, search->dense, n, 0, b, n);
+    for (int s = 0; s < r; s++) {
+        double norm = cblas_dsdot(m, c + s, r, c + s, r);
+        if (norm > 0) cblas_sscal(n, (float)(1 / norm), b + (size_t)s * (size_t)n, 1);
+    }
+}
+
+/* The weighted truncated SVD. */
+static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, struct sn_error *error)
+{
+    int m = search->n_outputs, n = search->n_inputs;
+    size_t count = (size_t)m * (size_t)n;
+    if (search->budget < (size_t)m + (size_t)n) return SN_OK;
+    struct search low = *search;
+    float *w = malloc(count * sizeof *w);
+    if (!w) return no_memory(error);
+    memcpy(w, search->dense, count * sizeof *w);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, search->options->weighting->root,
+                n, w, n);
+    low.w = w;
+    low.scale = NULL;
+    low.energy = cblas_dsdot((int)count, w, 1, w, 1);
+    struct sn_fit fit = { 0 };
+    enum sn_status status = examine_low_rank(&low, error);
+    if (!status && low.best.plan) status = realise(&low, low.best.plan, &fit, error);
+    if (!status && fit.matrix) {
+        project_rows(search, &fit);
+        status = offer(search, &fit, best, error);
+    }
+    forget(&low);
+    free(w);
+    return status;
+}
+
+/* w and scale: the matrix with its columns times the standard deviations of the inputs. */
+static enum sn_status scale_columns(struct search *search, float **w, float **scale, struct sn_error *error)
+{
+    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
+    *w = malloc(m * n * sizeof **w);
+    *scale = malloc(n * sizeof **scale);
+    if (!*w || !*scale) return no_memory(error);
+    for (size_t j = 0; j < n; j++) (*scale)[j] = sqrtf(search->options->weighting->moment[j * n + j]);
+    search->energy = 0;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            float scaled = search->dense[i * n + j] * (*scale)[j];
+            (*w)[i * n + j] = scaled;
+            search->energy += (double)scaled * scaled;
+        }
+    search->w = *w;
+    search->scale = *scale;
+    return SN_OK;
+}
+
+/* ---- Reordered ---- */
+
+/* What an order is found for: the matrix as it is swept, its rows and columns in order. */
+struct ordering {
+    uint32_t *rows, *columns;  /* n_outputs, n_inputs */
+    uint32_t *now, *spare;     /* of one side, larger of both */
+    float *w, *dense, *scale;  /* in order */
+    struct sn_weighting weighting;
+};
+
+static void ordering_free(struct ordering *ordering)
+{
+    free(ordering->rows);
+    free(ordering->columns);
+    free(ordering->now);
+    free(ordering->spare);
+    free(ordering->w);
+    free(ordering->dense);
+    free(ordering->scale);
+    free(ordering->weighting.moment);
+}
+
+static enum sn_status ordering_new(const struct search *search, struct ordering *ordering, struct sn_error *error)
+{
+    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs, most = m > n ? m : n;
+    *ordering = (struct ordering){ .rows = malloc(m * sizeof(uint32_t)), .columns = malloc(n * sizeof(uint32_t)),
+                                   .now = malloc(most * sizeof(uint32_t)), .spare = malloc(most * sizeof(uint32_t)),
+                                   .w = malloc(m * n * sizeof(float)), .dense = malloc(m * n * sizeof(float)),
+                                   .scale = malloc(n * sizeof(float)) };
+    int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare && ordering->w && ordering->dense
+        && ordering->scale;
+    if (search->weighting) {
+        ordering->weighting.n = (int)n;
+        ordering->weighting.moment = malloc(n * n * sizeof(float));
+        fine &= ordering->weighting.moment != NULL;
+    }
+    return fine ? SN_OK : no_memory(error);
+}
+
+/* to_ij = from_rows[i],columns[j]. */
+static void reorder(const float *from, size_t m, size_t n, const uint32_t *rows, const uint32_t *columns, float *to)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) to[i * n + j] = from[rows[i] * n + columns[j]];
+}
+
+/* Everything that the search on the reordered matrix reads, from the original's. */
+static void load_order(const struct search *original, struct ordering *ordering, struct search *search)
+{
+    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
+    reorder(original->w, m, n, ordering->rows, ordering->columns, ordering->w);
+    reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->dense);
+    search->w = ordering->w;
+    search->dense = ordering->dense;
+    search->row_order = ordering->rows;
+    search->column_order = ordering->columns;
+    if (!original->weighting) return;
+    reorder(original->weighting->moment, n, n, ordering->columns, ordering->columns, ordering->weighting.moment);
+    for (size_t j = 0; j < n; j++) ordering->scale[j] = original->scale[ordering->columns[j]];
+    search->weighting = &ordering->weighting;
+    search->scale = ordering->scale;
+}
+
+/* Assigns the columns (rows) anew to the stages of the search's best plan, and keeps the order where the plan, its states
+ * spread anew, loses less with it. *gained says so. */
+static enum sn_status improve_order(const struct search *original, struct search *search, struct ordering *ordering,
+                                    int by_rows, int *gained, struct sn_error *error)
+{
+    uint32_t *list = by_rows ? ordering->rows : ordering->columns;
+    size_t size = (size_t)(by_rows ? search->n_outputs : search->n_inputs);
+    struct sn_fit fit = { 0 };
+    struct search plain = *search;
+    plain.scale = NULL;  /* The energies are those of w. */
+    *gained = 0;
+    enum sn_status status = realise(&plain, search->best.plan, &fit, error);
+    if (!status) status = sss_reassign((struct sss *)fit.matrix, fit.words, search->w, by_rows, ordering->now, error);
+    sn_fit_free(&fit);
+    if (status) return status;
+    memcpy(ordering->spare, list, size * sizeof *list);
+    for (size_t i = 0; i < size; i++) list[i] = ordering->spare[ordering->now[i]];
+    load_order(original, ordering, search);
+    struct search tried = *search;
+    double lost;
+    tried.best = (struct measured){ 0 };
+    memset(tried.others, 0, sizeof tried.others);
+    status = examine_new(&tried, sss_plan_copy(search->best.plan, error), &lost, error);
+    *gained = !status && tried.best.plan && tried.best.lost < 0.9995 * search->best.lost;
+    if (*gained) {
+        free(search->best.plan);
+        search->best = tried.best;
+        tried.best.plan = NULL;
+    } else {
+        memcpy(list, ordering->spare, size * sizeof *list);
+        load_order(original, ordering, search);
+    }
+    forget(&tried);
+    return status;
+}
+
+/* Columns and rows in turn, until neither gains. */
+static enum sn_status improve_orders(const struct search *original, struct search *search, struct ordering *ordering,
+                                     int rounds, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    for (int round = 0, idle = 0; round < rounds && idle < 2 && !status && !stopped(search); round++) {
+        int gained;
+        status = improve_order(original, search, ordering, round % 2, &gained, error);
+        idle = gained ? 0 : idle + 1;
+    }
+    return status;
+}
+
+/* The search for segments once more, on the matrix in an order of our own, which counts as bytes. The orders are improved
+ * for the plan that the first one favours, and that again by the segments that suit the new orders. */
+static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, struct sn_error *error)
+{
+    enum { MOST_STAGES = 128 };
+    int m = original->n_outputs, n = original->n_inputs, thorough = original->options->effort == SN_THOROUGH;
+    size_t words = sss_order_words(m, n, SSS_ORDER_BOTH);
+    if (original->budget <= words) return SN_OK;
+    struct search search = *original;
+    struct ordering ordering;
+    search.best = (struct measured){ 0 };
+    memset(search.others, 0, sizeof search.others);
+    search.budget -= words;
+    enum sn_status status = ordering_new(&search, &ordering, error);
+    if (!status) status = sss_seriate(original->w, m, n, ordering.rows, ordering.columns, error);
+    for (int pass = 0; pass < 1 + thorough && !status && !stopped(original); pass++) {
+        load_order(original, &ordering, &search);
+        status = search_stages(&search, error);
+        if (status || !search.best.plan || search.best.plan->n_stages > MOST_STAGES) break;
+        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, error);
+    }
+    /* The others were measured in other orders. */
+    if (!status && search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost))
+        status = settle(&search, search.best.plan, thorough ? 40 : 6, best, error);
+    original->reached = search.reached;
+    forget(&search);
+    ordering_free(&ordering);
+    return status;
+}
+
+/* ---- The whole ---- */
 
 /* What the caller handed over, checked; *energy becomes ||W||_F^2. */
 static enum sn_status check(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
@@ -896,15 +816,27 @@ static enum sn_status check(const float *dense, int n_outputs, int n_inputs, con
 enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
                        struct sn_fit *fit, struct sn_error *error)
 {
-    struct search search = { .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs, .options = options };
+    struct search search = { .given = dense, .dense = dense, .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs,
+                             .weighting = options->weighting, .options = options, .reached = INFINITY };
+    struct sn_fit best = { 0 };
+    float *w = NULL, *scale = NULL;
     enum sn_status status = check(dense, n_outputs, n_inputs, options, &search.energy, error);
     if (status) return status;
     search.budget = options->budget_bytes ? options->budget_bytes / sizeof(float) : SIZE_MAX;
     if (options->budget_values && options->budget_values < search.budget) search.budget = options->budget_values;
     if (search.budget > INT_MAX) search.budget = INT_MAX;  /* sss_new() allows no more. */
-    status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
-    if (!status) status = realise(&search, fit, error);
+    if (options->weighting && !options->n_stages) status = fit_low_rank(&search, &best, error);
+    if (!status && options->weighting) status = scale_columns(&search, &w, &scale, error);
+    if (!status && !(options->low_rank && best.matrix))
+        status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
+    if (!status) status = settle_all(&search, &best, error);
+    if (!status && !options->n_stages && !options->low_rank && options->effort != SN_QUICK && search.reached >= 1e-6)
+        status = fit_ordered(&search, &best, error);
     if (!status) report(&search, 1);
-    free(search.best.plan);
+    if (status) sn_fit_free(&best);
+    else *fit = best;
+    forget(&search);
+    free(w);
+    free(scale);
     return status;
 }

@@ -46,6 +46,26 @@ struct sss_stage sss_stage_at(const struct sss *shape, float *values, int stage)
     return at;
 }
 
+/* Words of one order of n. */
+static size_t packed_words(int n) { return ((size_t)n * (n <= 65536 ? 2 : 4) + 3) / 4; }
+
+size_t sss_order_words(int n_outputs, int n_inputs, enum sss_order order)
+{
+    return (order & SSS_ORDER_INPUTS ? packed_words(n_inputs) : 0) + (order & SSS_ORDER_OUTPUTS ? packed_words(n_outputs) : 0);
+}
+
+/* Adds to the sizes what the orders take: words for the indices, scratch for the reordered inputs and outputs. */
+static enum sn_status order_sizes(struct sss *shape, struct sn_error *error)
+{
+    struct sn_matrix *matrix = &shape->matrix;
+    matrix->n_words += sss_order_words(matrix->n_outputs, matrix->n_inputs, shape->order);
+    if (shape->order & SSS_ORDER_INPUTS) matrix->n_states += (size_t)matrix->n_inputs;
+    if (shape->order & SSS_ORDER_OUTPUTS) matrix->n_states += (size_t)matrix->n_outputs;
+    if (matrix->n_words > INT_MAX || matrix->n_states > INT_MAX)
+        return sn_fail(error, SN_BAD_INPUT, "more than %d values or states", INT_MAX);
+    return SN_OK;
+}
+
 /* Adds up widths, heights, values and states, in double so that nothing overflows before it is compared with INT_MAX,
  * the limit of Darknet's counters. */
 static enum sn_status count(struct sss *shape, struct sn_error *error)
@@ -72,24 +92,53 @@ static enum sn_status count(struct sss *shape, struct sn_error *error)
     shape->matrix.n_outputs = (int)outputs;
     shape->matrix.n_states = (size_t)states;
     shape->matrix.n_values = shape->matrix.n_words = (size_t)values;
-    return SN_OK;
+    return order_sizes(shape, error);
+}
+
+/* The room that the orders take in a shape: 0 for sizes that count() refuses. */
+static size_t order_room(int n_stages, const int *inputs, const int *outputs, enum sss_order order)
+{
+    double room = 0;
+    for (int k = 0; k < n_stages; k++)
+        room += (order & SSS_ORDER_INPUTS ? inputs[k] : 0.) + (order & SSS_ORDER_OUTPUTS ? outputs[k] : 0.);
+    return room >= 0 && room <= 2. * INT_MAX ? (size_t)room : 0;
+}
+
+/* The orders lie behind the other lists. */
+static void identity_orders(struct sss *shape, uint32_t *room)
+{
+    if (shape->order & SSS_ORDER_INPUTS) {
+        shape->input_order = room;
+        for (int j = 0; j < shape->matrix.n_inputs; j++) *room++ = (uint32_t)j;
+    }
+    if (shape->order & SSS_ORDER_OUTPUTS) {
+        shape->output_order = room;
+        for (int i = 0; i < shape->matrix.n_outputs; i++) *room++ = (uint32_t)i;
+    }
 }
 
 struct sss *sss_new(int n_stages, const int *inputs, const int *outputs, const int *causal, const int *anticausal,
                     struct sn_error *error)
 {
+    return sss_new_ordered(n_stages, inputs, outputs, causal, anticausal, SSS_ORDER_NONE, error);
+}
+
+struct sss *sss_new_ordered(int n_stages, const int *inputs, const int *outputs, const int *causal, const int *anticausal,
+                            enum sss_order order, struct sn_error *error)
+{
     if (n_stages < 1) {
         sn_fail(error, SN_BAD_INPUT, "expected at least 1 stage, found %d", n_stages);
         return NULL;
     }
-    size_t n = (size_t)n_stages;
-    struct sss *shape = calloc(1, sizeof *shape + (2 * n + 1) * sizeof(size_t) + (4 * n + 2) * sizeof(int));
+    size_t n = (size_t)n_stages, room = order_room(n_stages, inputs, outputs, order);
+    struct sss *shape = calloc(1, sizeof *shape + (2 * n + 1) * sizeof(size_t) + (4 * n + 2 + room) * sizeof(int));
     if (!shape) {
         sn_fail(error, SN_NO_MEMORY, "out of memory for %d stages", n_stages);
         return NULL;
     }
     shape->matrix.family = &sss_family;
     shape->n_stages = n_stages;
+    shape->order = order;
     shape->values = shape->storage;
     shape->states = shape->values + n;
     int *sizes = (int *)(shape->states + n + 1);
@@ -105,6 +154,7 @@ struct sss *sss_new(int n_stages, const int *inputs, const int *outputs, const i
         free(shape);
         return NULL;
     }
+    identity_orders(shape, (uint32_t *)(sizes + 4 * n + 2));
     return shape;
 }
 
@@ -161,12 +211,25 @@ static enum sn_status read_n_stages(const struct cfg_section *section, long size
     return *n_stages ? SN_OK : cfg_fail(section, "stages", error, "expected a number or the list inputs, found none");
 }
 
+static const char *const order_names[] = { "none", "inputs", "outputs", "both" };  /* by enum sss_order */
+
+static enum sn_status read_order(const struct cfg_section *section, enum sss_order *order, struct sn_error *error)
+{
+    const struct cfg_key *key = cfg_find(section, "order");
+    *order = SSS_ORDER_NONE;
+    if (!key) return SN_OK;
+    for (int i = 0; i <= SSS_ORDER_BOTH; i++)
+        if (!strcmp(key->value, order_names[i])) return *order = (enum sss_order)i, SN_OK;
+    return cfg_fail(section, "order", error, "expected none, inputs, outputs or both, found %s", key->value);
+}
+
 static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outputs, int n_inputs,
                                    struct sn_error *error)
 {
     struct sss *shape = NULL;
     int *lists = NULL, n;
-    if (read_n_stages(section, (long)n_inputs + n_outputs, &n, error)) return NULL;
+    enum sss_order order;
+    if (read_n_stages(section, (long)n_inputs + n_outputs, &n, error) || read_order(section, &order, error)) return NULL;
     lists = calloc(4 * (size_t)n, sizeof *lists);
     if (!lists) {
         sn_fail(error, SN_NO_MEMORY, "%s: out of memory for %d stages", section->path, n);
@@ -178,7 +241,7 @@ static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outp
         && !read_states(section, "causal", n, causal, error)
         && !read_states(section, "anticausal", n, anticausal, error)) {
         struct sn_error inner = { 0 };
-        shape = sss_new(n, inputs, outputs, causal, anticausal, &inner);
+        shape = sss_new_ordered(n, inputs, outputs, causal, anticausal, order, &inner);
         if (!shape) cfg_fail(section, "states", error, "%s", inner.message);
     }
     free(lists);
@@ -189,6 +252,7 @@ static void sss_print_keys(const struct sn_matrix *matrix, FILE *file)
 {
     const struct sss *shape = (const struct sss *)matrix;
     fprintf(file, "stages=%d\n", shape->n_stages);
+    if (shape->order) fprintf(file, "order=%s\n", order_names[shape->order]);
     if (shape->n_stages == 1) return;
     cfg_print_list(file, "inputs", shape->n_stages, shape->inputs);
     cfg_print_list(file, "outputs", shape->n_stages, shape->outputs);
@@ -249,13 +313,95 @@ static enum sn_status sss_init(struct sn_matrix *matrix, float *words, float (*u
         fill_uniform(at.f, t * n, anticausal, uniform);
     }
     free(forward);
+    identity_orders((struct sss *)matrix, shape->input_order ? shape->input_order : shape->output_order);
+    sss_pack(shape, words);
+    return SN_OK;
+}
+
+/* ---- The orders as they are stored ---- */
+
+/* Writes an order of n, unless it is NULL, and returns what follows. */
+static float *pack_order(const uint32_t *order, int n, float *words)
+{
+    if (!order) return words;
+    char *bytes = memset(words, 0, 4 * packed_words(n));
+    for (size_t i = 0; i < (size_t)n; i++) {
+        uint16_t narrow = (uint16_t)order[i];
+        if (n <= 65536) memcpy(bytes + 2 * i, &narrow, 2);
+        else memcpy(bytes + 4 * i, &order[i], 4);
+    }
+    return words + packed_words(n);
+}
+
+void sss_pack(const struct sss *shape, float *words)
+{
+    words = pack_order(shape->input_order, shape->matrix.n_inputs, words + shape->matrix.n_values);
+    pack_order(shape->output_order, shape->matrix.n_outputs, words);
+}
+
+/* Reads an order of n into order; it must be a permutation. seen is scratch for n flags. */
+static enum sn_status unpack_order(const float *words, const char *name, int n, uint32_t *order, char *seen,
+                                   struct sn_error *error)
+{
+    const char *bytes = (const char *)words;
+    memset(seen, 0, (size_t)n);
+    for (size_t i = 0; i < (size_t)n; i++) {
+        uint16_t narrow;
+        memcpy(&narrow, bytes + 2 * i, 2);
+        order[i] = narrow;
+        if (n > 65536) memcpy(&order[i], bytes + 4 * i, 4);
+        if (order[i] >= (uint32_t)n)
+            return sn_fail(error, SN_BAD_INPUT, "order of the %s, index %zu: expected below %d, found %u", name, i, n, order[i]);
+        if (seen[order[i]])
+            return sn_fail(error, SN_BAD_INPUT, "order of the %s, index %zu: expected one not yet used, found %u again", name,
+                           i, order[i]);
+        seen[order[i]] = 1;
+    }
     return SN_OK;
 }
 
 static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words, struct sn_error *error)
 {
-    (void)matrix, (void)words, (void)error;  /* The shape says it all. */
-    return SN_OK;
+    struct sss *shape = (struct sss *)matrix;
+    if (!shape->order) return SN_OK;
+    int m = matrix->n_outputs, n = matrix->n_inputs, most = m > n ? m : n;
+    uint32_t *inputs = malloc(((size_t)n + (size_t)m) * sizeof *inputs), *outputs = inputs ? inputs + n : NULL;
+    char *seen = malloc((size_t)most);
+    enum sn_status status = SN_OK;
+    if (!inputs || !seen) status = sn_fail(error, SN_NO_MEMORY, "out of memory for the orders of %d inputs, %d outputs", n, m);
+    words += matrix->n_values;
+    if (!status && shape->input_order) {
+        status = unpack_order(words, "inputs", n, inputs, seen, error);
+        words += packed_words(n);
+    }
+    if (!status && shape->output_order) status = unpack_order(words, "outputs", m, outputs, seen, error);
+    if (!status && shape->input_order) memcpy(shape->input_order, inputs, (size_t)n * sizeof *inputs);
+    if (!status && shape->output_order) memcpy(shape->output_order, outputs, (size_t)m * sizeof *outputs);
+    free(inputs);
+    free(seen);
+    return status;
+}
+
+/* to[b][i] = from[b][order[i]] for each of n. */
+static void gather(const uint32_t *order, int n, int batch, const float *from, int ldf, float *to, int ldt)
+{
+    for (int b = 0; b < batch; b++, from += ldf, to += ldt)
+        for (int i = 0; i < n; i++) to[i] = from[order[i]];
+}
+
+/* to[b][order[i]] += from[b][i] for each of n. */
+static void scatter_add(const uint32_t *order, int n, int batch, const float *from, int ldf, float *to, int ldt)
+{
+    for (int b = 0; b < batch; b++, from += ldf, to += ldt)
+        for (int i = 0; i < n; i++) to[order[i]] += from[i];
+}
+
+/* Where the reordered inputs and outputs lie in one sample's scratch: behind the states. */
+static size_t ordered_inputs_at(const struct sss *shape) { return shape->states[shape->n_stages]; }
+
+static size_t ordered_outputs_at(const struct sss *shape)
+{
+    return ordered_inputs_at(shape) + (shape->input_order ? (size_t)shape->matrix.n_inputs : 0);
 }
 
 static void sss_forward(const struct sn_matrix *matrix, const float *words, int batch, const float *x, float *y,
@@ -263,7 +409,17 @@ static void sss_forward(const struct sn_matrix *matrix, const float *words, int 
 {
     const struct sss *shape = (const struct sss *)matrix;
     int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
+    float *given = y;
     memset(states, 0, (size_t)batch * matrix->n_states * sizeof *states);
+    if (shape->input_order) {
+        gather(shape->input_order, matrix->n_inputs, batch, x, ldx, states + ordered_inputs_at(shape), lds);
+        x = states + ordered_inputs_at(shape);
+        ldx = lds;
+    }
+    if (shape->output_order) {
+        y = states + ordered_outputs_at(shape);
+        ldy = lds;
+    }
     for (int k = 0; k < shape->n_stages; k++) {
         struct sss_stage at = sss_stage_at(shape, (float *)words, k);
         int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k], s_next = shape->causal[k + 1];
@@ -287,6 +443,7 @@ static void sss_forward(const struct sn_matrix *matrix, const float *words, int 
         block_forward(batch, t, t_next, at.e, z_next, lds, z_k, lds);
         block_forward(batch, t, n, at.f, x, ldx, z_k, lds);
     }
+    if (shape->output_order) scatter_add(shape->output_order, matrix->n_outputs, batch, y, lds, given, matrix->n_outputs);
 }
 
 /* The transposed recursions: dx_k = A_k^T dx_{k+1} + C_k^T dy_k runs backward, dz_{k+1} = E_k^T dz_k + G_k^T dy_k
@@ -296,7 +453,19 @@ static void sss_backward(const struct sn_matrix *matrix, const float *words, int
 {
     const struct sss *shape = (const struct sss *)matrix;
     int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
+    int lddx = ldx;
+    float *wanted = dx;
     memset(dstates, 0, (size_t)batch * matrix->n_states * sizeof *dstates);
+    if (shape->input_order) {
+        x = states + ordered_inputs_at(shape);
+        if (dx) dx = dstates + ordered_inputs_at(shape);
+        ldx = lddx = lds;
+    }
+    if (shape->output_order) {
+        gather(shape->output_order, matrix->n_outputs, batch, dy, ldy, dstates + ordered_outputs_at(shape), lds);
+        dy = dstates + ordered_outputs_at(shape);
+        ldy = lds;
+    }
     for (int k = 0; k < shape->n_stages; k++) {
         struct sss_stage at = sss_stage_at(shape, (float *)words, k), d = sss_stage_at(shape, dvalues, k);
         int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k], t_next = shape->anticausal[k + 1];
@@ -304,7 +473,7 @@ static void sss_backward(const struct sn_matrix *matrix, const float *words, int
         size_t z_next = shape->states[k + 1] + (size_t)shape->causal[k + 1];
         block_backward(batch, m, t_next, at.g, states + z_next, lds, dy, ldy, d.g, dstates + z_next, lds);
         block_backward(batch, t, t_next, at.e, states + z_next, lds, dstates + z_k, lds, d.e, dstates + z_next, lds);
-        block_backward(batch, t, n, at.f, x, ldx, dstates + z_k, lds, d.f, dx, ldx);
+        block_backward(batch, t, n, at.f, x, ldx, dstates + z_k, lds, d.f, dx, lddx);
         x += n;
         dy += m;
         if (dx) dx += n;
@@ -316,14 +485,16 @@ static void sss_backward(const struct sn_matrix *matrix, const float *words, int
         x -= n;
         dy -= m;
         if (dx) dx -= n;
-        block_backward(batch, m, n, at.d, x, ldx, dy, ldy, d.d, dx, ldx);
+        block_backward(batch, m, n, at.d, x, ldx, dy, ldy, d.d, dx, lddx);
         block_backward(batch, m, s, at.c, states + x_k, lds, dy, ldy, d.c, dstates + x_k, lds);
         block_backward(batch, s_next, s, at.a, states + x_k, lds, dstates + x_next, lds, d.a, dstates + x_k, lds);
-        block_backward(batch, s_next, n, at.b, x, ldx, dstates + x_next, lds, d.b, dx, ldx);
+        block_backward(batch, s_next, n, at.b, x, ldx, dstates + x_next, lds, d.b, dx, lddx);
     }
+    if (dx && shape->input_order)
+        scatter_add(shape->input_order, matrix->n_inputs, batch, dx, lds, wanted, matrix->n_inputs);
 }
 
-static const char *const sss_keys[] = { "stages", "states", "inputs", "outputs", "causal", "anticausal", NULL };
+static const char *const sss_keys[] = { "stages", "states", "inputs", "outputs", "causal", "anticausal", "order", NULL };
 
 const struct sn_family sss_family = {
     .name = "sss", .keys = sss_keys, .parse = sss_parse, .print_keys = sss_print_keys, .init = sss_init,

@@ -9,11 +9,19 @@
  *
  * Values in a .weights file: for k = 0..N-1 the blocks D, C, A, B, G, E, F, each row-major:
  *     D m_k x n_k   C m_k x causal[k]   A causal[k+1] x causal[k]   B causal[k+1] x n_k
- *     G m_k x anticausal[k+1]   E anticausal[k] x anticausal[k+1]   F anticausal[k] x n_k */
+ *     G m_k x anticausal[k+1]   E anticausal[k] x anticausal[k+1]   F anticausal[k] x n_k
+ *
+ * With an order of the inputs, the outputs, or both, the matrix is What = P_out S P_in: the stages take input
+ * input_order[j] as their j-th, and what they give as their i-th output is output output_order[i]. The orders are stored
+ * behind the values, inputs first, as u16 when there are at most 65,536 of them, else u32, each padded to 4 bytes. */
 #ifndef SSS_H
 #define SSS_H
 
 #include "family.h"
+
+#include <stdint.h>
+
+enum sss_order { SSS_ORDER_NONE = 0, SSS_ORDER_INPUTS = 1, SSS_ORDER_OUTPUTS = 2, SSS_ORDER_BOTH = 3 };
 
 struct sss {
     struct sn_matrix matrix;
@@ -24,7 +32,10 @@ struct sss {
     const int *anticausal;  /* n_stages+1, first and last 0 */
     size_t *values;         /* n_stages: where the blocks of a stage start in the values */
     size_t *states;         /* n_stages+1: where x_k starts in one sample's scratch; z_k follows it */
-    size_t storage[];       /* of the six lists */
+    enum sss_order order;   /* which of the two lists below there are; where there is none the pointer is NULL */
+    uint32_t *input_order;  /* n_inputs, a permutation of 0..n_inputs-1 */
+    uint32_t *output_order; /* n_outputs, likewise */
+    size_t storage[];       /* of the eight lists */
 };
 
 extern const struct sn_family sss_family;
@@ -34,6 +45,16 @@ extern const struct sn_family sss_family;
  * overflow an int (Darknet's limit). free() releases it. */
 struct sss *sss_new(int n_stages, const int *inputs, const int *outputs, const int *causal, const int *anticausal,
                     struct sn_error *error);
+
+/* The same with orders, which start as the identity. */
+struct sss *sss_new_ordered(int n_stages, const int *inputs, const int *outputs, const int *causal, const int *anticausal,
+                            enum sss_order order, struct sn_error *error);
+
+/* Writes the orders behind the values of words. */
+void sss_pack(const struct sss *shape, float *words);
+
+/* The words that the orders of a matrix of such a size take. */
+size_t sss_order_words(int n_outputs, int n_inputs, enum sss_order order);
 
 /* Positions of the blocks of one stage in the values, for writing them. */
 struct sss_stage { float *d, *c, *a, *b, *g, *e, *f; };

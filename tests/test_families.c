@@ -123,10 +123,35 @@ static double *dense_psm(const struct psm *s, const double *values)
     return ordered;
 }
 
+/* P_out S P_in: entry (i, j) of S is entry (output_order[i], input_order[j]). Frees s. */
+static double *reordered(const struct sss *shape, double *s)
+{
+    size_t m = (size_t)shape->matrix.n_outputs, n = (size_t)shape->matrix.n_inputs;
+    double *w = calloc(m * n + 1, sizeof *w);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            size_t row = shape->output_order ? shape->output_order[i] : i, column = shape->input_order ? shape->input_order[j] : j;
+            w[row * n + column] = s[i * n + j];
+        }
+    free(s);
+    return w;
+}
+
 static double *dense_of(const struct sn_matrix *matrix, const double *values)
 {
-    return matrix->family == &sss_family ? dense_sss((const struct sss *)matrix, values)
+    const struct sss *sss = (const struct sss *)matrix;
+    return matrix->family == &sss_family ? reordered(sss, dense_sss(sss, values))
                                          : dense_psm((const struct psm *)matrix, values);
+}
+
+static void shuffle(uint64_t *seed, uint32_t *order, int n)
+{
+    for (int i = n - 1; order && i > 0; i--) {
+        int other = random_int(seed, 0, i);
+        uint32_t swap = order[i];
+        order[i] = order[other];
+        order[other] = swap;
+    }
 }
 
 /* Ragged stages, zero widths and heights, zero states; 1 to 3 factors, all blocks and widths of indices. */
@@ -145,7 +170,7 @@ static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
         }
         if (!total_in) sizes[n - 1] = 2;
         if (!total_out) other[0] = 3;
-        return (struct sn_matrix *)sss_new(n, sizes, other, causal, anticausal, &error);
+        return (struct sn_matrix *)sss_new_ordered(n, sizes, other, causal, anticausal, random_int(seed, 0, 3), &error);
     }
     n = 1 + trial / 2 % 3;
     for (int j = 0; j <= n; j++) sizes[j] = random_int(seed, 1, 9);
@@ -163,8 +188,14 @@ static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
 static void random_start(struct sn_matrix *matrix, uint64_t *seed, float *words)
 {
     struct psm *s = (struct psm *)matrix;
+    struct sss *sss = (struct sss *)matrix;
     matrix->family->init(matrix, words, test_uniform, NULL);
-    if (matrix->family != &psm_family) return;
+    if (matrix->family == &sss_family) {
+        shuffle(seed, sss->input_order, matrix->n_inputs);
+        shuffle(seed, sss->output_order, matrix->n_outputs);
+        sss_pack(sss, words);
+        return;
+    }
     const uint32_t *starts = s->row_starts;
     for (int j = 0; j < s->n_factors; words += s->nonzeros[j++]) {
         int groups = (s->sizes[j] + s->block - 1) / s->block, height = s->sizes[j] - (groups - 1) * s->block;
@@ -172,12 +203,7 @@ static void random_start(struct sn_matrix *matrix, uint64_t *seed, float *words)
             if (p % s->block >= height) words[p] = NAN;
         starts += groups + 1;
     }
-    for (int i = matrix->n_outputs - 1; s->order && i > 0; i--) {
-        int other = random_int(seed, 0, i);
-        uint32_t swap = s->order[i];
-        s->order[i] = s->order[other];
-        s->order[other] = swap;
-    }
+    shuffle(seed, s->order, matrix->n_outputs);
 }
 
 /* Sum of weight[b][i] (W x_b)_i: a loss whose gradients are known for any W. */
@@ -271,6 +297,7 @@ Test(families, a_fresh_start_has_the_output_variance_of_connected)
         { "[sss]\nstages=1\n", 40, 60 },
         { "[sss]\nstages=5\nstates=6\n", 40, 60 },
         { "[sss]\nstages=30\nstates=2\n", 60, 90 },
+        { "[sss]\nstages=5\nstates=6\norder=both\n", 40, 60 },
         { "[sss]\ninputs=60,0\noutputs=0,40\nstates=5\n", 40, 60 },
         { "[sss]\ninputs=0,60,0\noutputs=10,20,10\nstates=4\n", 40, 60 },
         { "[sss]\ninputs=0,60,0\noutputs=10,20,10\ncausal=4,4\nanticausal=0,4\n", 40, 60 },
@@ -590,4 +617,82 @@ Test(families, sizes_that_overflow_are_refused)
     int negative[] = { 3, -1 }, fine[] = { 1, 1 }, none[] = { 0 };
     cr_assert_null(sss_new(2, negative, fine, none, none, &error));
     cr_assert_null(sss_new(0, NULL, NULL, NULL, NULL, &error));
+}
+
+static const int stage_of_5_by_4[] = { 4, 5 };
+
+static struct sss *ordered_5_by_4(enum sss_order order)
+{
+    return sss_new_ordered(1, stage_of_5_by_4, stage_of_5_by_4 + 1, NULL, NULL, order, NULL);
+}
+
+/* 20 values, two words of 4 inputs, three of 5 outputs. */
+Test(families, orders_are_stored_behind_the_values_inputs_first)
+{
+    static const uint16_t inputs[] = { 2, 0, 3, 1 }, outputs[] = { 4, 3, 0, 2, 1 };
+    static const size_t n_words[] = { 20, 22, 23, 25 };
+    for (int order = 0; order <= SSS_ORDER_BOTH; order++) {
+        struct sss *shape = ordered_5_by_4(order), *read = ordered_5_by_4(order);
+        float words[25] = { 0 };
+        cr_assert_eq(shape->matrix.n_values, 20);
+        cr_assert_eq(shape->matrix.n_words, n_words[order]);
+        cr_assert_eq(sss_order_words(5, 4, order), n_words[order] - 20);
+        for (int i = 0; shape->input_order && i < 4; i++) shape->input_order[i] = inputs[i];
+        for (int i = 0; shape->output_order && i < 5; i++) shape->output_order[i] = outputs[i];
+        sss_pack(shape, words);
+        const char *at = (const char *)(words + 20);
+        if (order & SSS_ORDER_INPUTS) {
+            cr_assert(!memcmp(at, inputs, 8));
+            at += 8;
+        }
+        if (order & SSS_ORDER_OUTPUTS) cr_assert(!memcmp(at, outputs, 10));
+        cr_assert_eq(sss_family.unpack(&read->matrix, words, NULL), SN_OK);
+        for (int i = 0; read->input_order && i < 4; i++) cr_assert_eq(read->input_order[i], inputs[i]);
+        for (int i = 0; read->output_order && i < 5; i++) cr_assert_eq(read->output_order[i], outputs[i]);
+        free(shape), free(read);
+    }
+}
+
+Test(families, wide_orders_take_four_bytes)
+{
+    for (int n = 65536; n <= 65537; n++) {
+        int one = 1;
+        struct sss *shape = sss_new_ordered(1, &n, &one, NULL, NULL, SSS_ORDER_INPUTS, NULL);
+        struct sss *read = sss_new_ordered(1, &n, &one, NULL, NULL, SSS_ORDER_INPUTS, NULL);
+        cr_assert_eq(shape->matrix.n_words, (size_t)n + (n == 65536 ? 32768 : 65537));
+        float *words = calloc(shape->matrix.n_words, sizeof *words);
+        shape->input_order[0] = (uint32_t)n - 1;
+        shape->input_order[n - 1] = 0;
+        sss_pack(shape, words);
+        cr_assert_eq(sss_family.unpack(&read->matrix, words, NULL), SN_OK);
+        cr_assert_eq(read->input_order[0], (uint32_t)n - 1);
+        cr_assert_eq(read->input_order[n - 1], 0);
+        free(shape), free(read), free(words);
+    }
+}
+
+Test(families, an_order_that_is_no_permutation_is_refused)
+{
+    struct sss *shape = ordered_5_by_4(SSS_ORDER_BOTH);
+    float words[25] = { 0 };
+    struct sn_error error = { 0 };
+    uint16_t bad = 5, again = 0;
+    sss_pack(shape, words);
+    memcpy((char *)(words + 22) + 6, &bad, 2);
+    cr_assert_eq(sss_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT);
+    cr_expect_str_eq(error.message, "order of the outputs, index 3: expected below 5, found 5");
+    memcpy((char *)(words + 20) + 4, &again, 2);
+    cr_assert_eq(sss_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT);
+    cr_expect_str_eq(error.message, "order of the inputs, index 2: expected one not yet used, found 0 again");
+    for (uint32_t i = 0; i < 4; i++) cr_expect_eq(shape->input_order[i], i, "the order is as it was");
+    free(shape);
+}
+
+Test(families, an_unknown_order_is_refused)
+{
+    struct cfg_text *cfg;
+    struct sn_error error = { 0 };
+    cr_assert_null(matrix_from_text("[sss]\nstages=1\norder=rows\n", 5, 4, &cfg, &error));
+    cr_expect(strstr(error.message, ":3: [sss] order: expected none, inputs, outputs or both, found rows"), "%s", error.message);
+    cfg_free(cfg);
 }

@@ -2,6 +2,7 @@
  * Hankel blocks, within every budget, with an error that is the one foretold. */
 #include "approx.h"
 #include "sss.h"
+#include "sss_order.h"
 
 #include <criterion/criterion.h>
 #include <lapacke.h>
@@ -439,19 +440,35 @@ Test(sss_fit, zero_matrix_has_error_zero)
 
 /* ---- The error and the values ---- */
 
-/* Progress reports the error that the discarded singular values foretell, the result the one measured. 1e-4 of it, plus
- * 1e-6 for the rounding to float32 where the error is that small. */
+static struct sn_fit fit_with(const float *w, int m, int n, const struct sn_fit_options *options)
+{
+    struct sn_fit fit = { 0 };
+    struct sn_error error = { 0 };
+    cr_assert_eq(sss_fit(w, m, n, options, &fit, &error), SN_OK, "%s", error.message);
+    cr_assert(4 * fit.matrix->n_words <= options->budget_bytes);
+    return fit;
+}
+
+static void watch_half_way(void *context, double done, double error)
+{
+    if (done == 0.5) *(double *)context = error;
+}
+
+/* At the end of the search, half way, progress reports the error that the discarded singular values foretell; the result
+ * has the one measured, without refinement in an SN_QUICK fit. 1e-4 of it, plus 1e-6 for the rounding to float32 where the error is that small. */
 Test(sss_fit, discarded_singular_values_foretell_the_error)
 {
     for (int kind = 0; kind < N_KINDS; kind++)
         for (int n_stages = 0; n_stages <= 12; n_stages += 6)
             for (int j = 2; j < N_SHARES; j++) {
-                struct seen seen;
+                double foretold = -1;
                 float *w = make(kind, 50, 60);
                 size_t values = (size_t)(shares[j] * 50 * 60) + 300;  /* Six diagonal blocks take 500. */
-                struct sn_fit fit = fit_within(w, 50, 60, values, n_stages, &seen);
-                cr_expect(fabs(seen.error - fit.error) <= 1e-4 * fit.error + 1e-6, "%s, %d stages, %g: %g, %g",
-                          kind_names[kind], n_stages, shares[j], seen.error, fit.error);
+                struct sn_fit_options options = { .budget_bytes = 4 * values, .n_stages = n_stages, .effort = SN_QUICK,
+                                                  .progress = watch_half_way, .context = &foretold };
+                struct sn_fit fit = fit_with(w, 50, 60, &options);
+                cr_expect(fabs(foretold - fit.error) <= 1e-4 * fit.error + 1e-6, "%s, %d stages, %g: %g, %g",
+                          kind_names[kind], n_stages, shares[j], foretold, fit.error);
                 release(&fit);
                 free(w);
             }
@@ -501,6 +518,174 @@ Test(sss_fit, both_sides_of_a_state_are_of_like_size)
         cr_expect(ratio > 0.5 / 1.001 && ratio < 2 * 1.001, "state %d: %g", s, ratio);
     }
     release(&fit);
+    free(w);
+}
+
+/* ---- Refined, weighted, reordered ---- */
+
+/* A band of the given half width, of values in +-1, and noise everywhere; rows and columns shuffled where asked. */
+static float *banded(int n, int half, double noise, int shuffled)
+{
+    float *w = allocate((size_t)n * (size_t)n, sizeof *w);
+    int *rows = allocate((size_t)n, sizeof *rows), *columns = allocate((size_t)n, sizeof *columns);
+    random_state = 977;
+    for (int i = 0; i < n; i++) rows[i] = columns[i] = i;
+    for (int i = n - 1; i > 0; i--)
+        for (int side = 0; side < 2; side++) {
+            int *order = side ? rows : columns, other = random_below(i + 1), swap = order[i];
+            order[i] = order[other];
+            order[other] = swap;
+        }
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            w[shuffled ? rows[i] * n + columns[j] : i * n + j] = (float)((abs(i - j) <= half) * uniform() + noise * uniform());
+    free(rows);
+    free(columns);
+    return w;
+}
+
+Test(sss_fit, shuffled_band_comes_back_in_order)
+{
+    enum { N = 200 };
+    struct sn_fit_options options = { .budget_bytes = 4 * N * N / 4 };
+    float *w = banded(N, 4, 1e-3, 1);
+    struct sn_fit fit = fit_with(w, N, N, &options);
+    options.effort = SN_QUICK;  /* Without orders. */
+    struct sn_fit unordered = fit_with(w, N, N, &options);
+    cr_expect_eq(((const struct sss *)fit.matrix)->order, SSS_ORDER_BOTH);
+    cr_expect_eq(((const struct sss *)unordered.matrix)->order, SSS_ORDER_NONE);
+    cr_expect(fit.error < unordered.error / 5, "error %g, unordered %g", fit.error, unordered.error);
+    release(&fit);
+    release(&unordered);
+    free(w);
+}
+
+/* Three diagonal blocks, of which every block's first column (row) lies in the next: only a cycle of moves mends it. */
+Test(sss_fit, columns_and_rows_find_their_stages)
+{
+    enum { N = 9 };
+    static const int sizes[] = { 3, 3, 3 }, none[] = { 0, 0 };
+    static const uint32_t expected[] = { 1, 2, 3, 4, 5, 6, 0, 7, 8 };
+    for (int by_rows = 0; by_rows < 2; by_rows++) {
+        float w[N * N] = { 0 }, words[27] = { 0 };
+        uint32_t order[N];
+        for (int i = 0; i < N; i++)
+            for (int j = 0; j < N; j++) {
+                int block = j % 3 ? j / 3 : (j / 3 + 2) % 3;
+                if (i / 3 == block) w[by_rows ? j * N + i : i * N + j] = (float)(1 + i + j);
+            }
+        struct sss *shape = sss_new(3, sizes, sizes, none, none, NULL);
+        cr_assert_eq(sss_reassign(shape, words, w, by_rows, order, NULL), SN_OK);
+        for (int j = 0; j < N; j++) cr_expect_eq(order[j], expected[j], "%d: %u, expected %u", j, order[j], expected[j]);
+        free(shape);
+    }
+}
+
+/* Samples x = z A + z' with a random A of rank 5, so that a few directions have most of the variance. */
+static struct sn_weighting low_dimensional(int n, int n_samples)
+{
+    float *x = allocate((size_t)n_samples * (size_t)n, sizeof *x), *a = allocate(5 * (size_t)n, sizeof *a);
+    struct sn_weighting weighting;
+    struct sn_error error = { 0 };
+    random_state = 4711;
+    for (int i = 0; i < 5 * n; i++) a[i] = (float)(2 * uniform());
+    for (int i = 0; i < n_samples; i++)
+        for (int k = 0; k < 6; k++) {
+            double z = uniform();
+            for (int j = 0; j < n; j++) x[i * n + j] += (float)(k < 5 ? z * (double)a[k * n + j] : 0.3 * uniform());
+        }
+    cr_assert_eq(sn_weighting_new(x, n_samples, n, 0.1, &weighting, &error), SN_OK, "%s", error.message);
+    free(x);
+    free(a);
+    return weighting;
+}
+
+Test(sss_fit, weighted_error_is_not_above_that_of_weighted_low_rank)
+{
+    for (int kind = 0; kind < N_KINDS; kind++)
+        for (int i = 0; i < 3; i++) {
+            int m = shapes[i][0], n = shapes[i][1];
+            float *w = make(kind, m, n), *wl = allocate((size_t)m * (size_t)n, sizeof *wl);
+            struct sn_weighting weighting = low_dimensional(n, 3 * n);
+            for (int row = 0; row < m; row++)
+                for (int k = 0; k < n; k++)
+                    for (int j = k; j < n; j++) wl[row * n + k] += w[row * n + j] * weighting.root[j * n + k];
+            double *s = singular_values(wl, m, n);
+            for (int j = 0; j < N_SHARES; j++)
+                for (int effort = SN_NORMAL; effort <= SN_QUICK; effort++) {
+                    size_t values = (size_t)(shares[j] * m * n);
+                    struct sn_fit_options options = { .budget_bytes = 4 * values, .weighting = &weighting, .effort = effort };
+                    struct sn_fit fit = fit_with(w, m, n, &options);
+                    double svd = truncation_error(s, m < n ? m : n, (int)(values / (size_t)(m + n)));
+                    /* 2e-6: W L is rounded here too, and amplifies what float32 rounds in W. */
+                    cr_expect(fit.weighted_error <= svd + 2e-6, "%s %d x %d at %g: %g, svd %g", kind_names[kind], m, n,
+                              shares[j], fit.weighted_error, svd);
+                    release(&fit);
+                }
+            sn_weighting_free(&weighting);
+            free(s);
+            free(wl);
+            free(w);
+        }
+}
+
+/* SN_QUICK does not refine. With the weighting the sweeps are off by far, so that the refinement takes off a twentieth at
+ * least; without one it may find little. */
+Test(sss_fit, refinement_lowers_the_error)
+{
+    enum { N = 60 };
+    struct sn_weighting weighting = low_dimensional(N, 3 * N);
+    float *w = make(CAUCHY, N, N);
+    for (int weighted = 0; weighted < 2; weighted++) {
+        struct sn_fit_options options = { .budget_bytes = 4 * N * N / 4, .weighting = weighted ? &weighting : NULL,
+                                          .effort = SN_QUICK, .n_stages = 6 };
+        struct sn_fit swept = fit_with(w, N, N, &options);
+        options.effort = SN_NORMAL;
+        struct sn_fit refined = fit_with(w, N, N, &options);
+        cr_expect(refined.weighted_error < (weighted ? 0.95 : 1) * swept.weighted_error, "%g, swept %g",
+                  refined.weighted_error, swept.weighted_error);
+        cr_expect_eq(refined.matrix->n_words, swept.matrix->n_words);
+        release(&swept);
+        release(&refined);
+    }
+    sn_weighting_free(&weighting);
+    free(w);
+}
+
+Test(sss_fit, low_rank_alone_is_two_stages)
+{
+    enum { M = 48, N = 40 };
+    float *w = make(EXPONENTIAL, M, N);
+    struct sn_weighting weighting = low_dimensional(N, 3 * N);
+    for (int weighted = 0; weighted < 2; weighted++) {
+        struct sn_fit_options options = { .budget_bytes = 4 * 5 * (M + N) + 40, .low_rank = 1,
+                                          .weighting = weighted ? &weighting : NULL };
+        struct sn_fit fit = fit_with(w, M, N, &options);
+        const struct sss *shape = (const struct sss *)fit.matrix;
+        cr_expect(shape->n_stages == 2 && shape->causal[1] == 5 && shape->inputs[0] == N && shape->outputs[1] == M);
+        release(&fit);
+        options.budget_bytes = 4 * (M + N) - 4;  /* Below rank one. */
+        fit = fit_with(w, M, N, &options);
+        cr_expect(fit.error < 1, "error %g", fit.error);
+        release(&fit);
+    }
+    sn_weighting_free(&weighting);
+    free(w);
+}
+
+Test(sss_fit, stop_ends_with_the_best_so_far)
+{
+    volatile sig_atomic_t stop = 1;
+    float *w = make(RANDOM, 48, 40);
+    double *s = singular_values(w, 48, 40);
+    struct seen seen = { .orderly = 1 };
+    struct sn_fit_options options = { .budget_bytes = 4 * 400, .stop = &stop, .effort = SN_THOROUGH, .progress = watch,
+                                      .context = &seen };
+    struct sn_fit fit = fit_with(w, 48, 40, &options);
+    cr_expect(seen.orderly && seen.calls <= 4, "%d calls; the search alone reports each number of stages", seen.calls);
+    cr_expect(fit.error <= truncation_error(s, 40, 400 / 88) + 1e-6);
+    release(&fit);
+    free(s);
     free(w);
 }
 
