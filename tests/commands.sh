@@ -175,7 +175,7 @@ ok "bench times every head" [ "$(grep -c '"ns"' "$out/stdout")" = 2 ]
 
 # ---- mistakes: one line, status 1, nothing written
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type qqq --share 0.3 -o "$out/x"
-ok "an unknown family" complains 2 "expected one of sss, psm, found 'qqq'"
+ok "an unknown family" complains 2 "expected one of auto,sss,psm,lowrank,pruned,dense-int8, found 'qqq'"
 for share in 0 -1 1.5 nan x; do
     try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share $share -o "$out/x"
     ok "share $share" complains 2 '--share: expected a number'
