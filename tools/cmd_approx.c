@@ -157,8 +157,7 @@ static enum sn_status check_types(const struct request *request, const struct pr
 static struct sn_fit_options fit_options(const struct request *request, const struct problem *problem)
 {
     struct sn_fit_options options = request->fit;
-    double dense_bytes = (double)sizeof(float) * problem->n_outputs * problem->n_inputs;
-    options.budget_bytes = (size_t)(request->share > 0 ? request->share * dense_bytes + 1e-6 : request->bytes);
+    options.budget_bytes = request->share > 0 ? problem_share_bytes(problem, request->share) : (size_t)request->bytes;
     options.budget_values = (size_t)request->params;
     options.effort = request->source.effort;
     options.seed = request->source.seed;
@@ -208,19 +207,15 @@ static FILE *open_named(struct outputs *outputs, const char *name, const char *s
     return outputs_open(outputs, path, inputs, error);
 }
 
-/* All files, or none; an interrupt waits until they are whole. */
+/* All files, or none. */
 static enum sn_status write_files(const struct request *request, const struct problem *problem,
                                   const struct approximation *a, struct sn_error *error)
 {
-    struct outputs outputs = { 0 };
+    struct outputs outputs;
     const size_t shape[] = { (size_t)problem->n_outputs, (size_t)problem->n_inputs };
     const char *inputs[PROBLEM_MAX_FILES];
     FILE *cfg, *weights, *file;
-    sigset_t interrupts, before;
-    sigemptyset(&interrupts);
-    sigaddset(&interrupts, SIGINT);
-    sigaddset(&interrupts, SIGTERM);
-    sigprocmask(SIG_BLOCK, &interrupts, &before);
+    outputs_begin(&outputs);
     problem_files(problem, inputs);
     enum sn_status status = SN_OK;
     if (request->name) {
@@ -238,16 +233,10 @@ static enum sn_status write_files(const struct request *request, const struct pr
     }
     if (status) outputs_discard(&outputs);
     else status = outputs_publish(&outputs, error);
-    sigprocmask(SIG_SETMASK, &before, NULL);
     return status;
 }
 
 /* ---- reports */
-
-static double dense_bytes(const struct problem *problem)
-{
-    return (double)sizeof(float) * problem->n_outputs * problem->n_inputs;
-}
 
 /* A number that may not exist. */
 static void add_number(cJSON *root, const char *key, double value)
@@ -265,8 +254,8 @@ static cJSON *to_json(const struct problem *problem, const struct report *report
     cJSON_AddNumberToObject(root, "inputs", problem->n_inputs);
     cJSON_AddNumberToObject(root, "params", (double)a->params);
     cJSON_AddNumberToObject(root, "bytes", (double)a->bytes);
-    cJSON_AddNumberToObject(root, "dense_bytes", dense_bytes(problem));
-    cJSON_AddNumberToObject(root, "share", (double)a->bytes / dense_bytes(problem));
+    cJSON_AddNumberToObject(root, "dense_bytes", problem_dense_bytes(problem));
+    cJSON_AddNumberToObject(root, "share", (double)a->bytes / problem_dense_bytes(problem));
     cJSON_AddNumberToObject(root, "error", a->error);
     if (is_choice_known) cJSON_AddNumberToObject(root, "choice_error", a->choice);
     add_number(root, "output_error", a->judged.error);
@@ -300,7 +289,7 @@ static void print_cell(double value, double scale, int width, int decimals)
 
 static void print_row(const struct problem *problem, const struct approximation *a, char mark)
 {
-    printf("%c %-10s %9zu %7.4f %9.6f", mark, a->type->name, a->bytes, (double)a->bytes / dense_bytes(problem), a->error);
+    printf("%c %-10s %9zu %7.4f %9.6f", mark, a->type->name, a->bytes, (double)a->bytes / problem_dense_bytes(problem), a->error);
     print_cell(a->type->family ? a->choice : NAN, 1, 9, 6);
     print_cell(a->judged.error, 1, 9, 6);
     print_cell(a->judged.top1, 100, 7, 2);
@@ -345,8 +334,9 @@ static void print_table(const struct request *request, const struct problem *pro
     else printf("matrix     %d x %d\n", problem->n_outputs, problem->n_inputs);
     printf("type       %s\n", a->type->name);
     if (a->fit.matrix) a->fit.matrix->family->print_keys(a->fit.matrix, stdout);
-    printf("parameters %zu of %.0f\n", a->params, dense_bytes(problem) / sizeof(float));
-    printf("bytes      %zu of %.0f, share %.4f\n", a->bytes, dense_bytes(problem), (double)a->bytes / dense_bytes(problem));
+    printf("parameters %zu of %.0f\n", a->params, problem_dense_bytes(problem) / sizeof(float));
+    printf("bytes      %zu of %.0f, share %.4f\n", a->bytes, problem_dense_bytes(problem),
+           (double)a->bytes / problem_dense_bytes(problem));
     printf("error      %.6f relative, Frobenius\n", a->error);
     print_judged(problem, report, a);
     printf("seconds    %.2f\n", a->seconds);

@@ -3,6 +3,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+void outputs_begin(struct outputs *outputs)
+{
+    sigset_t interrupts;
+    *outputs = (struct outputs){ 0 };
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, SIGINT);
+    sigaddset(&interrupts, SIGTERM);
+    sigprocmask(SIG_BLOCK, &interrupts, &outputs->signals);
+}
+
 /* Whether path was opened as file: its temporary name is then path with a suffix, whatever link path is. */
 static int is_same(const struct whole_file *file, const char *path)
 {
@@ -44,4 +54,5 @@ void outputs_discard(struct outputs *outputs)
 {
     for (int i = 0; i < outputs->n; i++) whole_file_discard(&outputs->files[i]);
     outputs->n = 0;
+    sigprocmask(SIG_SETMASK, &outputs->signals, NULL);
 }

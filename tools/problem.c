@@ -307,6 +307,17 @@ void problem_free(struct problem *problem)
     *problem = (struct problem){ 0 };
 }
 
+double problem_dense_bytes(const struct problem *problem)
+{
+    return (double)sizeof(float) * problem->n_outputs * problem->n_inputs;
+}
+
+/* A millionth of a byte covers the rounding of a share that means whole bytes. */
+size_t problem_share_bytes(const struct problem *problem, double share)
+{
+    return (size_t)(share * problem_dense_bytes(problem) + 1e-6);
+}
+
 void problem_files(const struct problem *problem, const char *files[PROBLEM_MAX_FILES])
 {
     const struct problem_source *source = problem->source;

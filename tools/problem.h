@@ -86,6 +86,10 @@ enum sn_status problem_read(struct problem *problem, const struct problem_source
                             struct sn_error *error);
 void problem_free(struct problem *problem);
 
+/* Bytes of W as float32, and how many of them a share is. */
+double problem_dense_bytes(const struct problem *problem);
+size_t problem_share_bytes(const struct problem *problem, double share);
+
 /* The files that were read, NULL at the end. */
 enum { PROBLEM_MAX_FILES = 7 };
 void problem_files(const struct problem *problem, const char *files[PROBLEM_MAX_FILES]);
