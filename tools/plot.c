@@ -25,8 +25,8 @@ static void print_panel(FILE *gnuplot, int n_curves, const struct plot_curve *cu
 {
     fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\nplot ", panel->title, panel->label);
     for (int i = 0; i < n_curves; i++)
-        fprintf(gnuplot, "%s$curve%d using %d:(%g*$%d) with linespoints pointsize 0.8 linewidth 1.5 title '%s'",
-                i ? ", " : "", i, x_column, panel->scale, panel->column, curves[i].label);
+        fprintf(gnuplot, "%s$curve%d using %d:(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 pointtype %d title '%s'",
+                i ? ", " : "", i, x_column, panel->scale, panel->column, 4 + i, curves[i].label);
     fprintf(gnuplot, "\n");
 }
 
@@ -47,7 +47,7 @@ static enum sn_status draw(const struct outputs *outputs, int n_curves, const st
     static const char *const terminals[] = { "pngcairo", "svg" };
     FILE *gnuplot = popen("gnuplot > /dev/null 2>&1", "w");
     if (!gnuplot) return sn_fail(error, SN_IO, "gnuplot: cannot start");
-    fprintf(gnuplot, "set datafile separator '\\t'\nset logscale x\nset grid\nset key below\nset xlabel 'bytes'\n"
+    fprintf(gnuplot, "set datafile separator '\\t'\nset logscale x\nset grid\nset key below\nset colorsequence podo\nset xlabel 'bytes'\n"
             "set format x '%%.0s%%c'\nset yrange [0:*]\n");
     for (int i = 0; i < n_curves; i++) fprintf(gnuplot, "$curve%d << END\n%sEND\n", i, curves[i].rows);
     for (int k = 0; k < 2; k++)
