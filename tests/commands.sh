@@ -467,13 +467,17 @@ for params in 4 7 12; do
 done
 matrix --type dense-int8 --dense-out "$out/int8.npy" --json
 ok "int8 takes a byte per value and four per row" [ "$(value bytes "$out/stdout")" = 36 ]
-matrix --type auto --share 0.6 --json
+matrix --type auto --share 0.8 --json
+ok "auto takes the type that is exact" says 0 '"type":	"psm"'
+ok "... which is the first in the report" [ "$(value choice_error "$out/stdout")" = 0 ]
+matrix --type auto --bytes 32 --json
 ok "auto compares all types" [ "$(grep -c '"type":	"\(sss\|psm\|lowrank\|pruned\)"' "$out/stdout")" = 5 ]
 least() { sed -n 's/.*"choice_error":[^0-9]*\([0-9.e-]*\).*/\1/p' "$1" | sort -g | head -n 1; }
 ok "auto takes the least error" [ "$(value choice_error "$out/stdout")" = "$(least "$out/stdout")" ]
 ok "... of the matrix without features" [ "$(value choice_error "$out/stdout")" = "$(value error "$out/stdout")" ]
 matrix --features "$out/f" --type auto --bytes 32 --holdout 0.5 --json
 ok "auto takes the least error of outputs" [ "$(value choice_error "$out/stdout")" = "$(least "$out/stdout")" ]
+ok "rows held out choose" at_least 1e-6 "$(value choice_error "$out/stdout")"
 ok "half of the rows held out judge" [ "$(value holdout_rows "$out/stdout")" = 3 ]
 matrix --features "$out/f" --type auto --bytes 32
 ok "auto marks its choice" [ "$(grep -c '^\* [a-z]* *[0-9]' "$out/stdout")" = 1 ]
@@ -538,9 +542,9 @@ matrix --type sss --share 0.5 --effort much
 ok "an unknown effort" complains 2 "--effort: expected one of quick, normal, thorough, found 'much'"
 matrix --type auto --bytes 3
 ok "auto with a budget for nothing" complains 1 'bytes'
-"$structnet" approx "$out/net.cfg" "$out/net.weights" --layer 1 --type sss --share 0.3 --effort thorough -o "$out/stopped" \
-    > "$out/log" 2>&1 &
-sleep 0.1
+{ npy '<f4' '300, 300'; for i in 1 2 3 4 5 6 7 8 9 10 11; do tail -c +21 "$out/net.weights"; done; } | head -c 360128 > "$out/large.npy"
+"$structnet" approx --matrix "$out/large.npy" --type sss --share 0.3 --effort thorough -o "$out/stopped" > "$out/log" 2>&1 &
+sleep 0.3
 kill -INT $! 2> "$out/log"
 wait $!
 status=$?
@@ -570,6 +574,9 @@ sed -i '/^sss	0.1/d; /^dense	/d' "$out/sweep2.tsv"
 sweep -o "$out/sweep2"
 ok "a sweep computes what is missing" says 0 '^rows  *26, of which 24 were there$'
 ok "... in its place" [ "$(table "$out/sweep2.tsv")" = "$(cat "$out/table")" ]
+echo "type	share" > "$out/foreign.tsv"
+sweep -o "$out/foreign"
+ok "a table of others is not touched" complains 1 'foreign.tsv: expected a table of this sweep, fingerprint [0-9a-f]*, found none; remove'
 sweep -o "$out/sweep2" --seed 1
 ok "another sweep is refused" complains 1 'sweep2.tsv: expected a table of this sweep, fingerprint [0-9a-f]*, found [0-9a-f]*; remove'
 sweep -o "$out/sweep3" --shares .5,.3 --types pruned --no-plot

@@ -8,13 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-/* The first row of a family is its general one. */
 const struct approximation_type approximation_types[] = {
-    { "sss", &sss_family, "SSS", 0, 0 },
-    { "psm", &psm_family, "sparse product", 0, 0 },
-    { "lowrank", &sss_family, "low rank", 1, 0 },
-    { "pruned", &psm_family, "pruned", 0, 1 },
-    { "dense-int8", NULL, "dense int8", 0, 0 },
+    { .name = "sss", .family = &sss_family, .label = "SSS" },
+    { .name = "psm", .family = &psm_family, .label = "sparse product" },
+    { .name = "lowrank", .family = &sss_family, .label = "low rank", .low_rank = 1 },
+    { .name = "pruned", .family = &psm_family, .label = "pruned", .n_factors = 1 },
+    { .name = "dense-int8", .label = "dense int8" },
     { 0 }
 };
 
@@ -194,6 +193,7 @@ enum sn_status approximate(const struct problem *problem, const struct approxima
     struct sn_fit_options own = *options;
     own.weighting = problem->weighting.n ? &problem->weighting : NULL;
     own.low_rank = type->low_rank;
+    if (type->low_rank) own.n_stages = 0;
     if (type->n_factors) own.n_factors = type->n_factors;
     *a = (struct approximation){ .type = type, .dense = malloc(m * (size_t)problem->n_inputs * sizeof(float)),
                                  .bias = malloc(m * sizeof(float)) };

@@ -38,8 +38,8 @@ struct approximation {
     double seconds;
 };
 
-/* Approximates problem->dense within the budget of options, whose weighting, low_rank and n_factors (where the type sets
- * it) are replaced, and judges the result. On success the caller frees with approximation_free. SN_BAD_INPUT when the budget
+/* Approximates problem->dense within the budget of options, of which the weighting and
+ * what the type sets are replaced, and judges the result. On success the caller frees with approximation_free. SN_BAD_INPUT when the budget
  * holds no matrix of the type. */
 enum sn_status approximate(const struct problem *problem, const struct approximation_type *type,
                            const struct sn_fit_options *options, struct approximation *approximation,

@@ -29,11 +29,11 @@ const struct command sweep_command = {
     "that holds no matrix of a type leaves cells empty.\n"
     "\n"
     "  --shares S,...  bytes over bytes of the dense matrix (default .02,.05,.1,.2,.3,.5)\n"
-    "  --types T,...  of sss, psm, lowrank, pruned (default: all; structnet approx --help)\n"
+    "  --types T,...   of sss, psm, lowrank, pruned (default: all; structnet approx --help)\n"
     PROBLEM_HELP
-    "  -j N           N rows at a time, each in a process of its own; the results are the same\n"
-    "  --no-plot      NAME.tsv only\n"
-    "  -o NAME        output files\n"
+    "  -j N            N rows at a time, each in a process of its own; the results are the same\n"
+    "  --no-plot       NAME.tsv only\n"
+    "  -o NAME         output files\n"
 };
 
 enum { MAX_SHARES = 100, MAX_WORKERS = 64, MAX_CELLS = 1024, MAX_ROW = 1200 };
@@ -265,23 +265,25 @@ static enum sn_status resume(struct sweep *sweep, struct sn_error *error)
 {
     char *line = NULL;
     size_t size = 0;
-    unsigned found = 0;
+    char found[9] = "none", expected[9];
     int is_known = 0;
     FILE *file = fopen(sweep->path, "r");
     if (!file && errno == ENOENT) return SN_OK;
     if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", sweep->path, strerror(errno));
+    snprintf(expected, sizeof expected, "%08x", (unsigned)sweep->fingerprint);
     while (getline(&line, &size, file) >= 0) {
         if (!strncmp(line, FINGERPRINT, sizeof FINGERPRINT - 1))
-            is_known = sscanf(line + sizeof FINGERPRINT - 1, "%x", &found) == 1 && found == sweep->fingerprint;
+            is_known = sscanf(line + sizeof FINGERPRINT - 1, "%8s", found) == 1 && !strcmp(found, expected);
         for (int i = 0; is_known && i < sweep->n; i++)
-            if (!strncmp(line, sweep->cells[i].key, strlen(sweep->cells[i].key)) && !sweep->cells[i].row)
+            if (!strncmp(line, sweep->cells[i].key, strlen(sweep->cells[i].key)) && strchr(line, '\n')
+                && !sweep->cells[i].row)
                 sweep->cells[i].row = strdup(line);
     }
     free(line);
     fclose(file);
     if (is_known) return SN_OK;
-    return sn_fail(error, SN_BAD_INPUT, "%s: expected a table of this sweep, fingerprint %08x, found %08x; remove it, or use "
-                   "another -o", sweep->path, (unsigned)sweep->fingerprint, found);
+    return sn_fail(error, SN_BAD_INPUT, "%s: expected a table of this sweep, fingerprint %s, found %s; remove it, or use "
+                   "another -o", sweep->path, expected, found);
 }
 
 /* ---- workers */

@@ -37,20 +37,23 @@ enum {
     { "features", 1, 0, PROBLEM_FEATURES }, { "labels", 1, 0, PROBLEM_LABELS },                                 \
     { "holdout", 1, 0, PROBLEM_HOLDOUT }, { "shrinkage", 1, 0, PROBLEM_SHRINKAGE },                             \
     { "seed", 1, 0, PROBLEM_SEED }, { "effort", 1, 0, PROBLEM_EFFORT }
-#define PROBLEM_HELP                                                                                            \
-    "  --layer N      of CFG, counted from 0 as Darknet prints them; default: the last connected\n"            \
-    "                 layer, or the last 1x1 convolution in a net without one\n"                               \
+#define PROBLEM_HELP                                                                                           \
+    "  --layer N       of CFG, counted from 0 as Darknet prints them; default: the last connected\n"           \
+    "                  layer, or the last 1x1 convolution in a net without one\n"                              \
     "  --matrix W.npy  a matrix, outputs x inputs, instead of CFG and WEIGHTS\n"                               \
-    "  --bias B.npy   its bias, one value per output; default: zeros\n"                                        \
-    "  --features F   inputs of the layer, rows x inputs (of a 1x1 convolution: pixels x channels):\n"         \
-    "                 F itself when it ends in .npy, else F.x.npy, and labels from F.y.npy when it\n"          \
-    "                 exists. The error of the outputs on them is minimised, and the bias corrected\n"         \
+    "  --bias B.npy    its bias, one value per output; default: zeros\n"                                       \
+    "  --features F    inputs of the layer, rows x inputs (of a 1x1 convolution: pixels x\n"                   \
+    "                  channels): F itself when it ends in .npy, else F.x.npy, and labels from\n"              \
+    "                  F.y.npy when it exists. The error of the outputs on them is minimised,\n"               \
+    "                  and the bias corrected\n"                                                               \
     "  --labels Y.npy  the class of each row, int32 or int64\n"                                                \
-    "  --holdout H    fraction of the features that judges and never fits, 0 <= H < 1 (default 0.2)\n"        \
-    "  --shrinkage S  of the features' covariance towards the identity, 0 < S <= 1; default: chosen\n"        \
-    "  --effort E     quick: about 10 seconds for a 1000 x 1280 matrix on one core; normal (default):\n"      \
-    "                 at most a minute; thorough: about 10 minutes\n"                                          \
-    "  --seed N       of the random starts and of the rows held out (default 0)\n"
+    "  --holdout H     fraction of the features that judges and never fits, 0 <= H < 1 (default\n"             \
+    "                  0.2)\n"                                                                                 \
+    "  --shrinkage S   of the features' covariance towards the identity, 0 < S <= 1; default:\n"               \
+    "                  chosen\n"                                                                               \
+    "  --effort E      quick: about 10 seconds for a 1000 x 1280 matrix on one core; normal\n"                 \
+    "                  (default): at most a minute; thorough: about 10 minutes\n"                              \
+    "  --seed N        of the random starts and of the rows held out (default 0)\n"
 
 /* Takes the option that getopt_long returned; 0 when it is none of these. Wrong values end the process. */
 int problem_option(struct problem_source *source, const struct command *command, int option);
