@@ -96,7 +96,7 @@ try "$structnet" --help
 ok "--help lists the commands" says 0 'approx'
 try "$structnet" frobnicate
 ok "an unknown command is a wrong use" is 2
-for command in approx bench check eval features info; do
+for command in approx bench check eval features info sweep; do
     try "$structnet" $command --help
     ok "$command --help" says 0 "usage: structnet $command"
     try "$structnet" $command
@@ -175,7 +175,7 @@ ok "bench times every head" [ "$(grep -c '"ns"' "$out/stdout")" = 2 ]
 
 # ---- mistakes: one line, status 1, nothing written
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type qqq --share 0.3 -o "$out/x"
-ok "an unknown family" complains 2 "expected one of sss, psm, found 'qqq'"
+ok "an unknown family" complains 2 "expected one of auto,sss,psm,lowrank,pruned,dense-int8, found 'qqq'"
 for share in 0 -1 1.5 nan x; do
     try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share $share -o "$out/x"
     ok "share $share" complains 2 '--share: expected a number'
@@ -464,6 +464,200 @@ ok "run of a short array" complains 1 'expected 324 values of 4 bytes, found 872
 ok "run leaves no part" [ ! -e "$out/y2.npy" ]
 try "$structnet" run "$out/run.cfg" "$out/run.weights" --input tests/checkpoints/zip2.pth -o "$out/y2.npy"
 ok "run of no array" complains 1 'expected a NumPy array'
+
+# ---- matrices and features as NumPy arrays
+npy() { printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '$1', 'fortran_order': False, 'shape': ($2), }"; }
+f32() {
+    for number in "$@"; do
+        case $number in
+        0) printf '\0\0\0\0' ;; 1) printf '\0\0\200\077' ;; 2) printf '\0\0\0\100' ;; 4) printf '\0\0\200\100' ;;
+        nan) printf '\0\0\300\177' ;;
+        esac
+    done
+}
+i32() { for number in "$@"; do printf "\\00$number\\0\\0\\0"; done; }
+i64() { for number in "$@"; do i32 "$number" 0; done; }
+floats() { od -An -v -tf4 -j128 "$1" | tr -s ' \n' ' '; }
+# W = [1 | 4 I]: a column of ones, which a constant feature meets, and a diagonal.
+ones_and_diagonal() { f32 1 4 0 0 0  1 0 4 0 0  1 0 0 4 0  1 0 0 0 4; }
+{ npy '<f4' '4, 5'; ones_and_diagonal; } > "$out/w.npy"
+{ npy '<f4' '4,'; f32 1 1 2 1; } > "$out/b.npy"
+{ npy '<f4' '12, 5'; for i in 1 2 3; do f32 2 1 0 0 0  2 0 1 0 0  2 0 0 4 0  2 0 0 0 2; done; } > "$out/f.x.npy"
+{ npy '<i4' '12,'; for i in 1 2 3; do i32 0 1 2 3; done; } > "$out/f.y.npy"
+{ npy '<i8' '12,'; for i in 1 2 3; do i64 0 1 2 3; done; } > "$out/y64.npy"
+matrix() { try "$structnet" approx --matrix "$out/w.npy" "$@"; }
+
+matrix --type pruned --bytes 64 -o "$out/exact" --dense-out "$out/exact.npy" --json
+ok "a matrix that fits is exact" [ "$(value error "$out/stdout")" = 0 ]
+ok "--dense-out is that matrix" same_bytes "$out/exact.npy" 128 "$out/w.npy" 128 80
+ok "its values are counted" [ "$(value params "$out/stdout")" = 8 ]
+try "$structnet" check "$out/exact.cfg" "$out/exact.weights"
+ok "a net of one layer is whole" says 0 '^ok$'
+try "$structnet" run "$out/exact.cfg" "$out/exact.weights" --input "$out/f.x.npy" -o "$out/exact.y.npy"
+ok "... and multiplies" [ "$(floats "$out/exact.y.npy" | cut -d ' ' -f 2-9)" = "6 2 2 2 2 6 2 2" ]
+
+# Four of eight values: the diagonal stays, the ones times the constant 2 go to the bias.
+matrix --bias "$out/b.npy" --features "$out/f" --type pruned --bytes 32 -o "$out/bias" --dense-out "$out/bias.w.npy" \
+    --bias-out "$out/bias.b.npy" --json
+ok "the error is that of the ones" at_least 1e-6 "($(value error "$out/stdout") - (4 / 68) ^ .5) ^ 2 ^ .5"
+ok "a corrected bias makes it up" at_least 1e-6 "$(value output_error "$out/stdout")"
+ok "an uncorrected one does not" at_least "$(value output_error_uncorrected "$out/stdout")" 0.1
+ok "all labels are met" [ "$(value top1 "$out/stdout")" = 1 ]
+ok "two of twelve rows are held out" [ "$(value holdout_rows "$out/stdout")" = 2 ]
+ok "the bias is what it must be" [ "$(floats "$out/bias.b.npy")" = " 3 3 4 3 " ]
+ok "the matrix is the diagonal" [ "$(floats "$out/bias.w.npy" | cut -d ' ' -f 2-8)" = "0 4 0 0 0 0 0" ]
+cp "$out/stdout" "$out/first"
+matrix --bias "$out/b.npy" --features "$out/f.x.npy" --labels "$out/y64.npy" --type pruned --bytes 32 --json
+ok "int64 labels and F.x.npy say the same" [ "$(grep -v seconds "$out/stdout")" = "$(grep -v seconds "$out/first")" ]
+try "$structnet" run "$out/bias.cfg" "$out/bias.weights" --input "$out/f.x.npy" -o "$out/bias.y.npy"
+ok "the net has the bias" [ "$(floats "$out/bias.y.npy" | cut -d ' ' -f 2-5)" = "7 3 4 3" ]
+matrix --features "$out/f.x.npy" --type pruned --bytes 32 --holdout 0 --json
+ok "--holdout 0 judges nothing" [ -z "$(value output_error "$out/stdout")$(value top1 "$out/stdout")" ]
+ok "... and fits" says 0 '"shrinkage"'
+matrix --features "$out/f" --type pruned --bytes 32
+ok "a report with features compares int8" says 0 '^dense-int8 36 bytes, error 0.00[0-9]*, output 0.000000, top-1 100'
+matrix --features "$out/f" --type pruned --bytes 32 --shrinkage 0.25
+ok "--shrinkage is obeyed" says 0 '^shrinkage  *0.25$'
+
+for params in 4 7 12; do
+    matrix --type sss --params $params --json
+    ok "--params $params is kept to" at_least $params "$(value params "$out/stdout")"
+done
+matrix --type dense-int8 --dense-out "$out/int8.npy" --json
+ok "int8 takes a byte per value and four per row" [ "$(value bytes "$out/stdout")" = 36 ]
+matrix --type auto --bytes 32 --json
+ok "auto compares all types" [ "$(grep -c '"type":	"\(sss\|psm\|lowrank\|pruned\)"' "$out/stdout")" = 5 ]
+least() { sed -n 's/.*"choice_error":[^0-9]*\([0-9.e-]*\).*/\1/p' "$1" | sort -g | head -n 1; }
+ok "auto takes the least error" [ "$(value choice_error "$out/stdout")" = "$(least "$out/stdout")" ]
+ok "... of the matrix without features" [ "$(value choice_error "$out/stdout")" = "$(value error "$out/stdout")" ]
+matrix --features "$out/f" --type auto --bytes 32 --holdout 0.5 --json
+ok "auto takes the least error of outputs" [ "$(value choice_error "$out/stdout")" = "$(least "$out/stdout")" ]
+ok "rows held out choose" at_least 1e-6 "$(value choice_error "$out/stdout")"
+ok "half of the rows held out judge" [ "$(value holdout_rows "$out/stdout")" = 3 ]
+matrix --features "$out/f" --type auto --bytes 32
+ok "auto marks its choice" [ "$(grep -c '^\* [a-z]* *[0-9]' "$out/stdout")" = 1 ]
+
+# The same layer in a net, with and without batch normalisation: the outputs on the constant feature do not change.
+for normalize in 0 1; do
+    printf '[net]\nbatch=1\ninputs=5\n[connected]\noutput=4\nactivation=linear\nbatch_normalize=%s\n' $normalize > "$out/bn.cfg"
+    { i32 0 2 0 0 0; f32 1 2 1 1; ones_and_diagonal; [ $normalize = 0 ] || f32 2 2 1 1 1 2 1 0 4 4 4 1; } > "$out/bn.weights"
+    try "$structnet" approx "$out/bn.cfg" "$out/bn.weights" --features "$out/f" --type pruned --bytes 32 -o "$out/bn-out" --json
+    ok "batch_normalize=$normalize: labels are met as by the dense layer" \
+        [ "$(value top1 "$out/stdout")" = "$(value dense_top1 "$out/stdout")" ]
+    for net in bn bn-out; do
+        try "$structnet" run "$out/$net.cfg" "$out/$net.weights" --input "$out/f.x.npy" -o "$out/$net.y.npy"
+    done
+    ok "batch_normalize=$normalize: the correction is exact" cmp -s "$out/bn.y.npy" "$out/bn-out.y.npy"
+    try "$structnet" approx "$out/bn.cfg" "$out/bn.weights" --type pruned --bytes 32 -o "$out/bn-out"
+    ok "batch_normalize=$normalize: without features no bias changes" same_bytes "$out/bn.weights" 20 "$out/bn-out.weights" 20 16
+    ok "... nor a mean" [ "$(tail -c $((48 * normalize)) "$out/bn.weights" | cksum)" = \
+        "$(tail -c $((48 * normalize)) "$out/bn-out.weights" | cksum)" ]
+done
+try "$structnet" approx "$out/bn.cfg" "$out/bn.weights" --type dense-int8 -o "$out/x"
+ok "int8 is no layer" complains 2 '-o: expected a type of layer with it, found --type dense-int8'
+try "$structnet" approx "$out/bn.cfg" "$out/bn.weights" --type dense-int8 --dense-out "$out/int8.npy"
+ok "... but a matrix" says 0 '^bytes  *36 of 80'
+printf 'dontloadscales=1\n' >> "$out/bn.cfg"
+head -c 116 "$out/bn.weights" > "$out/bn-less.weights"
+try "$structnet" approx "$out/bn.cfg" "$out/bn-less.weights" --features "$out/f" --type sss --share 0.5 -o "$out/x"
+ok "means that are not there cannot be corrected" complains 1 'layer 0 has dontloadscales=1'
+
+{ npy '<f4' '4, 5'; f32 1 4 0 nan 0  1 0 4 0 0  1 0 0 4 0  1 0 0 0 4; } > "$out/nan.npy"
+npy '<f4' '0, 5' > "$out/empty.npy"
+{ npy '<i4' '12,'; i32 0 1 2 4 0 0 0 0 0 0 0 0; } > "$out/y4.npy"
+{ npy '<f4' '1, 5'; f32 1 4 0 0 0; } > "$out/one.npy"
+refuses() {
+    name=$1 message=$2
+    shift 2
+    try "$structnet" approx --type sss --share 0.5 -o "$out/x" "$@"
+    ok "$name" complains 1 "$message"
+}
+w="--matrix $out/w.npy"
+refuses "a NaN in a matrix" 'nan.npy: row 0, column 3: expected a finite number, found nan' --matrix "$out/nan.npy"
+refuses "a NaN in features" 'nan.npy: row 0, column 3: expected a finite' $w --features "$out/nan.npy"
+refuses "an empty matrix" 'empty.npy: expected a matrix, outputs x inputs, found 0 x 5' --matrix "$out/empty.npy"
+refuses "no features" 'empty.npy: expected features, rows x inputs, found 0 x 5' $w --features "$out/empty.npy"
+refuses "a vector for a matrix" 'b.npy: expected a matrix, outputs x inputs, found 4 values' --matrix "$out/b.npy"
+refuses "a matrix for a bias" 'w.npy: expected 4 values, one per row of .*, found 4 x 5' $w --bias "$out/w.npy"
+refuses "features of other inputs" 'y.npy: expected features, rows x inputs, 5 columns, found 12 x 4' $w --features "$out/bias.y.npy"
+refuses "labels of other rows" 'f.y.npy: expected 4 labels, .* found 12' $w --features "$out/w.npy" --labels "$out/f.y.npy"
+refuses "labels that are floats" "b.npy: expected int32 or int64 ('<i4', '<i8'), found '<f4'" $w --features "$out/f" --labels "$out/b.npy"
+refuses "a label beyond the outputs" 'y4.npy: row 3: expected a class from 0 to 3, found 4' $w --features "$out/f" --labels "$out/y4.npy"
+refuses "a single row" 'one.npy: expected at least 2 rows, of which 1 are held out, found 1' $w --features "$out/one.npy"
+refuses "features that are not there" 'none.x.npy: cannot read' $w --features "$out/none"
+refuses "an output that is an input" 'w.npy: is an input' $w --dense-out "$out/w.npy"
+refuses "two outputs in a file" 'x.npy: expected one output in a file, found two' $w --dense-out "$out/x.npy" --bias-out "$out/x.npy"
+matrix --type sss --share 0.5 --bytes 20
+ok "two budgets" complains 2 'expected one of --share, --bytes and --params, found 2'
+matrix --type sss --share 0.5 --labels "$out/f.y.npy"
+ok "labels without features" complains 2 '--labels: expected --features with it'
+matrix --type sss --share 0.5 --holdout 1
+ok "nothing to fit" complains 2 '--holdout: expected a number from 0 to'
+matrix --type sss --share 0.5 --effort much
+ok "an unknown effort" complains 2 "--effort: expected one of quick, normal, thorough, found 'much'"
+matrix --type auto --bytes 3
+ok "auto with a budget for nothing" complains 1 'bytes'
+{ npy '<f4' '300, 300'; for i in 1 2 3 4 5 6 7 8 9 10 11; do tail -c +21 "$out/net.weights"; done; } | head -c 360128 > "$out/large.npy"
+"$structnet" approx --matrix "$out/large.npy" --type sss --share 0.3 --effort thorough -o "$out/stopped" > "$out/log" 2>&1 &
+sleep 0.3
+kill -INT $! 2> "$out/log"
+wait $!
+status=$?
+ok "Ctrl-C in a thorough search writes the best" is 0
+try "$structnet" check "$out/stopped.cfg" "$out/stopped.weights"
+ok "... as a whole net" says 0 '^ok$'
+
+# ---- sweep
+sweep() { try "$structnet" sweep --matrix "$out/w.npy" --features "$out/f" "$@"; }
+table() { grep -v '^#' "$1" | cut -f 1-7; }
+sweep -o "$out/sweep"
+ok "sweep" says 0 '^rows  *26, of which 0 were there$'
+ok "a row for each type and share, and two dense ones" [ "$(table "$out/sweep.tsv" | wc -l)" = 27 ]
+ok "every row has its columns" [ "$(grep -v '^#' "$out/sweep.tsv" | awk -F '\t' '{ print NF }' | sort -u)" = 8 ]
+ok "a picture" [ "$(bytes "$out/sweep.png" 1 3)" = PNG ]
+ok "another" grep -q '<svg' "$out/sweep.svg"
+ok "curves have names" grep -q 'low rank' "$out/sweep.svg"
+ok "a budget for nothing leaves cells empty" grep -q "^pruned	0.02						$" "$out/sweep.tsv"
+matrix --features "$out/f" --type pruned --share 0.5 --json
+ok "a row says what approx says" [ "$(value error "$out/stdout" | cut -c 1-8)" = \
+    "$(sed -n 's/^pruned	0.5	[0-9]*	[0-9]*	\([^	]*\).*/\1/p' "$out/sweep.tsv" | cut -c 1-8)" ]
+sweep -o "$out/sweep2" -j 2 --no-plot
+table "$out/sweep.tsv" > "$out/table"
+ok "two processes, the same table" [ "$(table "$out/sweep2.tsv")" = "$(cat "$out/table")" ]
+ok "--no-plot draws nothing" [ ! -e "$out/sweep2.png" ]
+sed -i '/^sss	0.1/d; /^dense	/d' "$out/sweep2.tsv"
+sweep -o "$out/sweep2"
+ok "a sweep computes what is missing" says 0 '^rows  *26, of which 24 were there$'
+ok "... in its place" [ "$(table "$out/sweep2.tsv")" = "$(cat "$out/table")" ]
+echo "type	share" > "$out/foreign.tsv"
+sweep -o "$out/foreign"
+ok "a table of others is not touched" complains 1 'foreign.tsv: expected a table of this sweep, fingerprint [0-9a-f]*, found none; remove'
+sweep -o "$out/sweep2" --seed 1
+ok "another sweep is refused" complains 1 'sweep2.tsv: expected a table of this sweep, fingerprint [0-9a-f]*, found [0-9a-f]*; remove'
+sweep -o "$out/sweep3" --shares .5,.3 --types pruned --no-plot
+ok "--shares and --types choose the rows" [ "$(table "$out/sweep3.tsv" | cut -f 1,2 | head -n 3 | tail -n 2 | tr '\t\n' '  ')" = \
+    "pruned 0.5 pruned 0.3 " ]
+sweep -o "$out/x" --types pruned,qqq
+ok "a type that is none" complains 2 "--types: expected some of .*, found 'qqq'"
+sweep -o "$out/x" --shares .1,.1
+ok "a share twice" complains 2 '--shares: found .1 twice'
+sweep -o "$out/x" --shares .1,
+ok "a share that is none" complains 2 "--shares: expected a number from .*, found ''"
+try env PATH="$out" "$structnet" sweep --matrix "$out/w.npy" -o "$out/x"
+ok "sweep without gnuplot" complains 1 'gnuplot: not found'
+large="$structnet sweep $out/net.cfg $out/net.weights --layer 1 --types sss,psm --no-plot"
+try $large -o "$out/whole"
+ok "sweep of a layer" says 0 '^rows  *14, '
+$large -o "$out/killed" > "$out/log" 2>&1 &
+while [ "$(cat "$out/killed.tsv" 2> "$out/log" | wc -l)" -lt 8 ]; do sleep 0.02; done
+kill -KILL $!
+wait $! 2> "$out/log"
+rm -f "$out"/killed.tsv.tmp*  # which only kill -9 leaves
+ok "a killed sweep leaves its rows" [ "$(table "$out/killed.tsv" | wc -l)" -lt 15 ]
+try $large -o "$out/killed"
+ok "... goes on" says 0 '^rows  *14, of which [1-9][0-9]* were there$'
+ok "... to the same table" [ "$(table "$out/killed.tsv")" = "$(table "$out/whole.tsv")" ]
+ok "no file of a mistake is left" [ -z "$(ls "$out" | grep -e '^x\.[^n]' -e tmp)" ]
 
 echo "commands: $passed passed, $failed failed"
 [ $failed = 0 ]

@@ -1,322 +1,378 @@
-/* structnet approx: replaces a connected layer by a structured one. */
-#include "command.h"
-#include "load_net.h"
+/* structnet approx: replaces a dense matrix, of a layer or from a file, by a structured one. */
+#include "approximation.h"
+#include "npy.h"
+#include "outputs.h"
+#include "replace_layer.h"
 
-#include <approx.h>
+#include <cblas.h>
+#include <math.h>
 #include <plug_errors.h>
-#include <structured_layer.h>
-#include <weights_file.h>
-#include <whole_file.h>
-
-#include <cjson/cJSON.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static int run(int argc, char **argv);
 
 const struct command approx_command = {
-    "approx", run, "replaces a connected layer by a structured one",
-    "usage: structnet approx CFG WEIGHTS --type sss|psm --share S -o NAME [OPTION]...\n"
+    "approx", run, "replaces a dense matrix by a structured one",
+    "usage: structnet approx CFG WEIGHTS --type T --share S -o NAME [OPTION]...\n"
+    "       structnet approx --matrix W.npy --type T --share S [OPTION]...\n"
     "\n"
-    "Approximates the weight matrix of the last connected layer, or of the last 1x1 convolution\n"
-    "in a net without one, and writes NAME.cfg and NAME.weights: the cfg with its comments and\n"
-    "order, every other weight bit for bit, and the count of images seen set to 0, so that\n"
-    "fine-tuning starts at batch 0.\n"
+    "Approximates the weight matrix of a layer and writes NAME.cfg and NAME.weights: the cfg with\n"
+    "its comments and order, every other weight bit for bit, and the count of images seen set to\n"
+    "0, so that fine-tuning starts at batch 0. Or approximates a NumPy matrix (float32 or float64);\n"
+    "with -o NAME the files hold a net of that one layer.\n"
     "\n"
-    "  --type T      sss: sequentially semiseparable; psm: product of sparse matrices\n"
-    "  --share S     bytes of the structured matrix over bytes of the dense one, 0 < S <= 1;\n"
-    "                indices are counted\n"
-    "  --bytes B     the budget in bytes, instead of --share\n"
-    "  --layer N     the layer to replace, counted from 0 as Darknet prints them\n"
-    "  --stages N    sss: N equal segments instead of a search\n"
-    "  --factors N   psm: 1 or 2 factors instead of the better of both\n"
-    "  --seed N      of the random starts (default 0)\n"
-    "  -o NAME       output files\n"
-    "  --json        one object instead of the table\n"
+    "  --type T        sss: sequentially semiseparable; psm: product of sparse matrices;\n"
+    "                  lowrank: written as [sss] with two stages; pruned: one sparse matrix;\n"
+    "                  auto: all of these, and the best is kept, the best on half of the rows held\n"
+    "                  out, the other half judges; dense-int8: one byte per value and one float32 per\n"
+    "                  row, whatever the budget, for comparison only: not with -o\n"
+    "  --share S       budget: bytes over bytes of the dense matrix, 0 < S <= 1; indices are counted\n"
+    "  --bytes B       budget in bytes, instead of --share\n"
+    "  --params P      budget in stored values, indices not counted, instead of --share\n"
+    PROBLEM_HELP
+    "  --stages N      sss: N equal segments instead of a search\n"
+    "  --factors N     psm: so many factors instead of the better of 1 and 2\n"
+    "  --block N       psm: entries in blocks of 4 or 8 rows with one index each, rows reordered\n"
+    "  --pattern P     psm: entries (default): the largest of a factor; rows, columns: as many in each\n"
+    "                  row or column of a factor\n"
+    "  -o NAME         output files\n"
+    "  --dense-out F   the approximation as a dense matrix, .npy\n"
+    "  --bias-out F    with --matrix: the corrected bias, .npy\n"
+    "  --json          one object instead of the table\n"
+    "\n"
+    "Ctrl-C ends --effort thorough early, with the best that was found; a second one ends the\n"
+    "program.\n"
 };
 
 struct request {
-    const char *cfg, *weights, *name;
-    const struct sn_family *family;
-    double share, bytes;
-    int layer, json;
+    struct problem_source source;
+    const struct approximation_type *type;  /* NULL with automatic */
+    int automatic, json;
+    double share, bytes, params;
+    const char *name, *dense_out, *bias_out;
     struct sn_fit_options fit;
 };
 
-static const struct sn_family *find_family(const char *name)
+static void read_type(struct request *request, const char *name)
 {
-    const struct sn_family *family = sn_family_find(name);
-    char known[128] = "";
-    for (int i = 0; sn_families[i]; i++)
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", sn_families[i]->name);
-    if (!family) command_usage_error(&approx_command, "--type: expected one of %s, found '%s'", known, name);
-    return family;
+    request->automatic = !strcmp(name, "auto");
+    request->type = approximation_find(name);
+    if (!request->type && !request->automatic)
+        command_usage_error(&approx_command, "--type: expected one of auto,%s, found '%s'", approximation_names(), name);
+}
+
+static enum sn_pattern read_pattern(const char *text)
+{
+    static const char *const names[] = { [SN_ENTRIES] = "entries", [SN_ROWS] = "rows", [SN_COLUMNS] = "columns" };
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(text, names[i])) return (enum sn_pattern)i;
+    command_usage_error(&approx_command, "--pattern: expected one of entries, rows, columns, found '%s'", text);
+}
+
+static void check_request(const struct request *request)
+{
+    const struct command *command = &approx_command;
+    int n_budgets = (request->share > 0) + (request->bytes > 0) + (request->params > 0);
+    int is_layer = request->automatic || (request->type && request->type->family);
+    if (!request->type && !request->automatic) command_usage_error(command, "expected --type");
+    if (n_budgets > 1 || (is_layer && !n_budgets))
+        command_usage_error(command, "expected one of --share, --bytes and --params, found %d", n_budgets);
+    if (!is_layer && request->name)
+        command_usage_error(command, "-o: expected a type of layer with it, found --type %s", request->type->name);
+    if (is_layer && !request->name && !request->source.matrix) command_usage_error(command, "expected -o");
+    if (request->bias_out && !request->source.matrix) command_usage_error(command, "--bias-out: expected --matrix with it");
+    const char *slash = request->name ? strrchr(request->name, '/') : NULL;
+    if (request->name && !(slash ? slash[1] : request->name[0]))
+        command_usage_error(command, "-o: expected a name, found '%s'", request->name);
 }
 
 static struct request read_request(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "type", 1, 0, 't' }, { "share", 1, 0, 's' }, { "bytes", 1, 0, 'b' }, { "layer", 1, 0, 'l' },
-        { "stages", 1, 0, 'n' }, { "factors", 1, 0, 'f' }, { "seed", 1, 0, 'r' }, { "output", 1, 0, 'o' },
-        { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 }
+        { "type", 1, 0, 't' }, { "share", 1, 0, 's' }, { "bytes", 1, 0, 'b' }, { "params", 1, 0, 'p' },
+        { "stages", 1, 0, 'n' }, { "factors", 1, 0, 'f' }, { "block", 1, 0, 'k' },
+        { "pattern", 1, 0, 'a' }, { "output", 1, 0, 'o' }, { "dense-out", 1, 0, 'd' },
+        { "bias-out", 1, 0, 'c' }, { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, PROBLEM_OPTIONS, { 0 }
     };
     const struct command *command = &approx_command;
-    struct request request = { .layer = -1 };
+    struct request request = { .source = PROBLEM_SOURCE };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
         switch (option) {
-        case 't': request.family = find_family(optarg); break;
+        case 't': read_type(&request, optarg); break;
         case 's': request.share = command_number(command, "--share", optarg, 1e-12, 1); break;
         case 'b': request.bytes = command_number(command, "--bytes", optarg, 1, 1e12); break;
-        case 'l': request.layer = command_whole_number(command, "--layer", optarg, 0, 1000000); break;
+        case 'p': request.params = command_number(command, "--params", optarg, 1, 1e12); break;
         case 'n': request.fit.n_stages = command_whole_number(command, "--stages", optarg, 1, 1000000); break;
-        case 'f': request.fit.n_factors = command_whole_number(command, "--factors", optarg, 1, 2); break;
-        case 'r': request.fit.seed = (uint64_t)command_number(command, "--seed", optarg, 0, 9e15); break;
+        case 'f': request.fit.n_factors = command_whole_number(command, "--factors", optarg, 1, 16); break;
+        case 'k': request.fit.block = command_whole_number(command, "--block", optarg, 1, 8); break;
+        case 'a': request.fit.pattern = read_pattern(optarg); break;
         case 'o': request.name = optarg; break;
+        case 'd': request.dense_out = optarg; break;
+        case 'c': request.bias_out = optarg; break;
         case 'j': request.json = 1; break;
-        default: command_other_option(command, option);
+        default: if (!problem_option(&request.source, command, option)) command_other_option(command, option);
         }
     }
-    command_check_arguments(command, argc, 2, 2);
-    if (!request.family || !request.name || (request.share > 0) == (request.bytes > 0))
-        command_usage_error(command, "expected --type, -o and one of --share and --bytes");
-    const char *slash = strrchr(request.name, '/');
-    if (!(slash ? slash[1] : request.name[0])) command_usage_error(command, "-o: expected a name, found '%s'", request.name);
-    request.cfg = argv[optind];
-    request.weights = argv[optind + 1];
+    problem_arguments(&request.source, command, argc, argv);
+    check_request(&request);
     return request;
 }
 
-/* Whether the layer's weights are its matrix, row by row, in the file too. */
-static int is_dense_matrix(const layer *l)
-{
-    int is_plain = l->type == CONNECTED || (!l->flipped && !l->numload && l->dot == 0);
-    return is_plain && layer_matrix(l).n_rows && !structured_matrix(l);
-}
+/* ---- running */
 
-/* The number of the layer to replace. */
-static int choose_layer(const struct request *request, const network *net)
-{
-    struct sn_error error;
-    int i = request->layer >= 0 ? request->layer : net->n - 1;
-    if (request->layer < 0)
-        while (i >= 0 && net->layers[i].type != CONNECTED) i--;
-    if (i < 0)
-        for (i = net->n - 1; i >= 0 && !is_dense_matrix(&net->layers[i]);) i--;
-    if (i < 0) sn_fail(&error, SN_BAD_INPUT, "%s: expected a [connected] layer or a 1x1 convolution, found none", request->cfg);
-    else if (i >= net->n)
-        sn_fail(&error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg, i, net->n - 1);
-    else if (!is_dense_matrix(&net->layers[i]))
-        sn_fail(&error, SN_BAD_INPUT, "%s: layer %d is [%s], expected [connected], or [convolutional] with size=1, stride=1 and "
-                "one group", request->cfg, i, weights_layer_name(&net->layers[i]));
-    else if (net->layers[i].dontload)
-        sn_fail(&error, SN_BAD_INPUT, "%s: layer %d has dontload=1, so that %s does not hold it", request->cfg, i,
-                request->weights);
-    else return i;
-    sn_die(&error);
-}
+/* The types that one call tries, in the order of the table. */
+enum { MAX_ROWS = 16 };
 
-/* Keys of a 1x1 convolution that say what a structured layer with size=1 is anyway. */
-static int is_dropped(const char *key)
-{
-    return !strcmp(key, "stride") || !strcmp(key, "pad") || !strcmp(key, "padding") || !strcmp(key, "groups");
-}
+struct report {
+    int n;
+    struct approximation rows[MAX_ROWS];
+    int chosen;
+    struct approximation int8;
+    double dense_top1;
+};
 
-static const struct cfg_key *key_of_line(const struct cfg_section *section, int line)
-{
-    for (int i = 0; i < section->n_keys; i++)
-        if (section->keys[i].line == line) return &section->keys[i];
-    return NULL;
-}
-
-/* Copies cfg to out with the section of the layer turned into the matrix' section: its name replaced within its line,
- * the shape behind its last key; of a convolution filters becomes output. All other lines stay as they are. */
-static enum sn_status write_cfg(const struct request *request, const struct cfg_section *section, int is_convolution,
-                                const struct sn_matrix *matrix, FILE *out, struct sn_error *error)
-{
-    char *line = NULL;
-    size_t size = 0;
-    int last = section->n_keys ? section->keys[section->n_keys - 1].line : section->line;
-    FILE *in = fopen(request->cfg, "r");
-    if (!in) return sn_fail(error, SN_IO, "%s: cannot read", request->cfg);
-    for (int number = 1; getline(&line, &size, in) >= 0; number++) {
-        char *bracket = number == section->line ? strchr(line, ']') : NULL;
-        const struct cfg_key *key = is_convolution ? key_of_line(section, number) : NULL;
-        if (bracket) fprintf(out, "[%s%s", matrix->family->name, bracket);
-        else if (key && !strcmp(key->key, "filters")) {
-            const char *word = strstr(line, "filters");
-            fprintf(out, "%.*soutput%s", (int)(word - line), line, word + strlen("filters"));
-        }
-        else if (!key || !is_dropped(key->key)) fputs(line, out);
-        if (number != last) continue;
-        if (!strchr(line, '\n')) fputc('\n', out);
-        if (is_convolution && !cfg_find(section, "filters")) fprintf(out, "output=%d\n", matrix->n_outputs);
-        if (is_convolution && !cfg_find(section, "size")) fputs("size=1\n", out);
-        matrix->family->print_keys(matrix, out);
-    }
-    free(line);
-    fclose(in);
-    return SN_OK;
-}
-
-/* Copies n bytes, or fails. */
-static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path, struct sn_error *error)
-{
-    char buffer[65536];
-    while (n) {
-        size_t count = fread(buffer, 1, n < sizeof buffer ? n : sizeof buffer, in);
-        if (!count) return sn_fail(error, SN_IO, "%s: cannot read", path);
-        fwrite(buffer, 1, count, out);
-        n -= count;
-    }
-    return SN_OK;
-}
-
-/* Copies the weights with the matrix of the layer replaced and the count of images seen set to 0. A convolution's batch
- * statistics stand before its weights; those of connected and structured layers behind. */
-static enum sn_status write_weights(const struct request *request, const network *net, int target,
-                                    const struct sn_fit *fit, FILE *out, struct sn_error *error)
-{
-    static const char zeros[sizeof(size_t)];
-    struct weights_span span;
-    enum sn_status status = weights_span(request->weights, &span, error);
-    const layer *l = &net->layers[target];
-    size_t before = 0, biases = sizeof(float) * (size_t)layer_matrix(l).n_rows;
-    size_t matrix = biases * (size_t)layer_matrix(l).n_columns;
-    size_t statistics = l->type == CONVOLUTIONAL && l->batch_normalize && !l->dontloadscales ? 3 * biases : 0;
-    for (int i = 0; i < target; i++) before += weights_layer_bytes(&net->layers[i]);
-    FILE *in = status ? NULL : fopen(request->weights, "rb");
-    if (!in) return status ? status : sn_fail(error, SN_IO, "%s: cannot read", request->weights);
-    status = copy_bytes(in, out, 3 * sizeof(int), request->weights, error);
-    fwrite(zeros, 1, span.header_bytes - 3 * sizeof(int), out);
-    if (!status && fseek(in, (long)span.header_bytes, SEEK_SET))
-        status = sn_fail(error, SN_IO, "%s: cannot read", request->weights);
-    if (!status) status = copy_bytes(in, out, before + biases, request->weights, error);
-    fwrite(fit->words, sizeof(float), fit->matrix->n_words, out);
-    if (!status) status = copy_bytes(in, out, statistics, request->weights, error);
-    if (!status && fseek(in, (long)matrix, SEEK_CUR))
-        status = sn_fail(error, SN_IO, "%s: cannot read", request->weights);
-    if (!status)
-        status = copy_bytes(in, out, span.file_bytes - span.header_bytes - before - biases - matrix - statistics,
-                            request->weights, error);
-    fclose(in);
-    return status;
-}
-
-/* Opens NAME.SUFFIX, which must not be what is being read. */
-static enum sn_status open_output(const struct request *request, const char *suffix, struct whole_file *out,
-                                  struct sn_error *error)
-{
-    struct stat output, input;
-    char path[4096];
-    snprintf(path, sizeof path, "%s.%s", request->name, suffix);
-    const char *inputs[] = { request->cfg, request->weights };
-    for (int i = 0; i < 2; i++)
-        if (!stat(path, &output) && !stat(inputs[i], &input) && output.st_dev == input.st_dev
-            && output.st_ino == input.st_ino)
-            return sn_fail(error, SN_BAD_INPUT, "%s: is an input, expected another -o", path);
-    return whole_file_open(out, path, error);
-}
-
-/* Both files, or neither. */
-static enum sn_status write_net(const struct request *request, const network *net, int target,
-                                const struct cfg_section *section, const struct sn_fit *fit, struct sn_error *error)
-{
-    struct whole_file cfg = { 0 }, weights = { 0 };
-    enum sn_status status;
-    if ((status = open_output(request, "cfg", &cfg, error))) goto done;
-    if ((status = open_output(request, "weights", &weights, error))) goto done;
-    if ((status = write_cfg(request, section, net->layers[target].type == CONVOLUTIONAL, fit->matrix, cfg.file, error))) goto done;
-    if ((status = write_weights(request, net, target, fit, weights.file, error))) goto done;
-    if ((status = whole_file_close(&cfg, error)) || (status = whole_file_close(&weights, error))) goto done;
-    if ((status = whole_file_publish(&cfg, error)) || (status = whole_file_publish(&weights, error))) goto done;
-done:
-    whole_file_discard(&cfg);
-    whole_file_discard(&weights);
-    return status;
-}
+struct progress { const char *name; int index, n; };
 
 static void show_progress(void *context, double done, double error)
 {
-    command_progress(done < 1 ? done : 0.999, "%s error %.4f", (const char *)context, error);
+    const struct progress *progress = context;
+    double all = (progress->index + done) / progress->n;
+    command_progress(all < 1 ? all : 0.999, "%s error %.4f", progress->name, error);
 }
 
-static void print_result(const struct request *request, int target, const struct sn_fit *fit)
+static volatile sig_atomic_t stop;
+
+static void on_interrupt(int signal)
 {
-    const struct sn_matrix *matrix = fit->matrix;
-    double bytes = 4. * (double)matrix->n_words, dense = 4. * matrix->n_outputs * (double)matrix->n_inputs;
-    if (!request->json) {
-        printf("layer      %d, %d x %d\n", target, matrix->n_outputs, matrix->n_inputs);
-        printf("type       %s\n", matrix->family->name);
-        matrix->family->print_keys(matrix, stdout);
-        printf("parameters %zu of %.0f\n", matrix->n_values, dense / 4);
-        printf("bytes      %.0f of %.0f, share %.4f\n", bytes, dense, bytes / dense);
-        printf("error      %.6f relative, Frobenius\n", fit->error);
-        printf("files      %s.cfg %s.weights\n", request->name, request->name);
-        return;
+    (void)signal;
+    stop = 1;
+}
+
+/* The first Ctrl-C ends a long search with the best so far; the second does what it always does. */
+static void catch_interrupt(void)
+{
+    struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND | SA_RESTART };
+    sigaction(SIGINT, &action, NULL);
+}
+
+static int is_tried(const struct request *request, const struct approximation_type *type)
+{
+    return request->automatic ? type->family != NULL : type == request->type;
+}
+
+static enum sn_status check_types(const struct request *request, const struct problem *problem, struct sn_error *error)
+{
+    for (const struct approximation_type *type = approximation_types; type->name; type++)
+        if (is_tried(request, type) && type->family && replace_check(problem, type->family, error)) return error->code;
+    return SN_OK;
+}
+
+static struct sn_fit_options fit_options(const struct request *request, const struct problem *problem)
+{
+    struct sn_fit_options options = request->fit;
+    options.budget_bytes = request->share > 0 ? problem_share_bytes(problem, request->share) : (size_t)request->bytes;
+    options.budget_values = (size_t)request->params;
+    options.effort = request->source.effort;
+    options.seed = request->source.seed;
+    options.stop = &stop;
+    options.progress = show_progress;
+    return options;
+}
+
+/* Runs the types. One for which the budget is too small is left out where there are others. */
+static enum sn_status run_types(const struct request *request, const struct problem *problem, struct report *report,
+                                struct sn_error *error)
+{
+    struct sn_fit_options options = fit_options(request, problem);
+    struct progress progress = { .n = 0 };
+    options.context = &progress;
+    for (const struct approximation_type *type = approximation_types; type->name; type++)
+        progress.n += is_tried(request, type);
+    for (const struct approximation_type *type = approximation_types; type->name; type++) {
+        if (!is_tried(request, type)) continue;
+        progress.name = type->name;
+        enum sn_status status = approximate(problem, type, &options, &report->rows[report->n], error);
+        if (status && status != SN_BAD_INPUT) return status;
+        if (!status && report->rows[report->n].choice < report->rows[report->chosen].choice) report->chosen = report->n;
+        report->n += !status;
+        progress.index++;
     }
+    command_progress(1, " ");
+    if (!report->n) return error->code;
+    report->dense_top1 = approximation_dense_top1(problem, error);
+    if (report->dense_top1 < 0) return SN_NO_MEMORY;
+    return approximate(problem, approximation_find("dense-int8"), &options, &report->int8, error);
+}
+
+/* ---- files */
+
+static void write_array(FILE *file, int n_dimensions, const size_t *shape, const float *values)
+{
+    npy_write_header(file, "<f4", n_dimensions, shape);
+    fwrite(values, sizeof *values, shape[0] * (n_dimensions > 1 ? shape[1] : 1), file);
+}
+
+static FILE *open_named(struct outputs *outputs, const char *name, const char *suffix, const char *const *inputs,
+                        struct sn_error *error)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s.%s", name, suffix);
+    return outputs_open(outputs, path, inputs, error);
+}
+
+/* All files, or none. */
+static enum sn_status write_files(const struct request *request, const struct problem *problem,
+                                  const struct approximation *a, struct sn_error *error)
+{
+    struct outputs outputs;
+    const size_t shape[] = { (size_t)problem->n_outputs, (size_t)problem->n_inputs };
+    const char *inputs[PROBLEM_MAX_FILES];
+    FILE *cfg, *weights, *file;
+    outputs_begin(&outputs);
+    problem_files(problem, inputs);
+    enum sn_status status = SN_OK;
+    if (request->name) {
+        if (!(cfg = open_named(&outputs, request->name, "cfg", inputs, error))
+            || !(weights = open_named(&outputs, request->name, "weights", inputs, error))) status = error->code;
+        else status = replace_write(problem, a, cfg, weights, error);
+    }
+    if (!status && request->dense_out) {
+        if (!(file = outputs_open(&outputs, request->dense_out, inputs, error))) status = error->code;
+        else write_array(file, 2, shape, a->dense);
+    }
+    if (!status && request->bias_out) {
+        if (!(file = outputs_open(&outputs, request->bias_out, inputs, error))) status = error->code;
+        else write_array(file, 1, shape, a->bias);
+    }
+    if (status) outputs_discard(&outputs);
+    else status = outputs_publish(&outputs, error);
+    return status;
+}
+
+/* ---- reports */
+
+/* A number that may not exist. */
+static void add_number(cJSON *root, const char *key, double value)
+{
+    if (!isnan(value)) cJSON_AddNumberToObject(root, key, value);
+}
+
+static cJSON *to_json(const struct problem *problem, const struct report *report, const struct approximation *a,
+                      int is_choice_known)
+{
     cJSON *root = cJSON_CreateObject();
-    cJSON_AddNumberToObject(root, "layer", target);
-    cJSON_AddStringToObject(root, "type", matrix->family->name);
-    cJSON_AddNumberToObject(root, "outputs", matrix->n_outputs);
-    cJSON_AddNumberToObject(root, "inputs", matrix->n_inputs);
-    cJSON_AddNumberToObject(root, "params", (double)matrix->n_values);
-    cJSON_AddNumberToObject(root, "bytes", bytes);
-    cJSON_AddNumberToObject(root, "dense_bytes", dense);
-    cJSON_AddNumberToObject(root, "share", bytes / dense);
-    cJSON_AddNumberToObject(root, "error", fit->error);
+    if (problem->net) cJSON_AddNumberToObject(root, "layer", problem->layer);
+    cJSON_AddStringToObject(root, "type", a->type->name);
+    cJSON_AddNumberToObject(root, "outputs", problem->n_outputs);
+    cJSON_AddNumberToObject(root, "inputs", problem->n_inputs);
+    cJSON_AddNumberToObject(root, "params", (double)a->params);
+    cJSON_AddNumberToObject(root, "bytes", (double)a->bytes);
+    cJSON_AddNumberToObject(root, "dense_bytes", problem_dense_bytes(problem));
+    cJSON_AddNumberToObject(root, "share", (double)a->bytes / problem_dense_bytes(problem));
+    cJSON_AddNumberToObject(root, "error", a->error);
+    if (is_choice_known) cJSON_AddNumberToObject(root, "choice_error", a->choice);
+    add_number(root, "output_error", a->judged.error);
+    add_number(root, "output_error_uncorrected", a->judged.uncorrected);
+    add_number(root, "top1", a->judged.top1);
+    add_number(root, "dense_top1", report->dense_top1);
+    cJSON_AddNumberToObject(root, "seconds", a->seconds);
+    if (a->shrinkage > 0) cJSON_AddNumberToObject(root, "shrinkage", a->shrinkage);
+    if (problem->judge.n) cJSON_AddNumberToObject(root, "holdout_rows", problem->judge.n);
+    return root;
+}
+
+static void print_json(const struct request *request, const struct problem *problem, const struct report *report)
+{
+    cJSON *root = to_json(problem, report, &report->rows[report->chosen], request->automatic);
+    if (request->automatic) {
+        cJSON *candidates = cJSON_AddArrayToObject(root, "candidates");
+        for (int i = 0; i < report->n; i++)
+            cJSON_AddItemToArray(candidates, to_json(problem, report, &report->rows[i], 1));
+    }
+    cJSON_AddItemToObject(root, "dense_int8", to_json(problem, report, &report->int8, 0));
     command_print_json(root);
 }
 
-/* Makes the section what write_cfg will make of it, with keys of its own (free()). */
-static enum sn_status rename_keys(struct cfg_section *section, const char *name, int is_convolution,
-                                  struct sn_error *error)
+/* A cell of a table, "-" for a number that does not exist. */
+static void print_cell(double value, double scale, int width, int decimals)
 {
-    int n = 0;
-    struct cfg_key *keys = malloc(((size_t)section->n_keys + 1) * sizeof *keys);
-    if (!keys) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", section->path);
-    for (int i = 0; i < section->n_keys; i++) {
-        if (is_convolution && is_dropped(section->keys[i].key)) continue;
-        keys[n] = section->keys[i];
-        if (is_convolution && !strcmp(keys[n].key, "filters")) keys[n].key = "output";
-        n++;
-    }
-    section->name = name;
-    section->keys = keys;
-    section->n_keys = n;
-    return SN_OK;
+    if (isnan(value)) printf(" %*s", width, "-");
+    else printf(" %*.*f", width, decimals, scale * value);
+}
+
+static void print_row(const struct problem *problem, const struct approximation *a, char mark)
+{
+    printf("%c %-10s %9zu %7.4f %9.6f", mark, a->type->name, a->bytes, (double)a->bytes / problem_dense_bytes(problem), a->error);
+    print_cell(a->type->family ? a->choice : NAN, 1, 9, 6);
+    print_cell(a->judged.error, 1, 9, 6);
+    print_cell(a->judged.top1, 100, 7, 2);
+    printf(" %8.2f\n", a->seconds);
+}
+
+static void print_candidates(const struct problem *problem, const struct report *report)
+{
+    printf("  %-10s %9s %7s %9s %9s %9s %7s %8s\n", "type", "bytes", "share", "error", "choice", "output", "top-1", "seconds");
+    for (int i = 0; i < report->n; i++) print_row(problem, &report->rows[i], i == report->chosen ? '*' : ' ');
+    print_row(problem, &report->int8, ' ');
+    printf("* chosen: least error of %s", problem->choose.n ? "outputs on the rows that choose" : problem->mean
+           ? "outputs on the rows that fitted" : "the matrix");
+    if (problem->judge.n) printf("; output error and top-1 on %d other rows", problem->judge.n);
+    printf("\n\n");
+}
+
+static void print_judged(const struct problem *problem, const struct report *report, const struct approximation *a)
+{
+    if (!isnan(a->judged.error))
+        printf("output     %.6f relative, on %d rows held out; %.6f with the old bias\n", a->judged.error,
+               problem->judge.n, a->judged.uncorrected);
+    if (!isnan(a->judged.top1))
+        printf("top-1      %.2f %% of %d rows held out, dense %.2f %%\n", 100 * a->judged.top1, problem->judge.n,
+               100 * report->dense_top1);
+    if (a->shrinkage > 0) printf("shrinkage  %.3g\n", a->shrinkage);
+}
+
+static void print_int8(const struct approximation *a)
+{
+    printf("dense-int8 %zu bytes, error %.6f", a->bytes, a->error);
+    if (!isnan(a->judged.error)) printf(", output %.6f", a->judged.error);
+    if (!isnan(a->judged.top1)) printf(", top-1 %.2f %%", 100 * a->judged.top1);
+    printf("\n");
+}
+
+static void print_table(const struct request *request, const struct problem *problem, const struct report *report)
+{
+    const struct approximation *a = &report->rows[report->chosen];
+    if (request->automatic) print_candidates(problem, report);
+    if (problem->net) printf("layer      %d, %d x %d\n", problem->layer, problem->n_outputs, problem->n_inputs);
+    else printf("matrix     %d x %d\n", problem->n_outputs, problem->n_inputs);
+    printf("type       %s\n", a->type->name);
+    if (a->fit.matrix) a->fit.matrix->family->print_keys(a->fit.matrix, stdout);
+    printf("parameters %zu of %.0f\n", a->params, problem_dense_bytes(problem) / sizeof(float));
+    printf("bytes      %zu of %.0f, share %.4f\n", a->bytes, problem_dense_bytes(problem),
+           (double)a->bytes / problem_dense_bytes(problem));
+    printf("error      %.6f relative, Frobenius\n", a->error);
+    print_judged(problem, report, a);
+    printf("seconds    %.2f\n", a->seconds);
+    if (!request->automatic && a->type->family && problem->mean) print_int8(&report->int8);
+    if (request->name) printf("files      %s.cfg %s.weights\n", request->name, request->name);
 }
 
 static int run(int argc, char **argv)
 {
     struct request request = read_request(argc, argv);
     struct sn_error error = { 0 };
-    struct sn_fit fit;
-    network *net = load_net(request.cfg, request.weights);
-    int target = choose_layer(&request, net);
-    const layer *l = &net->layers[target];
-    struct cfg_text *cfg = cfg_read(request.cfg, &error);
-    if (!cfg) sn_die(&error);
-    struct cfg_section section = cfg->sections[target + 1];
-    for (const char *const *key = request.family->keys; *key; key++)
-        if (cfg_find(&section, *key) && cfg_fail(&section, *key, &error, "expected no key of [%s] here", request.family->name))
-            sn_die(&error);
-    struct cfg_section future = section;
-    if (rename_keys(&future, request.family->name, l->type == CONVOLUTIONAL, &error)
-        || structured_check_keys(&future, &error)) sn_die(&error);
-    struct layer_matrix dense = layer_matrix(l);
-    double dense_bytes = sizeof(float) * (double)dense.n_rows * dense.n_columns;
-    request.fit.budget_bytes = (size_t)(request.bytes > 0 ? request.bytes : request.share * dense_bytes + 1e-6);
-    request.fit.progress = show_progress;
-    request.fit.context = (void *)request.family->name;
-    if (sn_fit_find(request.family)(l->weights, dense.n_rows, dense.n_columns, &request.fit, &fit, &error)) sn_die(&error);
-    command_progress(1, " ");
-    if (write_net(&request, net, target, &section, &fit, &error)) sn_die(&error);
-    print_result(&request, target, &fit);
-    sn_fit_free(&fit);
-    free(future.keys);
-    cfg_free(cfg);
-    free_network(net);
+    struct problem problem;
+    struct report report = { 0 };
+    openblas_set_num_threads(1);  /* Results must not depend on the number of threads. */
+    if (request.source.effort == SN_THOROUGH) catch_interrupt();
+    if (problem_read(&problem, &request.source, request.automatic, &error) || check_types(&request, &problem, &error)
+        || run_types(&request, &problem, &report, &error)
+        || write_files(&request, &problem, &report.rows[report.chosen], &error)) sn_die(&error);
+    if (request.json) print_json(&request, &problem, &report);
+    else print_table(&request, &problem, &report);
+    for (int i = 0; i < report.n; i++) approximation_free(&report.rows[i]);
+    approximation_free(&report.int8);
+    problem_free(&problem);
     return 0;
 }

@@ -69,11 +69,10 @@ static enum sn_status check_input(const struct request *request, const network *
     int is_flat = x->n_dimensions == 2 && s[1] == (size_t)net->inputs;
     int is_image = x->n_dimensions == 4 && s[1] == (size_t)net->c && s[2] == (size_t)net->h && s[3] == (size_t)net->w;
     if (is_flat || is_image) return SN_OK;
-    char found[NPY_MAX_DIMENSIONS * 24] = "";
-    for (int k = 0; k < x->n_dimensions; k++)
-        sprintf(found + strlen(found), "%s%zu", k ? " x " : "", s[k]);
+    char found[NPY_SHAPE_TEXT];
+    npy_print_shape(x, found);
     return sn_fail(error, SN_BAD_INPUT, "%s: expected n x %d x %d x %d or n x %d values for %s, found %s", request->input,
-                   net->c, net->h, net->w, net->inputs, request->cfg, *found ? found : "one");
+                   net->c, net->h, net->w, net->inputs, request->cfg, found);
 }
 
 /* Evaluates all inputs, a batch at a time, and writes layer's outputs. */

@@ -14,7 +14,7 @@ struct command {
 };
 
 extern const struct command approx_command, bench_command, check_command, eval_command, features_command,
-    import_command, info_command, run_command;
+    import_command, info_command, run_command, sweep_command;
 
 /* Handles the option that getopt_long returned when the command does not know it: --help prints the usage on stdout
  * and exits with 0, anything else, about which getopt_long has printed a line, exits with 2. */

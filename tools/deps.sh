@@ -14,6 +14,7 @@ libcjson-dev: --json output, safetensors headers
 libminizip-dev: PyTorch checkpoints, which are zip archives
 zlib1g-dev: headers that those of minizip include
 libdeflate-dev: CRC-32
+gnuplot-nox: plots of structnet sweep
 libcriterion-dev: tests
 libstb-dev: drawing the glyphs (stb_truetype, stb_image_write)
 git: checking the tree of Darknet

@@ -48,50 +48,106 @@ static char *read_header(FILE *file)
     return NULL;
 }
 
-static enum sn_status read_values(const char *path, FILE *file, size_t size, struct npy *npy, struct sn_error *error)
+/* The elements as they stand in the file: *raw, free(), NULL on failure. */
+static enum sn_status read_elements(const char *path, FILE *file, size_t n, size_t size, char **raw,
+                                    struct sn_error *error)
 {
     long start = ftell(file);
     if (start < 0 || fseek(file, 0, SEEK_END)) return sn_fail(error, SN_IO, "%s: cannot read", path);
-    size_t found = (size_t)(ftell(file) - start), n = npy->n_values;
+    size_t found = (size_t)(ftell(file) - start);
     fseek(file, start, SEEK_SET);
     if (n > found / size || found != n * size)
         return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu values of %zu bytes, found %zu bytes", path, n, size, found);
-    char *raw = malloc(found + 1);
-    npy->values = (float *)raw;
-    if (!raw) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
-    if (fread(raw, 1, found, file) < found) return sn_fail(error, SN_IO, "%s: cannot read", path);
-    for (size_t i = 0; size == sizeof(double) && i < n; i++) {
+    *raw = malloc(found + 1);
+    if (!*raw) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
+    return fread(*raw, 1, found, file) == found ? SN_OK : sn_fail(error, SN_IO, "%s: cannot read", path);
+}
+
+/* Narrows n doubles to floats where they stand. */
+static void narrow_doubles(char *raw, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
         double value;
         memcpy(&value, raw + i * sizeof value, sizeof value);
         float rounded = (float)value;
         memcpy(raw + i * sizeof rounded, &rounded, sizeof rounded);
     }
+}
+
+/* Narrows n int64 to int32 where they stand. SN_BAD_INPUT names the first that is none. */
+static enum sn_status narrow_integers(const char *path, char *raw, size_t n, struct sn_error *error)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t value;
+        memcpy(&value, raw + i * sizeof value, sizeof value);
+        int32_t narrow = (int32_t)value;
+        if (narrow != value)
+            return sn_fail(error, SN_BAD_INPUT, "%s: value %zu: expected 32 bits, found %lld", path, i, (long long)value);
+        memcpy(raw + i * sizeof narrow, &narrow, sizeof narrow);
+    }
     return SN_OK;
 }
 
-enum sn_status npy_read(const char *path, struct npy *npy, struct sn_error *error)
+/* Opens path and reads its header: *file stands at the elements, kind 'f' or 'i' and size (4 or 8) are the type's. */
+static enum sn_status open_array(const char *path, char kind, FILE **file, struct npy *npy, size_t *size,
+                                 struct sn_error *error)
 {
-    *npy = (struct npy){ 0 };
-    FILE *file = fopen(path, "rb");
-    if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    char *header = read_header(file);
+    if (!(*file = fopen(path, "rb"))) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    char *header = read_header(*file);
     const char *descr = header ? find_value(header, "descr") : NULL, *order = header ? find_value(header, "fortran_order") : NULL;
     enum sn_status status = SN_OK;
     if (!descr || !order || !read_shape(find_value(header, "shape"), npy))
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected a NumPy array (.npy), found another header", path);
-    else if (strncmp(descr, "'<f4'", 5) && strncmp(descr, "'<f8'", 5))
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected float32 or float64 ('<f4', '<f8'), found %.*s", path,
-                         (int)strcspn(descr, ",}\n"), descr);
+    else if (strncmp(descr, "'<", 2) || descr[2] != kind || (descr[3] != '4' && descr[3] != '8') || descr[4] != '\'')
+        status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s ('<%c4', '<%c8'), found %.*s", path,
+                         kind == 'f' ? "float32 or float64" : "int32 or int64", kind, kind, (int)strcspn(descr, ",}\n"), descr);
     else if (strncmp(order, "False", 5))
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected C order, found Fortran order", path);
-    else status = read_values(path, file, descr[3] == '4' ? 4 : 8, npy, error);
+    else *size = descr[3] == '4' ? 4 : 8;
+    free(header);
+    return status;
+}
+
+/* The array's elements in *raw, 4 bytes each. */
+static enum sn_status read_array(const char *path, char kind, struct npy *npy, char **raw, struct sn_error *error)
+{
+    FILE *file;
+    size_t size = 0;
+    *npy = (struct npy){ 0 };
+    enum sn_status status = open_array(path, kind, &file, npy, &size, error);
+    *raw = NULL;
+    if (!status) status = read_elements(path, file, npy->n_values, size, raw, error);
+    if (!status && size == 8 && kind == 'f') narrow_doubles(*raw, npy->n_values);
+    if (!status && size == 8 && kind == 'i') status = narrow_integers(path, *raw, npy->n_values, error);
     if (status) {
-        free(npy->values);
+        free(*raw);
+        *raw = NULL;
         *npy = (struct npy){ 0 };
     }
-    free(header);
-    fclose(file);
+    if (file) fclose(file);
     return status;
+}
+
+enum sn_status npy_read(const char *path, struct npy *npy, struct sn_error *error)
+{
+    char *raw;
+    enum sn_status status = read_array(path, 'f', npy, &raw, error);
+    npy->values = (float *)raw;
+    return status;
+}
+
+enum sn_status npy_read_integers(const char *path, struct npy *npy, struct sn_error *error)
+{
+    char *raw;
+    enum sn_status status = read_array(path, 'i', npy, &raw, error);
+    npy->integers = (int32_t *)raw;
+    return status;
+}
+
+void npy_print_shape(const struct npy *npy, char text[NPY_SHAPE_TEXT])
+{
+    int n = sprintf(text, npy->n_dimensions ? "" : "one");
+    for (int k = 0; k < npy->n_dimensions; k++) n += sprintf(text + n, "%s%zu", k ? " x " : "", npy->shape[k]);
 }
 
 void npy_write_header(FILE *file, const char *descr, int n_dimensions, const size_t *shape)

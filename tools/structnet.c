@@ -7,7 +7,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = { &approx_command, &bench_command, &check_command, &eval_command,
-                                                  &features_command, &import_command, &info_command, &run_command };
+                                                  &features_command, &import_command, &info_command, &run_command,
+                                                  &sweep_command };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)

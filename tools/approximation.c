@@ -1,0 +1,240 @@
+#include "approximation.h"
+
+#include <shrinkage.h>
+
+#include <cblas.h>
+#include <math.h>
+#include <psm.h>
+#include <sss.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const struct approximation_type approximation_types[] = {
+    { .name = "sss", .family = &sss_family, .label = "SSS" },
+    { .name = "psm", .family = &psm_family, .label = "sparse product" },
+    { .name = "lowrank", .family = &sss_family, .label = "low rank", .low_rank = 1 },
+    { .name = "pruned", .family = &psm_family, .label = "pruned", .n_factors = 1 },
+    { .name = "dense-int8", .label = "dense int8" },
+    { 0 }
+};
+
+const struct approximation_type *approximation_find(const char *name)
+{
+    for (const struct approximation_type *type = approximation_types; type->name; type++)
+        if (!strcmp(type->name, name)) return type;
+    return NULL;
+}
+
+const char *approximation_names(void)
+{
+    static char names[256];
+    if (!*names)
+        for (const struct approximation_type *type = approximation_types; type->name; type++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? "," : "", type->name);
+    return names;
+}
+
+static double sum_of_squares(const float *values, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)values[i] * (double)values[i];
+    return sum;
+}
+
+/* y = x A^T, rows x m, for A (m x n). */
+static void multiply(const float *a, int m, int n, const float *x, int rows, float *y)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, m, n, 1, x, n, a, n, 0, y, m);
+}
+
+/* Whether output label is larger than all others, of outputs gain (y + bias) + offset. Equal outputs are no answer. */
+static int is_correct(const struct problem *problem, const float *y, const float *bias, int label)
+{
+    int best = -1, ties = 0;
+    float largest = 0;
+    for (int i = 0; i < problem->n_outputs; i++) {
+        float value = y[i] + bias[i];
+        if (problem->gain) value = value * problem->gain[i] + problem->offset[i];
+        if (best >= 0 && value == largest) ties = 1;
+        if (best < 0 || value > largest) best = i, largest = value, ties = 0;
+    }
+    return best == label && !ties;
+}
+
+/* What judging a few rows adds to the sums. */
+struct sums { double energy, corrected, uncorrected, n_correct; };
+
+enum { BLOCK = 256 };  /* rows at a time */
+
+/* One block of rows x; D = W - What, shift = D mean. centred is BLOCK x n, y is BLOCK x m. */
+static void judge_block(const struct problem *problem, const float *what, const float *difference, const float *shift,
+                        const float *bias, const float *x, const int *labels, int rows, float *centred, float *y,
+                        struct sums *sums)
+{
+    int m = problem->n_outputs, n = problem->n_inputs;
+    size_t n_y = (size_t)rows * (size_t)m;
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < n; j++) centred[i * (size_t)n + j] = x[i * (size_t)n + j] - problem->mean[j];
+    multiply(problem->dense, m, n, centred, rows, y);
+    sums->energy += sum_of_squares(y, n_y);
+    multiply(difference, m, n, centred, rows, y);
+    sums->corrected += sum_of_squares(y, n_y);
+    for (size_t i = 0; i < n_y; i++) y[i] += shift[i % (size_t)m];
+    sums->uncorrected += sum_of_squares(y, n_y);
+    if (!labels) return;
+    multiply(what, m, n, x, rows, y);
+    for (int i = 0; i < rows; i++) sums->n_correct += is_correct(problem, y + i * (size_t)m, bias, labels[i]);
+}
+
+static double relative(double difference, double energy)
+{
+    return energy > 0 ? sqrt(difference / energy) : difference > 0;
+}
+
+/* Judges What with bias b + shift on samples. */
+static enum sn_status judge(const struct problem *problem, const struct samples *samples, const float *what,
+                            const float *shift, const float *bias, struct judgement *judgement, struct sn_error *error)
+{
+    size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
+    *judgement = (struct judgement){ NAN, NAN, NAN };
+    if (!samples->n) return SN_OK;
+    struct sums sums = { 0 };
+    float *difference = malloc(m * n * sizeof *difference), *centred = malloc(BLOCK * n * sizeof *centred);
+    float *y = malloc(BLOCK * m * sizeof *y);
+    enum sn_status status = SN_OK;
+    if (!difference || !centred || !y) {
+        status = sn_fail(error, SN_NO_MEMORY, "out of memory for the outputs of %d rows", samples->n);
+        goto done;
+    }
+    for (size_t i = 0; i < m * n; i++) difference[i] = problem->dense[i] - what[i];
+    for (int i = 0; i < samples->n; i += BLOCK)
+        judge_block(problem, what, difference, shift, bias, samples->x + (size_t)i * n,
+                    samples->labels ? samples->labels + i : NULL, samples->n - i < BLOCK ? samples->n - i : BLOCK, centred,
+                    y, &sums);
+    judgement->error = relative(sums.corrected, sums.energy);
+    judgement->uncorrected = relative(sums.uncorrected, sums.energy);
+    if (samples->labels) judgement->top1 = sums.n_correct / samples->n;
+done:
+    free(difference);
+    free(centred);
+    free(y);
+    return status;
+}
+
+double approximation_dense_top1(const struct problem *problem, struct sn_error *error)
+{
+    struct judgement judgement;
+    float *shift = calloc((size_t)problem->n_outputs, sizeof *shift);
+    enum sn_status status = shift ? judge(problem, &problem->judge, problem->dense, shift, problem->bias, &judgement, error)
+        : sn_fail(error, SN_NO_MEMORY, "out of memory for %d outputs", problem->n_outputs);
+    free(shift);
+    return status ? -1 : judgement.top1;
+}
+
+/* shift = (W - What) mean and bias = b + shift; without features shift = 0. */
+static void correct_bias(const struct problem *problem, const float *what, float *shift, float *bias)
+{
+    size_t n = (size_t)problem->n_inputs;
+    for (int i = 0; i < problem->n_outputs; i++) {
+        double sum = 0;
+        const float *w = problem->dense + (size_t)i * n, *v = what + (size_t)i * n;
+        for (size_t j = 0; problem->mean && j < n; j++)
+            sum += ((double)w[j] - (double)v[j]) * (double)problem->mean[j];
+        shift[i] = (float)sum;
+        bias[i] = problem->mean ? (float)((double)problem->bias[i] + sum) : problem->bias[i];
+    }
+}
+
+/* Symmetric int8: each row in steps of its largest magnitude / 127, a float32. */
+static void quantise(const float *w, size_t m, size_t n, float *what)
+{
+    for (size_t i = 0; i < m; i++, w += n, what += n) {
+        float largest = 0;
+        for (size_t j = 0; j < n; j++) largest = fmaxf(largest, fabsf(w[j]));
+        float step = largest / 127;
+        for (size_t j = 0; j < n; j++) what[j] = step > 0 ? rintf(w[j] / step) * step : 0;
+    }
+}
+
+/* Fits the features' covariance, shrunk as the caller says or as suits the type and its budget best. */
+static enum sn_status weigh(const struct problem *problem, const struct sn_fit_options *options, struct approximation *a,
+                            struct sn_weighting *weighting, struct sn_error *error)
+{
+    const struct samples *fit = &problem->fit;
+    int n = problem->n_inputs;
+    enum sn_status status = problem->source->shrinkage > 0
+        ? sn_weighting_new(fit->x, fit->n, n, problem->source->shrinkage, weighting, error)
+        : sn_weighting_choose(sn_fit_find(a->type->family), options, problem->dense, problem->n_outputs, n, fit->x, fit->n,
+                              weighting, error);
+    a->shrinkage = weighting->shrinkage;
+    return status;
+}
+
+/* Sets the fit or its stand-in, What, its size and its errors on the matrix. */
+static enum sn_status reduce(const struct problem *problem, const struct sn_fit_options *options, struct approximation *a,
+                             struct sn_error *error)
+{
+    int m = problem->n_outputs, n = problem->n_inputs;
+    struct sn_weighting weighting = { 0 };
+    struct sn_fit_options own = *options;
+    if (a->type->family) {
+        enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, error) : SN_OK;
+        own.weighting = problem->mean ? &weighting : NULL;
+        if (!status) status = sn_fit_find(a->type->family)(problem->dense, m, n, &own, &a->fit, error);
+        sn_weighting_free(&weighting);
+        if (status) return status;
+        a->params = a->fit.matrix->n_values;
+        a->bytes = sizeof(float) * a->fit.matrix->n_words;
+        a->error = a->fit.error;
+        a->choice = a->fit.weighted_error;
+        return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
+    }
+    quantise(problem->dense, (size_t)m, (size_t)n, a->dense);
+    a->params = (size_t)m * (size_t)n + (size_t)m;
+    a->bytes = (size_t)m * (size_t)n + sizeof(float) * (size_t)m;
+    a->error = sn_weighted_error(problem->dense, a->dense, m, n, NULL, error);
+    a->choice = a->error;
+    return a->error < 0 ? SN_NO_MEMORY : SN_OK;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+enum sn_status approximate(const struct problem *problem, const struct approximation_type *type,
+                           const struct sn_fit_options *options, struct approximation *a, struct sn_error *error)
+{
+    size_t m = (size_t)problem->n_outputs;
+    struct judgement chosen;
+    double start = now();
+    struct sn_fit_options own = *options;
+    own.low_rank = type->low_rank;
+    if (type->low_rank) own.n_stages = 0;
+    if (type->n_factors) own.n_factors = type->n_factors;
+    *a = (struct approximation){ .type = type, .dense = malloc(m * (size_t)problem->n_inputs * sizeof(float)),
+                                 .bias = malloc(m * sizeof(float)) };
+    float *shift = malloc(m * sizeof *shift);
+    enum sn_status status = a->dense && a->bias && shift ? reduce(problem, &own, a, error)
+        : sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %zu x %d", m, problem->n_inputs);
+    a->seconds = now() - start;
+    if (!status) correct_bias(problem, a->dense, shift, a->bias);
+    const struct samples *choosing = problem->choose.n ? &problem->choose : &problem->fit;
+    if (!status) status = judge(problem, choosing, a->dense, shift, a->bias, &chosen, error);
+    if (!status) status = judge(problem, &problem->judge, a->dense, shift, a->bias, &a->judged, error);
+    if (!status && choosing->n) a->choice = chosen.error;
+    free(shift);
+    if (status) approximation_free(a);
+    return status;
+}
+
+void approximation_free(struct approximation *a)
+{
+    sn_fit_free(&a->fit);
+    free(a->dense);
+    free(a->bias);
+    *a = (struct approximation){ 0 };
+}
