@@ -113,55 +113,66 @@ void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern patte
 }
 
 /* The rows of the leftmost factor run along the lines of A, or of B when the problem is flipped. */
-void palm_project(struct palm *palm, int f, size_t k)
+void palm_project(struct palm *palm, int f, float *values, size_t k)
 {
     int leftmost = (f == PALM_A) != palm->flip;
-    palm_keep(palm->factor[f], (size_t)palm->inner, (size_t)line_length(palm, f), palm->pattern, !leftmost,
-              (size_t)palm->block, k, palm->image);
+    palm_keep(values, (size_t)palm->inner, (size_t)line_length(palm, f), palm->pattern, !leftmost, (size_t)palm->block, k,
+              palm->residual);
 }
 
 /* ---- Memory ---- */
 
-static int allocate(struct palm *palm, int weighted)
+static int lines_new(struct palm_lines *lines, size_t inner, size_t most)
+{
+    lines->start = calloc(inner + 1, sizeof *lines->start);
+    lines->column = malloc((most + 1) * sizeof *lines->column);
+    lines->value = malloc((most + 1) * sizeof *lines->value);
+    return lines->start && lines->column && lines->value;
+}
+
+static void lines_free(struct palm_lines *lines)
+{
+    free(lines->start);
+    free(lines->column);
+    free(lines->value);
+}
+
+static int allocate(struct palm *palm, size_t most_b)
 {
     size_t a = palm_size(palm, PALM_A), b = palm_size(palm, PALM_B), w = (size_t)palm->m * (size_t)palm->n;
-    size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n);
-    size_t gradient = a > b ? a : b;
-    float **blocks[] = { &palm->w, &palm->factor[0], &palm->factor[1], &palm->previous[0], &palm->previous[1],
-                         &palm->residual, &palm->gradient, &palm->image, &palm->weighted, &palm->vector[0],
-                         &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line, &palm->value };
-    /* image is the scratch of projections. */
-    size_t counts[] = { w, a, b, a, b, w, gradient, gradient > w ? gradient : w, weighted ? w : 1, inner,
-                        inner, (size_t)palm->m, (size_t)palm->n, inner, 2 * (longest > inner ? longest : inner), b };
+    size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n), larger = a > b ? a : b;
+    /* The residual is the scratch of projections too. */
+    float **blocks[] = { &palm->w, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
+                         &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line };
+    size_t counts[] = { w, a, a, larger > w ? larger : w, larger, inner, inner, (size_t)palm->m, (size_t)palm->n, inner,
+                        2 * (longest > inner ? longest : inner) };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
-    palm->start = calloc(inner + 1, sizeof *palm->start);
-    palm->column = malloc(b * sizeof *palm->column);
-    return fine && palm->start && palm->column;
+    most_b = most_b < inner ? inner : most_b > b ? b : most_b;  /* It starts as the identity. */
+    return fine && lines_new(&palm->b, inner, most_b) && lines_new(&palm->b_previous, inner, most_b)
+        && lines_new(&palm->point, inner, 2 * most_b);
 }
 
 void palm_free(struct palm *palm)
 {
-    for (int f = 0; f < 2; f++) {
-        free(palm->factor[f]);
-        free(palm->previous[f]);
-        free(palm->vector[f]);
-        free(palm->product[f]);
-    }
-    free(palm->scale);
-    free(palm->moment);
-    free(palm->w);
-    free(palm->residual);
-    free(palm->gradient);
-    free(palm->image);
-    free(palm->weighted);
-    free(palm->norms);
-    free(palm->line);
-    free(palm->start);
-    free(palm->column);
-    free(palm->value);
+    float *const blocks[] = { palm->scale, palm->moment, palm->w, palm->a, palm->a_previous, palm->residual, palm->dense,
+                              palm->image, palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
+                              palm->product[1], palm->norms, palm->line };
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
+    lines_free(&palm->b);
+    lines_free(&palm->b_previous);
+    lines_free(&palm->point);
     memset(palm, 0, sizeof *palm);
+}
+
+void palm_end(struct palm *palm)
+{
+    float **const blocks[] = { &palm->w, &palm->a_previous, &palm->residual, &palm->image, &palm->weighted };
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        free(*blocks[i]);
+        *blocks[i] = NULL;
+    }
 }
 
 static int take_weighting(struct palm *palm, const struct sn_weighting *weighting, size_t n)
@@ -182,7 +193,7 @@ int palm_new(struct palm *palm, const struct palm_task *task)
     *palm = (struct palm){ .m = task->flip ? task->columns : task->rows, .n = task->flip ? task->rows : task->columns,
                            .flip = task->flip, .block = task->block, .pattern = task->pattern };
     palm->inner = task->inner ? task->inner : palm->n;
-    if (!take_weighting(palm, task->weighting, columns) || !allocate(palm, task->weighting != NULL)) {
+    if (!take_weighting(palm, task->weighting, columns) || !allocate(palm, task->most_b)) {
         palm_free(palm);
         return 0;
     }
@@ -194,28 +205,69 @@ int palm_new(struct palm *palm, const struct palm_task *task)
     return 1;
 }
 
-/* B's entries from its dense form. */
-static void index_b(struct palm *palm)
+/* ---- Forms of B ---- */
+
+/* dense += the entries of lines. */
+static void add_lines(const struct palm *palm, const struct palm_lines *lines, float *dense)
+{
+    for (size_t p = 0; p < (size_t)palm->inner; p++)
+        for (size_t q = lines->start[p]; q < lines->start[p + 1]; q++)
+            dense[p * (size_t)palm->n + (size_t)lines->column[q]] += lines->value[q];
+}
+
+float *palm_dense(struct palm *palm, int f)
+{
+    if (f == PALM_A) return palm->a;
+    memset(palm->dense, 0, palm_size(palm, PALM_B) * sizeof(float));
+    add_lines(palm, &palm->b, palm->dense);
+    return palm->dense;
+}
+
+void palm_take_b(struct palm *palm)
 {
     size_t count = 0;
-    const float *row = palm->factor[PALM_B];
+    const float *row = palm->dense;
     for (int p = 0; p < palm->inner; p++, row += palm->n) {
         for (int j = 0; j < palm->n; j++)
             if (row[j] != 0) {
-                palm->column[count] = j;
-                palm->value[count++] = row[j];
+                palm->b.column[count] = j;
+                palm->b.value[count++] = row[j];
             }
-        palm->start[p + 1] = count;
+        palm->b.start[p + 1] = count;
     }
 }
 
 void palm_start(struct palm *palm)
 {
-    size_t n = (size_t)palm->n;
-    memcpy(palm->factor[PALM_A], palm->w, palm_size(palm, PALM_A) * sizeof(float));
-    memset(palm->factor[PALM_B], 0, palm_size(palm, PALM_B) * sizeof(float));
-    for (size_t j = 0; j < n; j++) palm->factor[PALM_B][j * n + j] = 1;
-    for (int f = 0; f < 2; f++) memcpy(palm->previous[f], palm->factor[f], palm_size(palm, f) * sizeof(float));
+    memcpy(palm->a, palm->w, palm_size(palm, PALM_A) * sizeof(float));
+    memcpy(palm->a_previous, palm->a, palm_size(palm, PALM_A) * sizeof(float));
+    struct palm_lines *const both[] = { &palm->b, &palm->b_previous };
+    for (int i = 0; i < 2; i++)
+        for (int p = 0; p < palm->inner; p++) {
+            both[i]->column[p] = p;
+            both[i]->value[p] = 1;
+            both[i]->start[p + 1] = (size_t)p + 1;
+        }
+}
+
+/* point = B + momentum (B - previous): the entries of both, merged line by line. */
+static void extrapolate(struct palm *palm, float momentum)
+{
+    const struct palm_lines *b = &palm->b, *old = &palm->b_previous;
+    size_t count = 0;
+    for (size_t p = 0; p < (size_t)palm->inner; p++) {
+        size_t q = b->start[p], r = old->start[p];
+        while (q < b->start[p + 1] || r < old->start[p + 1]) {
+            int column = q < b->start[p + 1] ? b->column[q] : palm->n;
+            if (r < old->start[p + 1] && old->column[r] < column) column = old->column[r];
+            float value = 0;
+            if (q < b->start[p + 1] && b->column[q] == column) value += (1 + momentum) * b->value[q++];
+            if (r < old->start[p + 1] && old->column[r] == column) value -= momentum * old->value[r++];
+            palm->point.column[count] = column;
+            palm->point.value[count++] = value;
+        }
+        palm->point.start[p + 1] = count;
+    }
 }
 
 /* ---- Products ---- */
@@ -230,34 +282,29 @@ static double energy_of(const float *values, size_t n)
     return sum;
 }
 
-/* out = (A B)^T - minus, n x m: line j is sum_p b_pj a_p. a has A's layout, values are those of B's entries; minus may be
+/* out = (A B)^T - minus, n x m: line j is sum_p b_pj a_p. a has A's layout, values are those of b's entries; minus may be
  * NULL. */
-static void multiply(const struct palm *palm, const float *a, const float *values, const float *minus, float *out)
+static void multiply(const struct palm *palm, const float *a, const struct palm_lines *b, const float *values,
+                     const float *minus, float *out)
 {
     size_t m = (size_t)palm->m, size = m * (size_t)palm->n;
     if (minus)
         for (size_t i = 0; i < size; i++) out[i] = -minus[i];
     else memset(out, 0, size * sizeof *out);
     for (size_t p = 0; p < (size_t)palm->inner; p++)
-        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
-            cblas_saxpy(palm->m, values[q], a + p * m, 1, out + (size_t)palm->column[q] * m, 1);
+        for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
+            cblas_saxpy(palm->m, values[q], a + p * m, 1, out + (size_t)b->column[q] * m, 1);
 }
 
 /* gradient = (R B^T)^T, inner x m, for R^T in residual. */
 static void gradient_a(const struct palm *palm, const float *residual, float *gradient)
 {
+    const struct palm_lines *b = &palm->b;
     size_t m = (size_t)palm->m;
     memset(gradient, 0, palm_size(palm, PALM_A) * sizeof *gradient);
     for (size_t p = 0; p < (size_t)palm->inner; p++)
-        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
-            cblas_saxpy(palm->m, palm->value[q], residual + (size_t)palm->column[q] * m, 1, gradient + p * m, 1);
-}
-
-/* gradient = A^T R, inner x n. */
-static void gradient_b(const struct palm *palm, float *gradient)
-{
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m, 1, palm->factor[PALM_A], palm->m,
-                palm->residual, palm->m, 0, gradient, palm->n);
+        for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
+            cblas_saxpy(palm->m, b->value[q], residual + (size_t)b->column[q] * m, 1, gradient + p * m, 1);
 }
 
 /* out[q] = (A^T R) at B's entries. */
@@ -265,62 +312,72 @@ static void gradient_at_b(const struct palm *palm, const float *residual, float 
 {
     size_t m = (size_t)palm->m;
     for (size_t p = 0; p < (size_t)palm->inner; p++)
-        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
-            out[q] = cblas_sdot(palm->m, palm->factor[PALM_A] + p * m, 1, residual + (size_t)palm->column[q] * m, 1);
+        for (size_t q = palm->b.start[p]; q < palm->b.start[p + 1]; q++)
+            out[q] = cblas_sdot(palm->m, palm->a + p * m, 1, residual + (size_t)palm->b.column[q] * m, 1);
 }
 
-/* image = S^T S vector for factor f, one step of a power iteration; returns the growth of the vector's norm. */
-static double power_step(struct palm *palm, int f)
+/* y = x S and x = y S^T for factor f. */
+static void power_products(struct palm *palm, int f, float *x, float *y)
 {
-    float *x = palm->vector[f], *y = palm->product[f];
-    int length = line_length(palm, f), inner = palm->inner;
-    double before = energy_of(x, (size_t)inner), after;
+    const struct palm_lines *b = &palm->b;
+    int inner = palm->inner;
     if (f == PALM_A) {
-        cblas_sgemv(CblasRowMajor, CblasTrans, inner, length, 1, palm->factor[f], length, x, 1, 0, y, 1);
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, inner, length, 1, palm->factor[f], length, y, 1, 0, x, 1);
-    } else {
-        memset(y, 0, (size_t)length * sizeof *y);
-        for (int p = 0; p < inner; p++)
-            for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++) y[palm->column[q]] += palm->value[q] * x[p];
-        for (int p = 0; p < inner; p++) {
-            x[p] = 0;
-            for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++) x[p] += palm->value[q] * y[palm->column[q]];
-        }
+        cblas_sgemv(CblasRowMajor, CblasTrans, inner, palm->m, 1, palm->a, palm->m, x, 1, 0, y, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, inner, palm->m, 1, palm->a, palm->m, y, 1, 0, x, 1);
+        return;
     }
-    after = energy_of(x, (size_t)inner);
-    if (!(after > 0)) {
-        for (int p = 0; p < inner; p++) x[p] = 1;
-        return 0;
+    memset(y, 0, (size_t)palm->n * sizeof *y);
+    for (int p = 0; p < inner; p++)
+        for (size_t q = b->start[p]; q < b->start[p + 1]; q++) y[b->column[q]] += b->value[q] * x[p];
+    for (int p = 0; p < inner; p++) {
+        x[p] = 0;
+        for (size_t q = b->start[p]; q < b->start[p + 1]; q++) x[p] += b->value[q] * y[b->column[q]];
     }
-    cblas_sscal(inner, (float)(1 / sqrt(after)), x, 1);
-    return sqrt(after / before);
 }
 
-/* The largest eigenvalue of S^T S with a margin for the iteration's slow end. The vector stays from call to call, while
- * the factor changes little. */
+/* The largest eigenvalue of S^T S by power iteration, with a margin for its slow end. The vector stays from call to call,
+ * while the factor changes little. */
 static double norm_squared(struct palm *palm, int f)
 {
     enum { STEPS = 3 };
-    double norm = 0;
-    for (int step = 0; step < STEPS; step++) norm = power_step(palm, f);
-    return 1.03 * norm;
+    float *x = palm->vector[f];
+    double growth = 0;
+    for (int step = 0; step < STEPS; step++) {
+        double before = energy_of(x, (size_t)palm->inner);
+        power_products(palm, f, x, palm->product[f]);
+        double after = energy_of(x, (size_t)palm->inner);
+        growth = sqrt(after / before);
+        if (after > 0) cblas_sscal(palm->inner, (float)(1 / sqrt(after)), x, 1);
+        else
+            for (int p = 0; p < palm->inner; p++) x[p] = 1;
+    }
+    return 1.03 * growth;
 }
 
 /* ---- Steps ---- */
 
-static void scale_lines(const struct palm *palm, int f, float *lines, int divide)
+/* Line p of A, or of some form of B, times norms[p], or divided by it. */
+static void scale_a(const struct palm *palm, float *a, int divide)
 {
-    int length = line_length(palm, f);
     for (int p = 0; p < palm->inner; p++)
-        cblas_sscal(length, divide ? 1 / palm->norms[p] : palm->norms[p], lines + (size_t)p * (size_t)length, 1);
+        cblas_sscal(palm->m, divide ? 1 / palm->norms[p] : palm->norms[p], a + (size_t)p * (size_t)palm->m, 1);
+}
+
+static void scale_b(const struct palm *palm, struct palm_lines *b, int divide)
+{
+    for (int p = 0; p < palm->inner; p++)
+        for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
+            b->value[q] = divide ? b->value[q] / palm->norms[p] : b->value[q] * palm->norms[p];
 }
 
 /* norms[p] = the length of line p of factor f; 1 for an atom that is not used. */
 static void atom_norms(struct palm *palm, int f)
 {
-    size_t length = (size_t)line_length(palm, f);
+    const struct palm_lines *b = &palm->b;
+    size_t m = (size_t)palm->m;
     for (size_t p = 0; p < (size_t)palm->inner; p++) {
-        double energy = energy_of(palm->factor[f] + p * length, length);
+        double energy = f == PALM_A ? energy_of(palm->a + p * m, m)
+            : energy_of(b->value + b->start[p], b->start[p + 1] - b->start[p]);
         palm->norms[p] = energy > 0 ? (float)sqrt(energy) : 1;
     }
 }
@@ -329,45 +386,56 @@ static void atom_norms(struct palm *palm, int f)
 static void normalise_other(struct palm *palm, int f)
 {
     atom_norms(palm, 1 - f);
-    scale_lines(palm, 1 - f, palm->factor[1 - f], 1);
-    scale_lines(palm, 1 - f, palm->previous[1 - f], 1);
-    scale_lines(palm, f, palm->factor[f], 0);
-    scale_lines(palm, f, palm->previous[f], 0);
+    scale_a(palm, palm->a, f == PALM_B);
+    scale_a(palm, palm->a_previous, f == PALM_B);
+    scale_b(palm, &palm->b, f == PALM_A);
+    scale_b(palm, &palm->b_previous, f == PALM_A);
 }
 
-/* S_f <- the k largest of Y - grad(Y)/l at Y = S_f + momentum (S_f - previous). Y takes the place of previous, and
- * becomes the new S_f. */
-static void step(struct palm *palm, int f, size_t k, float momentum)
+/* A <- the k largest of Y - grad(Y)/l at Y = A + momentum (A - previous). Y takes the place of previous, and becomes the
+ * new A. */
+static void step_a(struct palm *palm, size_t k, float momentum)
 {
-    size_t size = palm_size(palm, f);
-    normalise_other(palm, f);
-    float *now = palm->factor[f], *point = palm->previous[f];
+    size_t size = palm_size(palm, PALM_A);
+    normalise_other(palm, PALM_A);
+    float *now = palm->a, *point = palm->a_previous;
     for (size_t i = 0; i < size; i++) point[i] = now[i] + momentum * (now[i] - point[i]);
-    palm->previous[f] = now;
-    palm->factor[f] = point;
-    index_b(palm);
-    multiply(palm, palm->factor[PALM_A], palm->value, palm->w, palm->residual);
-    if (f == PALM_A) gradient_a(palm, palm->residual, palm->gradient);
-    else gradient_b(palm, palm->gradient);
-    double norm = norm_squared(palm, 1 - f);
-    if (norm > 0)
-        for (size_t i = 0; i < size; i++) point[i] -= (float)(1 / norm) * palm->gradient[i];
-    palm_project(palm, f, k);
+    palm->a_previous = now;
+    palm->a = point;
+    multiply(palm, point, &palm->b, palm->b.value, palm->w, palm->residual);
+    gradient_a(palm, palm->residual, palm->dense);
+    double norm = norm_squared(palm, PALM_B);
+    if (norm > 0) cblas_saxpy((int)size, (float)(-1 / norm), palm->dense, 1, point, 1);
+    palm_project(palm, PALM_A, point, k);
+}
+
+/* The same for B, which is dense only while its k largest are looked for. */
+static void step_b(struct palm *palm, size_t k, float momentum)
+{
+    normalise_other(palm, PALM_B);
+    extrapolate(palm, momentum);
+    multiply(palm, palm->a, &palm->point, palm->point.value, palm->w, palm->residual);
+    double norm = norm_squared(palm, PALM_A);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m, norm > 0 ? (float)(-1 / norm) : 0,
+                palm->a, palm->m, palm->residual, palm->m, 0, palm->dense, palm->n);
+    add_lines(palm, &palm->point, palm->dense);
+    palm_project(palm, PALM_B, palm->dense, k);
+    struct palm_lines now = palm->b;
+    palm->b = palm->b_previous;
+    palm->b_previous = now;
+    palm_take_b(palm);
 }
 
 static double squared_error(struct palm *palm)
 {
-    index_b(palm);
-    multiply(palm, palm->factor[PALM_A], palm->value, palm->w, palm->residual);
+    multiply(palm, palm->a, &palm->b, palm->b.value, palm->w, palm->residual);
     return energy_of(palm->residual, (size_t)palm->m * (size_t)palm->n);
 }
 
 void palm_round(struct palm *palm, const size_t k[2])
 {
-    for (int f = 0; f < 2; f++) {
-        memcpy(palm->previous[f], palm->factor[f], palm_size(palm, f) * sizeof(float));
-        step(palm, f, k[f], 0);
-    }
+    step_a(palm, k[PALM_A], 0);
+    step_b(palm, k[PALM_B], 0);
 }
 
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop)
@@ -379,15 +447,16 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volati
         double left = round < fall ? 1 - (round + 1.) / fall : 0, k_a = (double)k[PALM_A];
         if (k_a < dense) k_a *= pow(dense / k_a, left * slope);
         float momentum = (float)(most_momentum * age / (age + 3));
-        step(palm, PALM_A, (size_t)k_a, momentum);  /* A first: B has no slope yet. */
-        step(palm, PALM_B, k[PALM_B], momentum);
+        size_t block = (size_t)palm->block;
+        step_a(palm, (size_t)k_a / block * block, momentum);  /* A first: B has no slope yet. */
+        step_b(palm, k[PALM_B], momentum);
         age++;
         if (left > 0) continue;
         double error = squared_error(palm);
         if (error > last) age = 0;
         last = error;
     }
-    palm_project(palm, PALM_A, k[PALM_A]);  /* A stop comes before the fall has ended. */
+    palm_project(palm, PALM_A, palm->a, k[PALM_A]);  /* A stop comes before the fall has ended. */
     return squared_error(palm);
 }
 
@@ -424,49 +493,47 @@ static void pattern_gradient(const struct palm *palm, int f, const float *residu
     }
     gradient_a(palm, residual, g);
     for (size_t i = 0; i < palm_size(palm, PALM_A); i++)
-        if (palm->factor[PALM_A][i] == 0) g[i] = 0;
+        if (palm->a[i] == 0) g[i] = 0;
+}
+
+/* values += alpha d at the entries that are not zero. One that would become exactly zero would leave the pattern; it stays
+ * as the smallest number. */
+static void move(float *values, const float *d, size_t count, float alpha)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i] != 0 && (values[i] += alpha * d[i]) == 0) values[i] = 0x1p-126f;
 }
 
 /* min over the values of factor f of ||W - A B||^2 by conjugate gradients on the normal equations (CGLS). residual holds
- * R M' throughout. An entry that becomes exactly zero would leave the pattern; it stays as the smallest number. */
+ * R M' throughout. */
 static double refit_factor(struct palm *palm, int f, int n_steps)
 {
-    size_t count = f == PALM_A ? palm_size(palm, PALM_A) : palm->start[palm->inner], size = (size_t)palm->m * (size_t)palm->n;
-    float *values = f == PALM_A ? palm->factor[PALM_A] : palm->value, *g = palm->gradient, *d = palm->previous[f], *slope;
-    multiply(palm, palm->factor[PALM_A], palm->value, palm->w, palm->residual);
+    size_t count = f == PALM_A ? palm_size(palm, PALM_A) : palm->b.start[palm->inner];
+    float *values = f == PALM_A ? palm->a : palm->b.value, *g = palm->dense, *slope;
+    float *d = f == PALM_A ? palm->a_previous : palm->point.value;
+    multiply(palm, palm->a, &palm->b, palm->b.value, palm->w, palm->residual);
     double error = moment_energy(palm, palm->residual, palm->image, &slope), before = 0;
+    size_t size = (size_t)palm->m * (size_t)palm->n;
     if (slope != palm->residual) memcpy(palm->residual, slope, size * sizeof *slope);
     for (int n = 0; n < n_steps; n++) {
         pattern_gradient(palm, f, palm->residual, g);
         double now = energy_of(g, count), descent = 0;
         if (!(now > 0)) break;
         float beta = n ? (float)(now / before) : 0;
-        for (size_t i = 0; i < count; i++) d[i] = (n ? beta * d[i] : 0) - g[i];
-        for (size_t i = 0; i < count; i++) descent -= (double)g[i] * (double)d[i];
-        multiply(palm, f == PALM_A ? d : palm->factor[PALM_A], f == PALM_A ? palm->value : d, NULL, palm->image);
+        for (size_t i = 0; i < count; i++) {
+            d[i] = (n ? beta * d[i] : 0) - g[i];
+            descent -= (double)g[i] * (double)d[i];
+        }
+        multiply(palm, f == PALM_A ? d : palm->a, &palm->b, f == PALM_A ? palm->b.value : d, NULL, palm->image);
         double curvature = moment_energy(palm, palm->image, palm->weighted, &slope);
         if (!(curvature > 0)) break;
         float alpha = (float)(descent / curvature);
-        for (size_t i = 0; i < count; i++) {
-            if (f == PALM_A && values[i] == 0) continue;
-            values[i] += alpha * d[i];
-            if (values[i] == 0) values[i] = 0x1p-126f;
-        }
+        move(values, d, count, alpha);
         cblas_saxpy((int)size, alpha, slope, 1, palm->residual, 1);
         error -= descent * descent / curvature;
         before = now;
     }
     return fmax(0, error);
-}
-
-/* B's dense form from its entries. */
-static void spread_b(struct palm *palm)
-{
-    size_t n = (size_t)palm->n;
-    memset(palm->factor[PALM_B], 0, palm_size(palm, PALM_B) * sizeof(float));
-    for (size_t p = 0; p < (size_t)palm->inner; p++)
-        for (size_t q = palm->start[p]; q < palm->start[p + 1]; q++)
-            palm->factor[PALM_B][p * n + (size_t)palm->column[q]] = palm->value[q];
 }
 
 void palm_balance(struct palm *palm)
@@ -476,25 +543,22 @@ void palm_balance(struct palm *palm)
     memcpy(b_norms, palm->norms, (size_t)palm->inner * sizeof *b_norms);
     atom_norms(palm, PALM_A);
     for (int p = 0; p < palm->inner; p++) palm->norms[p] = sqrtf(palm->norms[p] / b_norms[p]);
-    scale_lines(palm, PALM_A, palm->factor[PALM_A], 1);
-    scale_lines(palm, PALM_B, palm->factor[PALM_B], 0);
-    index_b(palm);
+    scale_a(palm, palm->a, 1);
+    scale_b(palm, &palm->b, 0);
 }
 
-double palm_refit(struct palm *palm, int n_rounds, int n_steps, int only_a)
+int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left)
 {
-    double error = 0;
     float *slope;
     size_t size = (size_t)palm->m * (size_t)palm->n;
+    if (!palm->image) palm->image = malloc(size * sizeof *palm->image);
+    if (palm->moment && !palm->weighted) palm->weighted = malloc(size * sizeof *palm->weighted);
+    if (!palm->image || (palm->moment && !palm->weighted)) return 0;
     memcpy(palm->image, palm->w, size * sizeof *palm->image);
     palm->energy = moment_energy(palm, palm->image, palm->residual, &slope);
-    index_b(palm);
     for (int round = 0; round < n_rounds; round++) {
-        if (!only_a) palm_balance(palm);
-        error = refit_factor(palm, PALM_A, n_steps);
-        if (only_a) continue;
-        error = refit_factor(palm, PALM_B, n_steps);
-        spread_b(palm);
+        palm_balance(palm);
+        for (int f = 0; f < 2; f++) *left = refit_factor(palm, f, n_steps);
     }
-    return error;
+    return 1;
 }

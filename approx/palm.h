@@ -26,9 +26,17 @@ struct palm_task {
     int rows, columns;
     int flip;           /* 0: W = A B as it stands; 1: W^T = A B, so that W = B^T A^T */
     int inner;          /* 0: the n of the problem, which palm_start needs */
+    size_t most_b;      /* the most entries that B will have */
     int block;          /* entries come in blocks of so many rows of the product's factors x 1 column: 1, 4, 8 */
     enum sn_pattern pattern;
-    const struct sn_weighting *weighting;  /* of W's columns, borrowed; may be NULL */
+    const struct sn_weighting *weighting;  /* of W's columns, borrowed while palm_new runs; may be NULL */
+};
+
+/* The entries of B by atoms, which are its rows. */
+struct palm_lines {
+    size_t *start;  /* inner+1 */
+    int *column;
+    float *value;
 };
 
 struct palm {
@@ -37,28 +45,30 @@ struct palm {
     float *scale;        /* d of W's columns: sqrt(M_jj), 1 without a weighting */
     float *moment;       /* M_ij / (d_i d_j), NULL without a weighting */
     float *w;            /* W^T of the problem, scaled: n x m, so that a column of W is one line */
-    float *factor[2];    /* A^T inner x m, B inner x n: an atom is a line of each */
-    float *previous[2];  /* of one step before, in the same scaling */
+    float *a;            /* A^T, inner x m: an atom is a line */
+    float *a_previous;   /* of one step before, in the same scaling */
+    struct palm_lines b, b_previous;
+    struct palm_lines point;  /* where B's gradient is taken: the entries of both */
     float *residual;     /* (A B - W)^T, n x m */
-    float *gradient;     /* as large as the larger factor */
-    float *image;        /* n x m */
-    float *weighted;     /* n x m with a weighting */
+    float *dense;        /* a gradient, or B's dense form, inner x n: as large as the larger factor */
+    float *image;        /* n x m, for palm_refit */
+    float *weighted;     /* n x m, for palm_refit with a weighting */
     float *vector[2];    /* of the power iterations, inner */
     float *product[2];   /* their images: m, n */
     float *norms;        /* of the atoms, inner */
     float *line;         /* max(m, n, inner) of scratch, twice */
-    size_t *start;       /* inner+1: B's entries by atoms */
-    int *column;         /* inner x n */
-    float *value;        /* inner x n */
-    double energy;       /* ||W||^2 as it is minimised: scaled, or with the whole of M */
+    double energy;       /* ||W||^2 as palm_refit sees it, with the whole of M */
 };
 
-/* Scratch for all of it: five matrices of W's size, four of the size of B (inner x n), two or three of A's. 0 when memory
- * runs out; palm_free is legal then. */
+/* Scratch for all of it: five matrices of W's size, two more while values are fitted with a weighting, one without; one of
+ * n x n with a weighting. 0 when memory runs out; palm_free is legal then. */
 int palm_new(struct palm *palm, const struct palm_task *task);
 void palm_free(struct palm *palm);
 
-/* Entries of a factor. */
+/* Frees what only steps need; the factors stay. */
+void palm_end(struct palm *palm);
+
+/* Entries of a factor's dense form. */
 size_t palm_size(const struct palm *palm, int f);
 
 /* A = W, B = I; inner == n. */
@@ -71,9 +81,14 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volati
 /* One round without extrapolation, for factors that are already near their counts. */
 void palm_round(struct palm *palm, const size_t k[2]);
 
-/* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor,
- * B left alone when only_a is set. Returns the squared error in the full norm, in which palm->energy is W's. */
-double palm_refit(struct palm *palm, int n_rounds, int n_steps, int only_a);
+/* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor.
+ * Puts the squared error, in the norm in which palm->energy is W's, into *left. 0 when memory runs out. */
+int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left);
+
+/* The dense form of a factor, A^T (inner x m) or B (inner x n). B's lies in palm->dense; what is changed there counts after
+ * palm_take_b. */
+float *palm_dense(struct palm *palm, int f);
+void palm_take_b(struct palm *palm);
 
 /* Keeps the k largest entries of a matrix of lines x length, in blocks when block > 1 (k a multiple of it), else as the
  * pattern says; the others become 0. The rows of the matrix are its lines, or, with rows_are_lines 0, its columns. scratch
@@ -81,8 +96,8 @@ double palm_refit(struct palm *palm, int n_rounds, int n_steps, int only_a);
 void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern pattern, int rows_are_lines, size_t block,
                size_t k, float *scratch);
 
-/* palm_keep for factor f. */
-void palm_project(struct palm *palm, int f, size_t k);
+/* palm_keep for values in the layout of factor f; uses residual. */
+void palm_project(struct palm *palm, int f, float *values, size_t k);
 
 /* Makes column p of A and row p of B equally long. */
 void palm_balance(struct palm *palm);

@@ -89,17 +89,16 @@ static int sparse_new(struct sparse *s, const struct strided *dense, int block)
 static size_t sparse_values(const struct sparse *s) { return (size_t)s->start[s->n_groups] * (size_t)s->block; }
 
 /* How the factors of a problem lie in palm: W = A B, or W = B^T A^T. */
-static struct strided factor_of(const struct palm *palm, int number)
+static struct strided factor_of(struct palm *palm, int number)
 {
-    size_t m = (size_t)palm->m, n = (size_t)palm->n;
-    if (number == 0 && palm->flip) return (struct strided){ palm->factor[PALM_B], palm->n, palm->inner, 1, n };
-    if (number == 0) return (struct strided){ palm->factor[PALM_A], palm->m, palm->inner, 1, m };
-    if (palm->flip) return (struct strided){ palm->factor[PALM_A], palm->inner, palm->m, m, 1 };
-    return (struct strided){ palm->factor[PALM_B], palm->inner, palm->n, n, 1 };
+    int f = (number == 0) == palm->flip ? PALM_B : PALM_A, length = f == PALM_A ? palm->m : palm->n;
+    float *values = palm_dense(palm, f);
+    if (number == 0) return (struct strided){ values, length, palm->inner, 1, (size_t)length };
+    return (struct strided){ values, palm->inner, length, (size_t)length, 1 };
 }
 
 /* Both factors, with the columns' scaling undone. */
-static int take_factors(const struct palm *palm, struct sparse factors[2])
+static int take_factors(struct palm *palm, struct sparse factors[2])
 {
     memset(factors, 0, 2 * sizeof *factors);
     for (int j = 0; j < 2; j++) {
@@ -118,7 +117,7 @@ struct budget { size_t bytes, values; };
 
 /* One call of psm_fit. */
 struct search {
-    const float *w;        /* m x n, its largest entry between 1/2 and 1; rows in order */
+    const float *w;        /* m x n, scaled by a power of two, its rows in order */
     int m, n;
     int block;
     const uint32_t *order;  /* of the rows: row i of w is row order[i] of the matrix; NULL: as they stand */
@@ -249,16 +248,6 @@ static enum sn_status measure(const struct search *search, struct sn_fit *fit, s
     return status;
 }
 
-/* build() with the errors of what it gives. */
-static enum sn_status build_measured(const struct search *search, const struct sparse *factors, const int *bits,
-                                     int n_factors, struct sn_fit *fit, struct sn_error *error)
-{
-    enum sn_status status = build(search, factors, bits, n_factors, fit, error);
-    if (!status) status = measure(search, fit, error);
-    if (status) sn_fit_free(fit);
-    return status;
-}
-
 /* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number; block is 1. */
 static void renumber(struct sparse *s, int rows, const int *number, int n_left)
 {
@@ -294,21 +283,24 @@ static void drop_unused_atoms(struct sparse factors[2], int *number)
     renumber(b, 1, number, n_left);
 }
 
-/* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. */
+/* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. Frees palm, and the factors before
+ * the matrix is measured, so that only one of them is in memory. */
 static enum sn_status finish(const struct search *search, struct palm *palm, const int bits[2], struct sn_fit *fit,
                              struct sn_error *error)
 {
     struct sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
     palm_balance(palm);
+    palm_end(palm);
     int *number = malloc((size_t)palm->inner * sizeof *number);
     if (!number || !take_factors(palm, factors)) status = no_memory(error);
-    else {
-        drop_unused_atoms(factors, number);
-        if (fits(factors, bits, 2, search->budget)) status = build_measured(search, factors, bits, 2, fit, error);
-    }
+    palm_free(palm);
+    if (!status) drop_unused_atoms(factors, number);
+    if (!status && fits(factors, bits, 2, search->budget)) status = build(search, factors, bits, 2, fit, error);
     for (int f = 0; f < 2; f++) sparse_free(&factors[f]);
     free(number);
+    if (!status && fit->matrix) status = measure(search, fit, error);
+    if (status) sn_fit_free(fit);
     return status;
 }
 
@@ -389,10 +381,12 @@ static enum sn_status fit_one_factor(const struct search *search, struct sn_fit 
     if (weighted) refit_pruned(search, kept, kept + size, kept + 2 * size, kept + 3 * size);
     struct strided dense = { kept, m, n, (size_t)n, 1 };
     if (!sparse_new(&factor, &dense, search->block)) status = no_memory(error);
-    else status = build_measured(search, &factor, &bits, 1, fit, error);
+    else status = build(search, &factor, &bits, 1, fit, error);
 done:
     free(kept);
     sparse_free(&factor);
+    if (!status) status = measure(search, fit, error);
+    if (status) sn_fit_free(fit);
     return status;
 }
 
@@ -438,10 +432,11 @@ static void bridge_factors(struct palm *palm, const struct targets *targets)
         size_t most = targets->k[f], block = (size_t)palm->block, bridges = 0, count;
         do {
             count = most > bridges * block ? most - bridges * block : 0;
-            palm_project(palm, f, count);
+            palm_project(palm, f, dense.values, count);
             bridges = bridge(&dense, palm->block, 0);
         } while (count && count + bridges * block > most);
         bridge(&dense, palm->block, 1);
+        if (f == PALM_B) palm_take_b(palm);
     }
 }
 
@@ -452,9 +447,9 @@ static int affordable(const struct search *search, int flip)
     return inner * inner <= 4. * search->m * search->n || inner <= 256;
 }
 
-static int new_problem(const struct search *search, int flip, struct palm *palm)
+static int new_problem(const struct search *search, int flip, size_t most_b, struct palm *palm)
 {
-    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .block = search->block,
+    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .most_b = most_b, .block = search->block,
                               .pattern = search->options->pattern, .weighting = search->options->weighting };
     return palm_new(palm, &task);
 }
@@ -476,14 +471,14 @@ static enum sn_status run_start(const struct search *search, int flip, struct sn
     struct palm palm;
     struct targets targets;
     if (!set_targets(search, flip, &targets)) return SN_OK;
-    if (!new_problem(search, flip, &palm)) return no_memory(error);
+    if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return no_memory(error);
     palm_start(&palm);
     double left = palm_run(&palm, targets.k, rounds_of(search, flip), search->options->stop);
     report(search, .8, left, search->energy);
     bridge_factors(&palm, &targets);
-    left = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, 0);
-    report(search, .95, left, palm.energy);
-    enum sn_status status = finish(search, &palm, targets.bits, fit, error);
+    enum sn_status status = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, &left) ? SN_OK : no_memory(error);
+    if (!status) report(search, .95, left, palm.energy);
+    if (!status) status = finish(search, &palm, targets.bits, fit, error);
     palm_free(&palm);
     return status;
 }
@@ -499,7 +494,7 @@ static enum sn_status choose_start(const struct search *search, int *best, struc
         struct palm palm;
         struct targets targets;
         if (!affordable(search, flip) || !set_targets(search, flip, &targets)) continue;
-        if (!new_problem(search, flip, &palm)) return no_memory(error);
+        if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return no_memory(error);
         palm_start(&palm);
         double left = palm_run(&palm, targets.k, ROUNDS, search->options->stop);
         palm_free(&palm);
@@ -522,21 +517,21 @@ static enum sn_status fit_palm(const struct search *search, struct sn_fit *fit, 
 
 /* ---- Exact products ---- */
 
-/* Lets PALM take entries from factors that are larger than the budget. */
-static void shrink(const struct search *search, struct palm *palm)
+/* Lets PALM take entries from factors that are larger than the budget. 0 when memory runs out. */
+static int shrink(const struct search *search, struct palm *palm)
 {
     enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
     size_t counts[2] = { 0 }, k[2], fixed = psm_factor_bytes(palm->m, palm->inner, 0, 0, 1)
         + psm_factor_bytes(palm->inner, palm->n, 0, 0, 1) + 8;  /* 8: the padding. */
-    for (int f = 0; f < 2; f++)
-        for (size_t i = 0; i < palm_size(palm, f); i++) counts[f] += palm->factor[f][i] != 0;
+    for (size_t i = 0; i < palm_size(palm, PALM_A); i++) counts[PALM_A] += palm->a[i] != 0;
+    counts[PALM_B] = palm->b.start[palm->inner];
     double bytes = (double)counts[0] * (palm->inner <= 65536 ? 6 : 8) + (double)counts[1] * (palm->n <= 65536 ? 6 : 8);
     double left = fmin(((double)search->budget.bytes - (double)fixed) / bytes,
                        (double)search->budget.values / (double)(counts[0] + counts[1]));
-    if (left <= 0) return;
+    if (left <= 0) return 1;
     for (int f = 0; f < 2; f++) k[f] = (size_t)(fmin(1, left) * (double)counts[f]);
     for (int round = 0; round < ROUNDS; round++) palm_round(palm, k);
-    palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS, 0);
+    return palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS, &left);
 }
 
 /* The factors of a product that psm_peel found: atom p is column p of S_1 and row p of S_2. */
@@ -545,9 +540,10 @@ static void palm_from_atoms(struct palm *palm, const struct psm_atoms *atoms)
     size_t m = (size_t)atoms->m, length = m + (size_t)atoms->n, inner = (size_t)atoms->n_atoms;
     for (size_t p = 0; p < inner; p++)
         for (size_t k = 0; k < length; k++) {
-            float *side = k < m ? palm->factor[PALM_A] + p * m + k : palm->factor[PALM_B] + p * (length - m) + k - m;
+            float *side = k < m ? palm->a + p * m + k : palm->dense + p * (length - m) + k - m;
             *side = (float)atoms->sides[p * length + k];
         }
+    palm_take_b(palm);
 }
 
 /* The bytes and values that the atoms of a product take as two factors. */
@@ -596,14 +592,16 @@ static enum sn_status fit_product(const struct search *search, struct sn_fit *fi
     enum sn_status status = SN_OK;
     enum psm_peel_result found = find_atoms(search, &atoms);
     if (found == PSM_PEEL_NONE) goto done;
-    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .inner = atoms.n_atoms, .block = 1 };
+    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .inner = atoms.n_atoms, .block = 1,
+                              .most_b = SIZE_MAX };
     if (found != PSM_PEEL_WHOLE || !palm_new(&palm, &task)) {
         status = no_memory(error);
         goto done;
     }
     palm_from_atoms(&palm, &atoms);
-    if (!is_within(atoms_size(&atoms), search->budget)) shrink(search, &palm);
-    status = finish(search, &palm, (int[2]){ 0, 0 }, fit, error);
+    if (is_within(atoms_size(&atoms), search->budget) || shrink(search, &palm))
+        status = finish(search, &palm, (int[2]){ 0, 0 }, fit, error);
+    else status = no_memory(error);
 done:
     palm_free(&palm);
     psm_atoms_free(&atoms);
@@ -663,15 +661,22 @@ static enum sn_status check_finite(const float *dense, int m, int n, struct sn_e
     return SN_OK;
 }
 
-/* A copy of W, its largest entry brought near 1, in which sums of squares can be formed in float32; by a power of two,
- * which is exact. */
-static float *scale_copy(const float *dense, size_t size, int *exponent)
+/* The power of two that brings W's largest entry near 1, so that sums of squares can be formed in float32; 0 when they
+ * can be as it stands. */
+static int exponent_of(const float *dense, size_t size)
 {
-    float *scaled = malloc(size * sizeof *scaled), largest = 0;
-    if (!scaled) return NULL;
+    float largest = 0;
+    int exponent;
     for (size_t i = 0; i < size; i++) largest = fmaxf(largest, fabsf(dense[i]));
-    frexpf(largest, exponent);
-    for (size_t i = 0; i < size; i++) scaled[i] = ldexpf(dense[i], -*exponent);
+    frexpf(largest, &exponent);
+    return abs(exponent) < 20 ? 0 : exponent;
+}
+
+/* A copy of W times 2^-exponent, which is exact. */
+static float *scale_copy(const float *dense, size_t size, int exponent)
+{
+    float *scaled = malloc(size * sizeof *scaled);
+    for (size_t i = 0; scaled && i < size; i++) scaled[i] = ldexpf(dense[i], -exponent);
     return scaled;
 }
 
@@ -742,30 +747,29 @@ enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const st
     enum sn_status status = check_finite(dense, n_outputs, n_inputs, error);
     if (status || (status = check_options(options, error))) return status;
     size_t size = (size_t)n_outputs * (size_t)n_inputs, order_bytes = psm_order_bytes(n_outputs);
-    int exponent;
-    float *scaled = scale_copy(dense, size, &exponent);
-    struct search search = { .w = scaled, .m = n_outputs, .n = n_inputs, .block = options->block > 1 ? options->block : 1,
+    int exponent = exponent_of(dense, size), block = options->block > 1 ? options->block : 1;
+    uint32_t *order = block > 1 ? malloc((size_t)n_outputs * sizeof *order) : NULL;
+    float *copy = exponent || order ? scale_copy(dense, size, exponent) : NULL;
+    struct search search = { .w = copy ? copy : dense, .m = n_outputs, .n = n_inputs, .block = block, .order = order,
                              .budget = budget_of(options), .options = options };
-    uint32_t *order = search.block > 1 ? malloc((size_t)n_outputs * sizeof *order) : NULL;
-    if (!scaled || (search.block > 1 && !order)) {
+    if ((block > 1 && !order) || ((exponent || order) && !copy)) {
         status = no_memory(error);
         goto done;
     }
-    for (size_t i = 0, n = (size_t)n_inputs; i < size; i++)
-        search.energy += (double)scaled[i] * (double)scaled[i]
-            * (options->weighting ? (double)options->weighting->moment[(i % n) * (n + 1)] : 1);
     if (order) {
-        search.order = order;
         if (search.budget.bytes != SIZE_MAX) search.budget.bytes -= search.budget.bytes < order_bytes ? search.budget.bytes : order_bytes;
-        if ((status = order_rows(scaled, n_outputs, n_inputs, search.block, order, error))) goto done;
+        if ((status = order_rows(copy, n_outputs, n_inputs, block, order, error))) goto done;
     }
+    for (size_t i = 0, n = (size_t)n_inputs; i < size; i++)
+        search.energy += (double)search.w[i] * (double)search.w[i]
+            * (options->weighting ? (double)options->weighting->moment[(i % n) * (n + 1)] : 1);
     status = fit_factors(&search, fit, error);
     if (!status) {
         size_t leftmost = (size_t)((struct psm *)fit->matrix)->nonzeros[0];
         for (size_t q = 0; q < leftmost; q++) fit->words[q] = ldexpf(fit->words[q], exponent);
     }
 done:
-    free(scaled);
+    free(copy);
     free(order);
     return status;
 }

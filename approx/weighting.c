@@ -81,29 +81,32 @@ void sn_weighting_free(struct sn_weighting *weighting)
     memset(weighting, 0, sizeof *weighting);
 }
 
-/* ||A L||_F^2 for A (m x n), which is overwritten; ||A||_F^2 without a weighting. */
-static double weighted_energy(float *a, int m, int n, const struct sn_weighting *weighting)
+/* ||(W - What) L||_F^2 with what, or ||W L||_F^2 without; a (m x n) is scratch, and not touched without a weighting. */
+static double weighted_energy(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting, float *a)
 {
-    if (weighting)
-        cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, weighting->root, n, a, n);
+    size_t count = (size_t)m * (size_t)n;
     double sum = 0;
-    for (size_t i = 0; i < (size_t)m * (size_t)n; i++) sum += (double)a[i] * (double)a[i];
+    for (size_t i = 0; i < count; i++) {
+        double difference = what ? (double)w[i] - (double)what[i] : (double)w[i];
+        if (weighting) a[i] = (float)difference;
+        else sum += difference * difference;
+    }
+    if (!weighting) return sum;
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, weighting->root, n, a, n);
+    for (size_t i = 0; i < count; i++) sum += (double)a[i] * (double)a[i];
     return sum;
 }
 
 double sn_weighted_error(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting,
                          struct sn_error *error)
 {
-    size_t count = (size_t)m * (size_t)n;
+    size_t count = weighting ? (size_t)m * (size_t)n : 1;
     float *a = malloc(count * sizeof *a);
     if (!a) {
         sn_fail(error, SN_NO_MEMORY, "out of memory for %zu entries", count);
         return -1;
     }
-    memcpy(a, w, count * sizeof *a);
-    double norm = weighted_energy(a, m, n, weighting);
-    for (size_t i = 0; i < count; i++) a[i] = w[i] - what[i];
-    double difference = weighted_energy(a, m, n, weighting);
+    double norm = weighted_energy(w, NULL, m, n, weighting, a), left = weighted_energy(w, what, m, n, weighting, a);
     free(a);
-    return norm > 0 ? sqrt(difference / norm) : difference > 0;
+    return norm > 0 ? sqrt(left / norm) : left > 0;
 }

@@ -188,8 +188,10 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
         a->bytes = sizeof(float) * a->fit.matrix->n_words;
         a->error = a->fit.error;
         a->choice = a->fit.weighted_error;
-        return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
     }
+    a->dense = malloc((size_t)m * (size_t)n * sizeof *a->dense);
+    if (!a->dense) return sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %d x %d", m, n);
+    if (a->type->family) return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
     quantise(problem->dense, (size_t)m, (size_t)n, a->dense);
     a->params = (size_t)m * (size_t)n + (size_t)m;
     a->bytes = (size_t)m * (size_t)n + sizeof(float) * (size_t)m;
@@ -215,10 +217,9 @@ enum sn_status approximate(const struct problem *problem, const struct approxima
     own.low_rank = type->low_rank;
     if (type->low_rank) own.n_stages = 0;
     if (type->n_factors) own.n_factors = type->n_factors;
-    *a = (struct approximation){ .type = type, .dense = malloc(m * (size_t)problem->n_inputs * sizeof(float)),
-                                 .bias = malloc(m * sizeof(float)) };
+    *a = (struct approximation){ .type = type, .bias = malloc(m * sizeof(float)) };
     float *shift = malloc(m * sizeof *shift);
-    enum sn_status status = a->dense && a->bias && shift ? reduce(problem, &own, a, error)
+    enum sn_status status = a->bias && shift ? reduce(problem, &own, a, error)
         : sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %zu x %d", m, problem->n_inputs);
     a->seconds = now() - start;
     if (!status) correct_bias(problem, a->dense, shift, a->bias);
