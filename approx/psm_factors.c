@@ -90,20 +90,20 @@ int psm_take_factors(const struct palm *palm, struct psm_sparse factors[2])
 
 /* ---- Budgets ---- */
 
-static size_t factors_bytes(const struct psm_sparse *factors, const int *bits, int n_factors)
+struct psm_budget psm_size(const struct psm_sparse *factors, const int *bits, int n_factors)
 {
-    size_t bytes = 0;
-    for (int j = 0; j < n_factors; j++)
-        bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, psm_sparse_values(&factors[j]), bits[j],
-                                  factors[j].block);
-    return bytes;
+    struct psm_budget size = { 0, 0 };
+    for (int j = 0; j < n_factors; j++) {
+        size_t values = psm_sparse_values(&factors[j]);
+        size.bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, values, bits[j], factors[j].block);
+        size.values += values;
+    }
+    return size;
 }
 
-int psm_fits(const struct psm_sparse *factors, const int *bits, int n_factors, struct psm_budget budget)
+int psm_is_within(struct psm_budget size, struct psm_budget budget)
 {
-    size_t values = 0;
-    for (int j = 0; j < n_factors; j++) values += psm_sparse_values(&factors[j]);
-    return values <= budget.values && factors_bytes(factors, bits, n_factors) <= budget.bytes;
+    return size.bytes <= budget.bytes && size.values <= budget.values;
 }
 
 /* ---- Bridges ---- */
@@ -225,11 +225,6 @@ struct psm_budget psm_atoms_size(const struct psm_atoms *atoms)
         for (size_t k = 0; k < length; k++) nonzeros[k >= m] += atoms->sides[p * length + k] != 0;
     return (struct psm_budget){ psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0], 0, 1)
                             + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1], 0, 1), nonzeros[0] + nonzeros[1] };
-}
-
-int psm_is_within(struct psm_budget size, struct psm_budget budget)
-{
-    return size.bytes <= budget.bytes && size.values <= budget.values;
 }
 
 enum psm_peel_result psm_find_atoms(const float *w, int m, int n, struct psm_budget budget, struct psm_atoms *best)

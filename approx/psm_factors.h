@@ -52,7 +52,10 @@ struct psm_strided psm_factor_of(const struct palm *palm, int number);
 /* Both factors of palm, with the columns' scaling undone. 0 when memory runs out; freeing both is legal then. */
 int psm_take_factors(const struct palm *palm, struct psm_sparse factors[2]);
 
-int psm_fits(const struct psm_sparse *factors, const int *bits, int n_factors, struct psm_budget budget);
+/* What factors take, indices of bits[j] bits. */
+struct psm_budget psm_size(const struct psm_sparse *factors, const int *bits, int n_factors);
+
+int psm_is_within(struct psm_budget size, struct psm_budget budget);
 
 /* Walks the groups of a factor and sets an entry next to nothing wherever two blocks are more than 256 columns apart, for
  * conjugate gradients to give it a value. Returns how many; only counts unless set. */
@@ -76,8 +79,6 @@ int psm_rounds(enum sn_effort effort, int m, int n, int inner);
 
 /* The bytes and values that the atoms of a product take as two factors. */
 struct psm_budget psm_atoms_size(const struct psm_atoms *atoms);
-
-int psm_is_within(struct psm_budget size, struct psm_budget budget);
 
 /* Atoms whose sum is w (m x n), as few bytes of them as several searches find; the first that fit into the budget do. The
  * searches of a large matrix, which take seconds, are fewer. Conventions of psm_peel. */

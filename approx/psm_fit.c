@@ -1,5 +1,6 @@
 /* PSM approximation of a dense matrix: the largest entries (one factor), or two factors: exactly, when the matrix is the
- * product of two sparse ones (psm_peel), else by PALM (palm.h). */
+ * product of two sparse ones (psm_peel), else by PALM (palm.h). More factors are psm_chain's. */
+#include "psm_chain.h"
 #include "psm_factors.h"
 
 #include <cblas.h>
@@ -87,7 +88,7 @@ static enum sn_status finish(const struct psm_search *search, struct palm *palm,
     if (!number || !psm_take_factors(palm, factors)) status = psm_no_memory(error);
     else {
         drop_unused_atoms(factors, number);
-        if (psm_fits(factors, bits, 2, search->budget)) status = psm_build(search, factors, bits, 2, fit, error);
+        if (psm_is_within(psm_size(factors, bits, 2), search->budget)) status = psm_build(search, factors, bits, 2, fit, error);
     }
     for (int f = 0; f < 2; f++) psm_sparse_free(&factors[f]);
     free(number);
@@ -357,10 +358,11 @@ static enum sn_status fit_two_factors(const struct psm_search *search, struct sn
     return status;
 }
 
-/* One factor, two, or the better of both. */
+/* One factor, two, the better of both, or a longer chain. */
 static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
     struct sn_fit other = { 0 };
+    if (search->options->n_factors > 2) return psm_chain_fit(search, fit, error);
     if (search->options->n_factors == 2) return fit_two_factors(search, fit, error);
     enum sn_status status = fit_one_factor(search, fit, error);
     if (status || search->options->n_factors == 1 || fit->error == 0) return status;
@@ -444,10 +446,13 @@ static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *or
 
 static enum sn_status check_options(const struct sn_fit_options *options, struct sn_error *error)
 {
-    if (options->n_factors < 0 || options->n_factors > 2)
-        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 or 2", options->n_factors);
+    if (options->n_factors < 0 || options->n_factors > PSM_MOST_FACTORS)
+        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 to %d", options->n_factors, PSM_MOST_FACTORS);
     if (options->block != 0 && options->block != 1 && options->block != 4 && options->block != 8)
         return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8", options->block);
+    if (options->n_factors > 2 && options->block > 1)
+        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows with %d factors, expected at most 2 factors",
+                       options->block, options->n_factors);
     return SN_OK;
 }
 
