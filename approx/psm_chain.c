@@ -58,6 +58,16 @@ static void replace(struct chain *chain, int j, const struct psm_sparse pair[2])
     chain->tried[j] = 0;
 }
 
+/* s as a dense matrix, to be freed; NULL when memory runs out. */
+static float *sparse_dense(const struct psm_sparse *s)
+{
+    float *dense = calloc((size_t)s->rows * (size_t)s->columns, sizeof *dense);
+    for (size_t i = 0; dense && i < (size_t)s->rows; i++)
+        for (uint32_t q = s->start[i]; q < s->start[i + 1]; q++)
+            dense[i * (size_t)s->columns + s->column[q]] = s->value[q];
+    return dense;
+}
+
 /* Bits of an index: where 8 are enough for the width no entries need to be bridged. */
 static int bits_of(int columns) { return columns <= 256 ? 8 : columns <= 65536 ? 16 : 32; }
 
@@ -280,20 +290,241 @@ static int pad(struct chain *chain, int n_factors, struct psm_budget budget)
     return 1;
 }
 
+/* ---- Peeling ---- */
+
+/* How the largest factor T is divided, again and again: T ~ S T' with flip 1, T ~ T' S with flip 0. */
+struct peeling {
+    int at;              /* T's number in the chain */
+    int flip, n_peels;
+    size_t first, last;  /* T's values at the start and at the end */
+    size_t thin;         /* values of each S */
+};
+
+/* Values that the peeled factors together may have, with S of inner x inner and T' of rows x columns; 0 when the budget
+ * does not hold the group lengths. The other factors take at most half of the budget. */
+static double peeled_values(const struct psm_search *search, const struct chain *chain, const struct peeling *peeling)
+{
+    const struct psm_sparse *t = &chain->factors[peeling->at];
+    int bits[PSM_MOST_FACTORS], inner = peeling->flip ? t->rows : t->columns;
+    set_bits(chain, bits);
+    struct psm_budget others = psm_size(chain->factors, bits, chain->n), limit = search->budget;
+    others.values -= psm_sparse_values(t);
+    others.bytes -= psm_factor_bytes(t->rows, t->columns, psm_sparse_values(t), bits[peeling->at], 1);
+    size_t fixed = psm_factor_bytes(t->rows, t->columns, 0, bits[peeling->at], 1)
+        + (size_t)peeling->n_peels * (psm_factor_bytes(inner, inner, 0, bits_of(inner), 1) + 4) + 4;  /* 4: the padding. */
+    size_t values = limit.values - smaller(others.values, limit.values / 2);
+    size_t bytes = limit.bytes - smaller(others.bytes, limit.bytes / 2);
+    double each = .25 * (4 + bits_of(inner) / 8.) + .75 * (4 + bits[peeling->at] / 8.);
+    return bytes > fixed ? fmin(fmin((double)values, (double)(bytes - fixed) / each), INT32_MAX / 8) : 0;
+}
+
+/* A quarter for all S together, or as much more, up to half, as lets each S have an entry in every row. 0 when the budget
+ * does not hold one value in each factor. */
+static int plan(const struct psm_search *search, const struct chain *chain, struct peeling *peeling)
+{
+    *peeling = (struct peeling){ .n_peels = search->options->n_factors - chain->n };
+    for (int j = 1; j < chain->n; j++)
+        if (psm_sparse_values(&chain->factors[j]) > psm_sparse_values(&chain->factors[peeling->at])) peeling->at = j;
+    const struct psm_sparse *t = &chain->factors[peeling->at];
+    double size = (double)t->rows * t->columns;
+    peeling->flip = t->rows <= 256 || t->rows <= 4. * t->columns;  /* S should not be much larger than T. */
+    double inner = peeling->flip ? t->rows : t->columns, values = peeled_values(search, chain, peeling);
+    double thin = fmax(values / 4, fmin(inner * peeling->n_peels, values / 2)) / peeling->n_peels;
+    thin = fmin(thin, inner * inner);
+    peeling->thin = (size_t)thin;
+    peeling->last = (size_t)fmin(values - (double)peeling->thin * peeling->n_peels, size);
+    peeling->first = psm_sparse_values(t);
+    return peeling->thin && peeling->last;
+}
+
+/* One peel; T' has values entries. */
+static enum sn_status peel(const struct psm_search *search, struct chain *chain, const struct peeling *peeling,
+                           size_t values, struct sn_error *error)
+{
+    enum { REFIT_ROUNDS = 3, REFIT_STEPS = 6 };
+    const struct sn_fit_options *options = search->options;
+    const struct psm_sparse *t = &chain->factors[peeling->at];
+    struct psm_sparse pair[2] = { { 0 } };
+    struct palm palm = { 0 };
+    float *dense = sparse_dense(t);
+    struct palm_task task = { .w = dense, .rows = t->rows, .columns = t->columns, .flip = peeling->flip, .block = 1,
+                              .pattern = options->pattern,
+                              .weighting = peeling->at == chain->n - 1 ? options->weighting : NULL };
+    size_t k[2] = { [PALM_A] = values, [PALM_B] = peeling->thin };
+    enum sn_status status = SN_OK;
+    if (!dense || !palm_new(&palm, &task)) {
+        status = psm_no_memory(error);
+        goto done;
+    }
+    palm_start(&palm);
+    palm_run(&palm, k, psm_rounds(options->effort, t->rows, t->columns, palm.inner), options->stop);
+    palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, 0);
+    palm_balance(&palm);
+    if (psm_take_factors(&palm, pair)) replace(chain, peeling->at, pair);
+    else {
+        status = psm_no_memory(error);
+        for (int h = 0; h < 2; h++) psm_sparse_free(&pair[h]);
+    }
+done:
+    palm_free(&palm);
+    free(dense);
+    return status;
+}
+
+/* Peels until no factor is missing. The chain stays as it is when the budget is too small for that. */
+static enum sn_status peel_all(const struct psm_search *search, struct chain *chain, struct sn_error *error)
+{
+    struct peeling peeling;
+    enum sn_status status = SN_OK;
+    int missing = search->options->n_factors - chain->n;
+    if (!missing || !plan(search, chain, &peeling)) return SN_OK;
+    for (int step = 1; step <= missing && !status; step++) {
+        double fall = pow((double)peeling.last / (double)peeling.first, (double)step / missing);
+        size_t values = fall < 1 ? (size_t)((double)peeling.first * fall + .5) : peeling.last;
+        status = peel(search, chain, &peeling, values, error);
+        peeling.at += peeling.flip;
+    }
+    return status;
+}
+
+/* ---- Down to the budget ---- */
+
+/* How much each value of factor j counts: with the norms of the row and the column that it is multiplied with. norms is
+ * scratch for the sizes of the factor. */
+static void weigh(const struct chain *chain, int j, float *weight, float *norms)
+{
+    const struct psm_sparse *s = &chain->factors[j];
+    const struct psm_sparse *before = j ? s - 1 : NULL, *behind = j < chain->n - 1 ? s + 1 : NULL;
+    float *row = norms, *column = norms + s->rows;
+    for (int i = 0; i < s->rows; i++) row[i] = before ? 0 : 1;
+    for (int i = 0; i < s->columns; i++) column[i] = behind ? 0 : 1;
+    for (size_t q = 0; before && q < psm_sparse_values(before); q++)
+        row[before->column[q]] += before->value[q] * before->value[q];
+    for (int i = 0; behind && i < behind->rows; i++)
+        for (uint32_t q = behind->start[i]; q < behind->start[i + 1]; q++)
+            column[i] += behind->value[q] * behind->value[q];
+    for (int i = 0; i < s->rows; i++)
+        for (uint32_t q = s->start[i]; q < s->start[i + 1]; q++)
+            weight[q] = fabsf(s->value[q]) * sqrtf(row[i] * column[s->column[q]]);
+}
+
+/* Takes out the entries whose weight is 0. */
+static void thin_out(struct psm_sparse *s, const float *weight)
+{
+    uint32_t count = 0, q = 0;
+    for (int i = 0; i < s->rows; i++) {
+        for (; q < s->start[i + 1]; q++) {
+            if (weight[q] == 0) continue;
+            s->column[count] = s->column[q];
+            s->value[count++] = s->value[q];
+        }
+        s->start[i + 1] = count;
+    }
+}
+
+/* The share of its values that every factor can keep; at most 0 when there is no room for any. */
+static double share_left(const struct chain *chain, const int *bits, struct psm_budget budget)
+{
+    struct psm_budget size = psm_size(chain->factors, bits, chain->n);
+    if (psm_is_within(size, budget)) return 1;
+    size_t fixed = 4 * (size_t)chain->n;  /* The padding. */
+    for (int j = 0; j < chain->n; j++)
+        fixed += psm_factor_bytes(chain->factors[j].rows, chain->factors[j].columns, 0, bits[j], 1);
+    double bytes = ((double)budget.bytes - (double)fixed) / ((double)size.bytes - (double)fixed);
+    return fmin(1, fmin(size.bytes > fixed ? bytes : 1, (double)budget.values / (double)size.values));
+}
+
+/* Leaves every factor the same share of its values, those that weigh most. 0 when memory runs out. */
+static int shrink(struct chain *chain, const int *bits, struct psm_budget budget)
+{
+    double share = share_left(chain, bits, budget);
+    if (share <= 0 || share >= 1) return 1;
+    for (int j = 0; j < chain->n; j++) {
+        struct psm_sparse *s = &chain->factors[j];
+        size_t count = psm_sparse_values(s);
+        float *weight = malloc((2 * count + (size_t)s->rows + (size_t)s->columns + 1) * sizeof *weight);
+        if (!weight) return 0;
+        weigh(chain, j, weight, weight + 2 * count);
+        palm_keep(weight, 1, count, SN_ENTRIES, 1, 1, (size_t)(share * (double)count), weight + count);
+        thin_out(s, weight);
+        free(weight);
+    }
+    return 1;
+}
+
+/* ---- From the chain to the result ---- */
+
+/* Makes all factors equally long, which the last fit starts better from. */
+static void balance(struct chain *chain)
+{
+    double norms[PSM_MOST_FACTORS], mean = 1;
+    for (int j = 0; j < chain->n; j++) {
+        norms[j] = 0;
+        for (size_t q = 0; q < psm_sparse_values(&chain->factors[j]); q++)
+            norms[j] += (double)chain->factors[j].value[q] * (double)chain->factors[j].value[q];
+        norms[j] = sqrt(norms[j]);
+        mean *= pow(norms[j], 1. / chain->n);
+    }
+    for (int j = 0; mean > 0 && j < chain->n; j++)
+        for (size_t q = 0; q < psm_sparse_values(&chain->factors[j]); q++)
+            chain->factors[j].value[q] *= (float)(mean / norms[j]);
+}
+
+/* The chain as a matrix; fit->matrix stays NULL when it is too short or too large. */
+static enum sn_status finish(const struct psm_search *search, const struct chain *chain, struct sn_fit *fit,
+                             struct sn_error *error)
+{
+    int bits[PSM_MOST_FACTORS];
+    set_bits(chain, bits);
+    if (chain->n < search->options->n_factors
+        || !psm_is_within(psm_size(chain->factors, bits, chain->n), search->budget))
+        return SN_OK;
+    return psm_build(search, chain->factors, bits, chain->n, fit, error);
+}
+
+/* Completes the chain, shrinks it and fits its values. fit->matrix stays NULL when the budget is too small. */
+static enum sn_status approximate(const struct psm_search *search, struct chain *chain, struct sn_fit *fit,
+                                  struct sn_error *error)
+{
+    static const int steps[] = { [SN_QUICK] = 20, [SN_NORMAL] = 80, [SN_THOROUGH] = 400 };
+    const struct sn_fit_options *options = search->options;
+    int bits[PSM_MOST_FACTORS];
+    enum sn_status status = peel_all(search, chain, error);
+    if (status || chain->n < options->n_factors) return status;
+    set_bits(chain, bits);
+    if (!shrink(chain, bits, search->budget)) return psm_no_memory(error);
+    balance(chain);
+    status = finish(search, chain, fit, error);
+    if (status || !fit->matrix) return status;
+    status = sn_refit(fit, search->w, options->weighting, steps[options->effort], options->stop, error);
+    if (!status) status = psm_measure(search, fit, error);
+    if (status) sn_fit_free(fit);
+    return status;
+}
+
+/* The exact chain if it fits, else the better of what becomes of it and of W by itself. */
 enum sn_status psm_chain_fit(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
-    struct chain chain;
-    int n_factors = search->options->n_factors, bits[PSM_MOST_FACTORS];
+    struct chain chain, whole = { 0 };
+    struct sn_fit other = { 0 };
+    int n_factors = search->options->n_factors;
     enum sn_status status = SN_OK;
-    if (!chain_new(&chain, search) || !divide_all(&chain, n_factors, search->budget)
+    if (!chain_new(&chain, search) || !chain_new(&whole, search) || !divide_all(&chain, n_factors, search->budget)
         || !pad(&chain, n_factors, search->budget))
         status = psm_no_memory(error);
-    set_bits(&chain, bits);
-    if (!status && chain.n == n_factors && psm_is_within(psm_size(chain.factors, bits, n_factors), search->budget))
-        status = psm_build(search, chain.factors, bits, n_factors, fit, error);
+    else status = finish(search, &chain, fit, error);
+    if (!status && !(fit->matrix && fit->error < 1e-5)) {
+        int divided = chain.n > 1;
+        sn_fit_free(fit);
+        status = approximate(search, &whole, fit, error);
+        if (!status && divided) status = approximate(search, &chain, &other, error);
+        psm_keep_better(fit, &other);
+    }
     if (!status && !fit->matrix)
         status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold %d sparse factors of %d x %d",
                          search->budget.bytes, n_factors, search->m, search->n);
+    if (status) sn_fit_free(fit);
     chain_free(&chain);
+    chain_free(&whole);
     return status;
 }
