@@ -239,8 +239,8 @@ static int divide(const struct psm_sparse *s, struct psm_budget budget, struct p
     return fine;
 }
 
-/* Divides the factor that takes the fewest values more by it, until there are n_factors or none can be divided. Returns 0
- * when memory runs out. */
+/* Divides the factor that takes the fewest values more by it, until there are n_factors or none can be divided. 0 when
+ * memory runs out. */
 static int divide_all(struct chain *chain, int n_factors, struct psm_budget budget)
 {
     while (chain->n < n_factors) {
@@ -261,7 +261,7 @@ static int divide_all(struct chain *chain, int n_factors, struct psm_budget budg
     return 1;
 }
 
-/* Lengthens the chain by identities, where it is thinnest, if that fits. Returns 0 when memory runs out. */
+/* Lengthens the chain by identities, where it is thinnest, if that fits. 0 when memory runs out. */
 static int pad(struct chain *chain, int n_factors, struct psm_budget budget)
 {
     int bits[PSM_MOST_FACTORS], thin = 0, missing = n_factors - chain->n;
@@ -310,16 +310,17 @@ static double peeled_values(const struct psm_search *search, const struct chain 
     struct psm_budget others = psm_size(chain->factors, bits, chain->n), limit = search->budget;
     others.values -= psm_sparse_values(t);
     others.bytes -= psm_factor_bytes(t->rows, t->columns, psm_sparse_values(t), bits[peeling->at], 1);
-    size_t fixed = psm_factor_bytes(t->rows, t->columns, 0, bits[peeling->at], 1)
-        + (size_t)peeling->n_peels * (psm_factor_bytes(inner, inner, 0, bits_of(inner), 1) + 4) + 4;  /* 4: the padding. */
+    size_t thin = psm_factor_bytes(inner, inner, 0, bits_of(inner), 1), n_peels = (size_t)peeling->n_peels;
+    size_t fixed = n_peels * thin + psm_factor_bytes(t->rows, t->columns, 0, bits[peeling->at], 1)
+        + 4 * (n_peels + 1);  /* The padding. */
     size_t values = limit.values - smaller(others.values, limit.values / 2);
     size_t bytes = limit.bytes - smaller(others.bytes, limit.bytes / 2);
     double each = .25 * (4 + bits_of(inner) / 8.) + .75 * (4 + bits[peeling->at] / 8.);
     return bytes > fixed ? fmin(fmin((double)values, (double)(bytes - fixed) / each), INT32_MAX / 8) : 0;
 }
 
-/* A quarter for all S together, or as much more, up to half, as lets each S have an entry in every row. 0 when the budget
- * does not hold one value in each factor. */
+/* A quarter for all S together, or as much more, up to half, as lets each S have an entry in every row. 0 when the
+ * budget does not hold one value in each factor. */
 static int plan(const struct psm_search *search, const struct chain *chain, struct peeling *peeling)
 {
     *peeling = (struct peeling){ .n_peels = search->options->n_factors - chain->n };
@@ -337,9 +338,16 @@ static int plan(const struct psm_search *search, const struct chain *chain, stru
     return peeling->thin && peeling->last;
 }
 
-/* One peel; T' has values entries. */
-static enum sn_status peel(const struct psm_search *search, struct chain *chain, const struct peeling *peeling,
-                           size_t values, struct sn_error *error)
+/* T's values after so many peels: they fall geometrically. */
+static size_t values_after(const struct peeling *peeling, int step)
+{
+    double fall = pow((double)peeling->last / (double)peeling->first, (double)step / peeling->n_peels);
+    return fall < 1 ? (size_t)((double)peeling->first * fall + .5) : peeling->last;
+}
+
+/* One peel, the step-th. */
+static enum sn_status peel(const struct psm_search *search, struct chain *chain, const struct peeling *peeling, int step,
+                           struct sn_error *error)
 {
     enum { REFIT_ROUNDS = 3, REFIT_STEPS = 6 };
     const struct sn_fit_options *options = search->options;
@@ -350,7 +358,7 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
     struct palm_task task = { .w = dense, .rows = t->rows, .columns = t->columns, .flip = peeling->flip, .block = 1,
                               .pattern = options->pattern,
                               .weighting = peeling->at == chain->n - 1 ? options->weighting : NULL };
-    size_t k[2] = { [PALM_A] = values, [PALM_B] = peeling->thin };
+    size_t k[2] = { [PALM_A] = values_after(peeling, step), [PALM_B] = peeling->thin };
     enum sn_status status = SN_OK;
     if (!dense || !palm_new(&palm, &task)) {
         status = psm_no_memory(error);
@@ -358,7 +366,8 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
     }
     palm_start(&palm);
     palm_run(&palm, k, psm_rounds(options->effort, t->rows, t->columns, palm.inner), options->stop);
-    palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, 0);
+    double left = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, 0);
+    psm_report(search, .9 * step / peeling->n_peels, left, palm.energy);
     palm_balance(&palm);
     if (psm_take_factors(&palm, pair)) replace(chain, peeling->at, pair);
     else {
@@ -379,9 +388,7 @@ static enum sn_status peel_all(const struct psm_search *search, struct chain *ch
     int missing = search->options->n_factors - chain->n;
     if (!missing || !plan(search, chain, &peeling)) return SN_OK;
     for (int step = 1; step <= missing && !status; step++) {
-        double fall = pow((double)peeling.last / (double)peeling.first, (double)step / missing);
-        size_t values = fall < 1 ? (size_t)((double)peeling.first * fall + .5) : peeling.last;
-        status = peel(search, chain, &peeling, values, error);
+        status = peel(search, chain, &peeling, step, error);
         peeling.at += peeling.flip;
     }
     return status;

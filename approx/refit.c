@@ -26,7 +26,8 @@ struct refit {
 static double dot(const float *a, const float *b, size_t n)
 {
     double sum = 0;
-    for (size_t i = 0; i < n; i += 4096) sum += (double)cblas_sdot(n - i < 4096 ? (int)(n - i) : 4096, a + i, 1, b + i, 1);
+    for (size_t i = 0; i < n; i += 4096)
+        sum += (double)cblas_sdot(n - i < 4096 ? (int)(n - i) : 4096, a + i, 1, b + i, 1);
     return sum;
 }
 
@@ -101,14 +102,15 @@ static double evaluate(struct refit *r, int which)
         for (size_t i = 0; i < size; i++) r->y[i] = -r->target[first * r->m + i];
         family->forward(r->matrix, r->words[which], batch, r->x, r->y, r->states);
         sum += dot(r->y, r->y, size);
-        family->backward(r->matrix, r->words[which], batch, r->x, r->states, r->y, r->gradient[which], NULL, r->dstates);
+        family->backward(r->matrix, r->words[which], batch, r->x, r->states, r->y, r->gradient[which], NULL,
+                         r->dstates);
     }
     return sum / 2;
 }
 
 /* ---- The search ---- */
 
-/* direction <- -H gradient, H the inverse Hessian that the last steps suggest. Returns the slope, <direction, gradient>. */
+/* direction <- -H gradient, H the inverse Hessian that the last steps suggest. Returns the slope along it. */
 static double set_direction(struct refit *r)
 {
     double alpha[HISTORY] = { 0 };

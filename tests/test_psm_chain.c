@@ -29,7 +29,8 @@ static float *hadamard(uint64_t *seed, int n)
     float *w = malloc((size_t)n * (size_t)n * sizeof *w), *signs = malloc(2 * (size_t)n * sizeof *signs);
     for (int i = 0; i < 2 * n; i++) signs[i] = seed && random_int(seed, 0, 1) ? -1 : 1;
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++) w[i * n + j] = signs[i] * signs[n + j] * (__builtin_parity((unsigned)(i & j)) ? -1 : 1);
+        for (int j = 0; j < n; j++)
+            w[i * n + j] = signs[i] * signs[n + j] * (__builtin_parity((unsigned)(i & j)) ? -1 : 1);
     free(signs);
     return w;
 }
@@ -113,7 +114,8 @@ Test(psm_chain, a_kronecker_product_of_three_is_recovered)
         float *w = kronecker(&seed, sizes, &m, &n);
         /* (A x I x I)(I x B x I)(I x I x C) */
         int values = sizes[0][0] * sizes[0][1] * sizes[1][0] * sizes[2][0]
-            + sizes[0][1] * sizes[1][0] * sizes[1][1] * sizes[2][0] + sizes[0][1] * sizes[1][1] * sizes[2][0] * sizes[2][1];
+            + sizes[0][1] * sizes[1][0] * sizes[1][1] * sizes[2][0]
+            + sizes[0][1] * sizes[1][1] * sizes[2][0] * sizes[2][1];
         struct sn_fit fit = fit_chain(w, m, n, 3, (size_t)values, 0);
         cr_assert_lt(fit.error, 2e-6, "%d: %g", k, fit.error);
         sn_fit_free(&fit);
