@@ -20,7 +20,7 @@ struct sn_fit_options {
     enum sn_effort effort;
     int low_rank;          /* sss: two stages, the rank that the budget allows */
     int n_stages;          /* sss: this many equal segments; 0: search */
-    int n_factors;         /* psm: this many factors; 0: try 1 and 2 and keep the better */
+    int n_factors;         /* psm: this many factors, up to 16; 0: try 1 and 2 and keep the better */
     int block;             /* psm: entries in blocks of 4 or 8 rows x 1 column, rows in an order that suits; 0, 1: alone */
     enum sn_pattern { SN_ENTRIES = 0, SN_ROWS, SN_COLUMNS } pattern;  /* psm: the largest of a factor, or as many in each
                                                                        * of its rows, or columns */

@@ -1,141 +1,25 @@
 /* PSM approximation of a dense matrix: the largest entries (one factor), or two factors: exactly, when the matrix is the
- * product of two sparse ones (psm_peel), else by PALM (palm.h). */
-#include "approx.h"
-#include "palm.h"
-#include "psm.h"
-#include "psm_peel.h"
+ * product of two sparse ones (psm_peel), else by PALM (palm.h). More factors are psm_chain's. */
+#include "psm_chain.h"
+#include "psm_factors.h"
 
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A sparse matrix by groups of block rows; entries are blocks, as in psm.h. */
-struct sparse {
-    int rows, columns, block, n_groups;
-    uint32_t *start;   /* n_groups+1 */
-    uint32_t *column;  /* of each block */
-    float *value;      /* block for each block */
-};
-
-static enum sn_status no_memory(struct sn_error *error)
-{
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for a PSM approximation");
-}
-
-/* ---- Sparse matrices ---- */
-
-static void sparse_free(struct sparse *s)
-{
-    free(s->start);
-    free(s->column);
-    free(s->value);
-    memset(s, 0, sizeof *s);
-}
-
-/* A dense rows x columns matrix: entry (i, j) lies at values[i * step_i + j * step_j]. */
-struct strided {
-    float *values;
-    int rows, columns;
-    size_t step_i, step_j;
-};
-
-static float *entry_at(const struct strided *dense, size_t i, size_t j)
-{
-    return dense->values + i * dense->step_i + j * dense->step_j;
-}
-
-/* Whether the block of rows from i on has an entry in column j. */
-static int is_live(const struct strided *dense, size_t i, size_t j, size_t block)
-{
-    for (size_t r = i; r < i + block && r < (size_t)dense->rows; r++)
-        if (*entry_at(dense, r, j) != 0) return 1;
-    return 0;
-}
-
-/* The blocks that are not zero, or just their number when s has no room yet. */
-static size_t take_blocks(const struct strided *dense, struct sparse *s)
-{
-    size_t count = 0, block = (size_t)s->block;
-    for (size_t g = 0; g < (size_t)s->n_groups; g++) {
-        for (size_t j = 0; j < (size_t)s->columns; j++) {
-            if (!is_live(dense, g * block, j, block)) continue;
-            for (size_t b = 0; s->column && b < block && g * block + b < (size_t)s->rows; b++)
-                s->value[count * block + b] = *entry_at(dense, g * block + b, j);
-            if (s->column) s->column[count] = (uint32_t)j;
-            count++;
-        }
-        if (s->column) s->start[g + 1] = (uint32_t)count;
-    }
-    return count;
-}
-
-static int sparse_new(struct sparse *s, const struct strided *dense, int block)
-{
-    *s = (struct sparse){ .rows = dense->rows, .columns = dense->columns, .block = block,
-                          .n_groups = (dense->rows + block - 1) / block };
-    size_t count = take_blocks(dense, s);
-    s->start = calloc((size_t)s->n_groups + 1, sizeof *s->start);
-    s->value = calloc(count * (size_t)block + 1, sizeof *s->value);
-    s->column = malloc((count + 1) * sizeof *s->column);
-    if (!s->start || !s->column || !s->value) {
-        sparse_free(s);
-        return 0;
-    }
-    take_blocks(dense, s);
-    return 1;
-}
-
-static size_t sparse_values(const struct sparse *s) { return (size_t)s->start[s->n_groups] * (size_t)s->block; }
-
-/* How the factors of a problem lie in palm: W = A B, or W = B^T A^T. */
-static struct strided factor_of(struct palm *palm, int number)
-{
-    int f = (number == 0) == palm->flip ? PALM_B : PALM_A, length = f == PALM_A ? palm->m : palm->n;
-    float *values = palm_dense(palm, f);
-    if (number == 0) return (struct strided){ values, length, palm->inner, 1, (size_t)length };
-    return (struct strided){ values, palm->inner, length, (size_t)length, 1 };
-}
-
-/* Both factors, with the columns' scaling undone. */
-static int take_factors(struct palm *palm, struct sparse factors[2])
-{
-    memset(factors, 0, 2 * sizeof *factors);
-    for (int j = 0; j < 2; j++) {
-        struct strided dense = factor_of(palm, j);
-        if (!sparse_new(&factors[j], &dense, palm->block)) return 0;
-    }
-    for (size_t q = 0; q < sparse_values(&factors[1]); q++)
-        factors[1].value[q] /= palm->scale[factors[1].column[q / (size_t)palm->block]];
-    return 1;
-}
-
 /* ---- Budgets ---- */
 
-/* What a matrix may take; SIZE_MAX where there is no limit. */
-struct budget { size_t bytes, values; };
-
-/* One call of psm_fit. */
-struct search {
-    const float *w;        /* m x n, scaled by a power of two, its rows in order */
-    int m, n;
-    int block;
-    const uint32_t *order;  /* of the rows: row i of w is row order[i] of the matrix; NULL: as they stand */
-    struct budget budget;  /* the order's bytes taken off */
-    double energy;         /* sum w_ij^2 M_jj: of W as PALM sees it */
-    const struct sn_fit_options *options;
-};
-
-static struct budget budget_of(const struct sn_fit_options *options)
+static struct psm_budget budget_of(const struct sn_fit_options *options)
 {
-    return (struct budget){ options->budget_bytes || !options->budget_values ? options->budget_bytes : SIZE_MAX,
+    return (struct psm_budget){ options->budget_bytes || !options->budget_values ? options->budget_bytes : SIZE_MAX,
                             options->budget_values ? options->budget_values : SIZE_MAX };
 }
 
 /* Bits of an index in a factor of rows x columns that will hold about count values. Eight need a bridge where a gap is
  * wider than 256: at worst columns/256 in a group. They pay off when that is little beside what they save; where values
  * are what is counted they do not. */
-static int index_bits(const struct search *search, int rows, int columns, double count)
+static int index_bits(const struct psm_search *search, int rows, int columns, double count)
 {
     double bridges = (double)(rows / search->block + 1) * ((columns - 1) / 256), per_bridge = 4 * search->block + 1;
     if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge) return 8;
@@ -143,25 +27,10 @@ static int index_bits(const struct search *search, int rows, int columns, double
 }
 
 /* Bytes of one value in a factor, its part of an index included. */
-static double value_bytes(const struct search *search, int bits) { return 4 + bits / 8. / search->block; }
-
-static size_t factors_bytes(const struct sparse *factors, const int *bits, int n_factors)
-{
-    size_t bytes = 0;
-    for (int j = 0; j < n_factors; j++)
-        bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, sparse_values(&factors[j]), bits[j], factors[j].block);
-    return bytes;
-}
-
-static int fits(const struct sparse *factors, const int *bits, int n_factors, struct budget budget)
-{
-    size_t values = 0;
-    for (int j = 0; j < n_factors; j++) values += sparse_values(&factors[j]);
-    return values <= budget.values && factors_bytes(factors, bits, n_factors) <= budget.bytes;
-}
+static double value_bytes(const struct psm_search *search, int bits) { return 4 + bits / 8. / search->block; }
 
 /* The most values, whole blocks of them, of one m x n factor within the budget; 0 when not even one fits. */
-static size_t most_values(const struct search *search, int bits)
+static size_t most_values(const struct psm_search *search, int bits)
 {
     int m = search->m, n = search->n;
     size_t block = (size_t)search->block, fixed = psm_factor_bytes(m, n, 0, bits, search->block);
@@ -173,83 +42,8 @@ static size_t most_values(const struct search *search, int bits)
     return count * block;
 }
 
-/* ---- Bridges ---- */
-
-/* Walks the groups of a factor and sets an entry next to nothing wherever two blocks are more than 256 columns apart, for
- * conjugate gradients to give it a value. Returns how many; only counts unless set. */
-static size_t bridge(const struct strided *dense, int block, int set)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < (size_t)dense->rows; i += (size_t)block) {
-        size_t next = 0;  /* The first column that follows the last block. */
-        for (size_t j = 0; j < (size_t)dense->columns; j++) {
-            if (!is_live(dense, i, j, (size_t)block)) continue;
-            for (; j - next > 255; next += 256, n++)
-                if (set) *entry_at(dense, i, next + 255) = 0x1p-100f;
-            next = j + 1;
-        }
-    }
-    return n;
-}
-
-/* ---- From factors to the result ---- */
-
-/* Turns J sparse factors into a PSM matrix and its words. */
-static enum sn_status build(const struct search *search, const struct sparse *factors, const int *bits, int n_factors,
-                            struct sn_fit *fit, struct sn_error *error)
-{
-    int *sizes = calloc(2 * (size_t)n_factors + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n_factors + 1 : NULL;
-    if (!sizes) return no_memory(error);
-    sizes[0] = factors[0].rows;
-    for (int j = 0; j < n_factors; j++) {
-        sizes[j + 1] = factors[j].columns;
-        nonzeros[j] = (int)sparse_values(&factors[j]);
-    }
-    struct psm_layout layout = { .n_factors = n_factors, .sizes = sizes, .nonzeros = nonzeros, .index_bits = bits,
-                                 .block = search->block, .has_order = search->order != NULL };
-    struct psm *shape = psm_new(&layout, error);
-    free(sizes);
-    if (!shape) return error->code;
-    fit->matrix = &shape->matrix;
-    fit->words = calloc(shape->matrix.n_words + 1, sizeof *fit->words);
-    if (!fit->words) {
-        sn_fit_free(fit);
-        return no_memory(error);
-    }
-    uint32_t *starts = shape->row_starts, *columns = shape->columns;
-    float *values = fit->words;
-    for (int j = 0; j < n_factors; j++) {
-        size_t n_groups = (size_t)factors[j].n_groups, n_blocks = factors[j].start[n_groups];
-        memcpy(starts, factors[j].start, (n_groups + 1) * sizeof *starts);
-        memcpy(columns, factors[j].column, n_blocks * sizeof *columns);
-        memcpy(values, factors[j].value, sparse_values(&factors[j]) * sizeof *values);
-        starts += n_groups + 1;
-        columns += n_blocks;
-        values += sparse_values(&factors[j]);
-    }
-    if (search->order) memcpy(shape->order, search->order, (size_t)search->m * sizeof *shape->order);
-    psm_pack(shape, fit->words);
-    return SN_OK;
-}
-
-/* ||W - What|| / ||W|| in both norms, for rows of W in search's order. */
-static enum sn_status measure(const struct search *search, struct sn_fit *fit, struct sn_error *error)
-{
-    size_t n = (size_t)search->n;
-    const float *w = search->w;
-    float *sorted = NULL;
-    if (search->order) {
-        if (!(sorted = malloc((size_t)search->m * n * sizeof *sorted))) return no_memory(error);
-        for (size_t i = 0; i < (size_t)search->m; i++) memcpy(sorted + search->order[i] * n, w + i * n, n * sizeof *sorted);
-        w = sorted;
-    }
-    enum sn_status status = sn_fit_measure(fit, w, search->options->weighting, error);
-    free(sorted);
-    return status;
-}
-
 /* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number; block is 1. */
-static void renumber(struct sparse *s, int rows, const int *number, int n_left)
+static void renumber(struct psm_sparse *s, int rows, const int *number, int n_left)
 {
     uint32_t count = 0, start = 0;
     int row = 0;
@@ -270,13 +64,13 @@ static void renumber(struct sparse *s, int rows, const int *number, int n_left)
 
 /* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the product has a shape. number
  * is scratch for every atom. Rows that stand in groups all stay. */
-static void drop_unused_atoms(struct sparse factors[2], int *number)
+static void drop_unused_atoms(struct psm_sparse factors[2], int *number)
 {
-    struct sparse *a = &factors[0], *b = &factors[1];
+    struct psm_sparse *a = &factors[0], *b = &factors[1];
     int n_left = 0, inner = b->rows;
     if (a->block > 1) return;
     for (int p = 0; p < inner; p++) number[p] = 0;
-    for (size_t q = 0; q < sparse_values(a); q++) number[a->column[q]] = 1;
+    for (size_t q = 0; q < psm_sparse_values(a); q++) number[a->column[q]] = 1;
     for (int p = 0; p < inner; p++) number[p] = number[p] && b->start[p + 1] > b->start[p] ? n_left++ : -1;
     if (!n_left) number[n_left++] = 0;
     renumber(a, 0, number, n_left);
@@ -285,30 +79,27 @@ static void drop_unused_atoms(struct sparse factors[2], int *number)
 
 /* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. Frees palm, and the factors before
  * the matrix is measured, so that only one of them is in memory. */
-static enum sn_status finish(const struct search *search, struct palm *palm, const int bits[2], struct sn_fit *fit,
+static enum sn_status finish(const struct psm_search *search, struct palm *palm, const int bits[2], struct sn_fit *fit,
                              struct sn_error *error)
 {
-    struct sparse factors[2] = { { 0 } };
+    struct psm_sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
-    palm_balance(palm);
-    palm_end(palm);
     int *number = malloc((size_t)palm->inner * sizeof *number);
-    if (!number || !take_factors(palm, factors)) status = no_memory(error);
+    if (!number || !psm_take_factors(palm, factors)) status = psm_no_memory(error);
     palm_free(palm);
     if (!status) drop_unused_atoms(factors, number);
-    if (!status && fits(factors, bits, 2, search->budget)) status = build(search, factors, bits, 2, fit, error);
-    for (int f = 0; f < 2; f++) sparse_free(&factors[f]);
+    if (!status && psm_is_within(psm_size(factors, bits, 2), search->budget))
+        status = psm_build(search, factors, bits, 2, fit, error);
+    for (int f = 0; f < 2; f++) psm_sparse_free(&factors[f]);
     free(number);
-    if (!status && fit->matrix) status = measure(search, fit, error);
-    if (status) sn_fit_free(fit);
-    return status;
+    return !status && fit->matrix ? psm_measure(search, fit, error) : status;
 }
 
 /* ---- One factor ---- */
 
 /* min ||(W - What) L||^2 over the entries of what that are not zero, by conjugate gradients: the gradient is (What - W) M
  * at these entries. difference, direction and image are scratch of W's size. */
-static void refit_pruned(const struct search *search, float *what, float *gradient, float *direction, float *image)
+static void refit_pruned(const struct psm_search *search, float *what, float *gradient, float *direction, float *image)
 {
     enum { STEPS = 12 };
     const float *moment = search->options->weighting->moment;
@@ -338,7 +129,7 @@ static void refit_pruned(const struct search *search, float *what, float *gradie
 }
 
 /* The entries that carry most of the error that counts: |w_ij| sqrt(M_jj), alone, or in blocks. */
-static void prune(const struct search *search, size_t count, float *what, float *norms)
+static void prune(const struct psm_search *search, size_t count, float *what, float *norms)
 {
     size_t m = (size_t)search->m, n = (size_t)search->n;
     const struct sn_weighting *weighting = search->options->weighting;
@@ -350,28 +141,28 @@ static void prune(const struct search *search, size_t count, float *what, float 
 }
 
 /* prune() within the budget, bridges included. Returns the number of values, 0 when none fits. */
-static size_t prune_within(const struct search *search, int bits, float *what, float *norms)
+static size_t prune_within(const struct psm_search *search, int bits, float *what, float *norms)
 {
-    struct strided dense = { what, search->m, search->n, (size_t)search->n, 1 };
+    struct psm_strided dense = { what, search->m, search->n, (size_t)search->n, 1 };
     size_t most = most_values(search, bits), count = most, block = (size_t)search->block, bridges = 0;
     do {
         count = most > bridges * block ? most - bridges * block : 0;
         prune(search, count, what, norms);
-        bridges = bits == 8 ? bridge(&dense, search->block, 0) : 0;
+        bridges = bits == 8 ? psm_bridge(&dense, search->block, 0) : 0;
     } while (count && count + bridges * block > most);
-    if (bridges) bridge(&dense, search->block, 1);
+    if (bridges) psm_bridge(&dense, search->block, 1);
     return count;
 }
 
 /* The largest entries, with indices of the width that leaves most of them. */
-static enum sn_status fit_one_factor(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status fit_one_factor(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
     int m = search->m, n = search->n, weighted = search->options->weighting != NULL, wide = n <= 65536 ? 16 : 32;
     size_t size = (size_t)m * (size_t)n, most = most_values(search, wide);
     float *kept = malloc((weighted ? 4 : 2) * size * sizeof *kept);
-    if (!kept) return no_memory(error);
+    if (!kept) return psm_no_memory(error);
     enum sn_status status = SN_OK;
-    struct sparse factor = { 0 };
+    struct psm_sparse factor = { 0 };
     int bits = search->budget.values == SIZE_MAX && prune_within(search, 8, kept, kept + size) > most ? 8 : wide;
     if (bits == wide && !prune_within(search, wide, kept, kept + size)) {
         status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
@@ -379,31 +170,23 @@ static enum sn_status fit_one_factor(const struct search *search, struct sn_fit 
         goto done;
     }
     if (weighted) refit_pruned(search, kept, kept + size, kept + 2 * size, kept + 3 * size);
-    struct strided dense = { kept, m, n, (size_t)n, 1 };
-    if (!sparse_new(&factor, &dense, search->block)) status = no_memory(error);
-    else status = build(search, &factor, &bits, 1, fit, error);
+    struct psm_strided dense = { kept, m, n, (size_t)n, 1 };
+    if (!psm_sparse_new(&factor, &dense, search->block)) status = psm_no_memory(error);
+    else status = psm_build(search, &factor, &bits, 1, fit, error);
 done:
     free(kept);
-    sparse_free(&factor);
-    if (!status) status = measure(search, fit, error);
-    if (status) sn_fit_free(fit);
-    return status;
+    psm_sparse_free(&factor);
+    return status ? status : psm_measure(search, fit, error);
 }
 
 /* ---- Two factors by PALM ---- */
-
-static void report(const struct search *search, double done, double squared_error, double energy)
-{
-    if (search->options->progress && squared_error < INFINITY)
-        search->options->progress(search->options->context, done, energy > 0 ? sqrt(squared_error / energy) : 0);
-}
 
 /* What a run may use: counts of A and B, the factor that starts as the identity, which gets a quarter; bits of the
  * indices in the left and the right factor. */
 struct targets { size_t k[2]; int bits[2]; };
 
 /* 0 when the budget does not hold the group lengths and two entries. */
-static int set_targets(const struct search *search, int flip, struct targets *targets)
+static int set_targets(const struct psm_search *search, int flip, struct targets *targets)
 {
     static const double thin = .25;
     int m = search->m, n = search->n, inner = flip ? m : n;
@@ -428,56 +211,48 @@ static void bridge_factors(struct palm *palm, const struct targets *targets)
     for (int j = 0; j < 2; j++) {
         if (targets->bits[j] != 8) continue;
         int f = (j == 0) == palm->flip ? PALM_B : PALM_A;
-        struct strided dense = factor_of(palm, j);
+        struct psm_strided dense = psm_factor_of(palm, j);
         size_t most = targets->k[f], block = (size_t)palm->block, bridges = 0, count;
         do {
             count = most > bridges * block ? most - bridges * block : 0;
             palm_project(palm, f, dense.values, count);
-            bridges = bridge(&dense, palm->block, 0);
+            bridges = psm_bridge(&dense, palm->block, 0);
         } while (count && count + bridges * block > most);
-        bridge(&dense, palm->block, 1);
+        psm_bridge(&dense, palm->block, 1);
         if (f == PALM_B) palm_take_b(palm);
     }
 }
 
 /* Whether a run with that start is worth its memory: its factor with the identity takes inner^2 entries. */
-static int affordable(const struct search *search, int flip)
+static int affordable(const struct psm_search *search, int flip)
 {
     double inner = flip ? search->m : search->n;
     return inner * inner <= 4. * search->m * search->n || inner <= 256;
 }
 
-static int new_problem(const struct search *search, int flip, size_t most_b, struct palm *palm)
+static int new_problem(const struct psm_search *search, int flip, size_t most_b, struct palm *palm)
 {
-    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .most_b = most_b, .block = search->block,
+    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .most_b = most_b,
+                              .block = search->block,
                               .pattern = search->options->pattern, .weighting = search->options->weighting };
     return palm_new(palm, &task);
 }
 
-/* Rounds of the last run: as many as a time that is fair for the effort allows, which a round of a matrix of 1000 x 1280
- * sets. */
-static int rounds_of(const struct search *search, int flip)
-{
-    static const double usual[] = { [SN_QUICK] = 40, [SN_NORMAL] = 160, [SN_THOROUGH] = 1000 };
-    double inner = flip ? search->m : search->n, work = (double)search->m * search->n * inner / (1000. * 1280 * 1280);
-    double rounds = usual[search->options->effort];
-    return (int)fmin(fmax(rounds / work, rounds / 8), 1.25 * rounds);
-}
-
 /* PALM for a start, with its values fitted. */
-static enum sn_status run_start(const struct search *search, int flip, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status run_start(const struct psm_search *search, int flip, struct sn_fit *fit, struct sn_error *error)
 {
     enum { REFIT_ROUNDS = 6, REFIT_STEPS = 6 };
     struct palm palm;
     struct targets targets;
     if (!set_targets(search, flip, &targets)) return SN_OK;
-    if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return no_memory(error);
+    if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return psm_no_memory(error);
+    int n_rounds = psm_rounds(search->options->effort, search->m, search->n, palm.inner);
     palm_start(&palm);
-    double left = palm_run(&palm, targets.k, rounds_of(search, flip), search->options->stop);
-    report(search, .8, left, search->energy);
+    double left = palm_run(&palm, targets.k, n_rounds, search->options->stop);
+    psm_report(search, .8, left, search->energy);
     bridge_factors(&palm, &targets);
-    enum sn_status status = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, &left) ? SN_OK : no_memory(error);
-    if (!status) report(search, .95, left, palm.energy);
+    enum sn_status status = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, &left) ? SN_OK : psm_no_memory(error);
+    if (!status) psm_report(search, .95, left, palm.energy);
     if (!status) status = finish(search, &palm, targets.bits, fit, error);
     palm_free(&palm);
     return status;
@@ -485,7 +260,7 @@ static enum sn_status run_start(const struct search *search, int flip, struct sn
 
 /* The start, [W, I] or [I, W], whose short run comes closer; -1 when the budget holds no two factors. There is memory for
  * one problem at a time. */
-static enum sn_status choose_start(const struct search *search, int *best, struct sn_error *error)
+static enum sn_status choose_start(const struct psm_search *search, int *best, struct sn_error *error)
 {
     enum { ROUNDS = 16 };
     double least = INFINITY;
@@ -494,7 +269,7 @@ static enum sn_status choose_start(const struct search *search, int *best, struc
         struct palm palm;
         struct targets targets;
         if (!affordable(search, flip) || !set_targets(search, flip, &targets)) continue;
-        if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return no_memory(error);
+        if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return psm_no_memory(error);
         palm_start(&palm);
         double left = palm_run(&palm, targets.k, ROUNDS, search->options->stop);
         palm_free(&palm);
@@ -502,13 +277,13 @@ static enum sn_status choose_start(const struct search *search, int *best, struc
             least = left;
             *best = flip;
         }
-        report(search, .1 * (flip + 1), least, search->energy);
+        psm_report(search, .1 * (flip + 1), least, search->energy);
     }
     return SN_OK;
 }
 
 /* PALM from the better start. fit->matrix stays NULL when the budget does not hold two factors. */
-static enum sn_status fit_palm(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
     int flip;
     enum sn_status status = choose_start(search, &flip, error);
@@ -518,7 +293,7 @@ static enum sn_status fit_palm(const struct search *search, struct sn_fit *fit, 
 /* ---- Exact products ---- */
 
 /* Lets PALM take entries from factors that are larger than the budget. 0 when memory runs out. */
-static int shrink(const struct search *search, struct palm *palm)
+static int shrink(const struct psm_search *search, struct palm *palm)
 {
     enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
     size_t counts[2] = { 0 }, k[2], fixed = psm_factor_bytes(palm->m, palm->inner, 0, 0, 1)
@@ -546,62 +321,24 @@ static void palm_from_atoms(struct palm *palm, const struct psm_atoms *atoms)
     palm_take_b(palm);
 }
 
-/* The bytes and values that the atoms of a product take as two factors. */
-static struct budget atoms_size(const struct psm_atoms *atoms)
-{
-    size_t nonzeros[2] = { 0 }, m = (size_t)atoms->m, length = m + (size_t)atoms->n;
-    for (size_t p = 0; p < (size_t)atoms->n_atoms; p++)
-        for (size_t k = 0; k < length; k++) nonzeros[k >= m] += atoms->sides[p * length + k] != 0;
-    return (struct budget){ psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0], 0, 1)
-                            + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1], 0, 1), nonzeros[0] + nonzeros[1] };
-}
-
-static int is_within(struct budget size, struct budget budget)
-{
-    return size.bytes <= budget.bytes && size.values <= budget.values;
-}
-
-/* Atoms whose sum is W, as few bytes of them as several searches find; the first that fit into the budget do. The
- * searches of a large matrix, which take seconds, are fewer. */
-static enum psm_peel_result find_atoms(const struct search *search, struct psm_atoms *best)
-{
-    const float *w = search->w;
-    int m = search->m, n = search->n;
-    unsigned n_searches = (unsigned)fmin(40, 1 + 4e5 / ((double)m * n));
-    enum psm_peel_result result = psm_blocks(w, m, n, best);
-    for (unsigned seed = 0; seed < n_searches && result != PSM_PEEL_NO_MEMORY; seed++) {
-        struct psm_atoms atoms;
-        if (result == PSM_PEEL_WHOLE && is_within(atoms_size(best), search->budget)) break;
-        enum psm_peel_result one = psm_peel(w, m, n, seed, &atoms);
-        if (one == PSM_PEEL_NO_MEMORY || result == PSM_PEEL_NONE
-            || (one == PSM_PEEL_WHOLE && atoms_size(&atoms).bytes < atoms_size(best).bytes)) {
-            psm_atoms_free(best);
-            *best = atoms;
-            result = one;
-        } else psm_atoms_free(&atoms);
-        if (one == PSM_PEEL_NONE) break;
-    }
-    return result;
-}
-
 /* The fit that a product of sparse matrices allows, when W is found to be one; else fit->matrix stays NULL. */
-static enum sn_status fit_product(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status fit_product(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
     struct psm_atoms atoms;
     struct palm palm = { 0 };
     enum sn_status status = SN_OK;
-    enum psm_peel_result found = find_atoms(search, &atoms);
+    enum psm_peel_result found = psm_find_atoms(search->w, search->m, search->n, search->budget, &atoms);
     if (found == PSM_PEEL_NONE) goto done;
     struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .inner = atoms.n_atoms, .block = 1,
                               .most_b = SIZE_MAX };
     if (found != PSM_PEEL_WHOLE || !palm_new(&palm, &task)) {
-        status = no_memory(error);
+        status = psm_no_memory(error);
         goto done;
     }
     palm_from_atoms(&palm, &atoms);
-    if (is_within(atoms_size(&atoms), search->budget) || shrink(search, &palm))
+    if (psm_is_within(psm_atoms_size(&atoms), search->budget) || shrink(search, &palm))
         status = finish(search, &palm, (int[2]){ 0, 0 }, fit, error);
-    else status = no_memory(error);
+    else status = psm_no_memory(error);
 done:
     palm_free(&palm);
     psm_atoms_free(&atoms);
@@ -610,25 +347,14 @@ done:
 
 /* ---- The choice ---- */
 
-/* *fit <- the one with the smaller error; the other is freed. */
-static void keep_better(struct sn_fit *fit, struct sn_fit *other)
-{
-    if (other->matrix && (!fit->matrix || other->weighted_error < fit->weighted_error)) {
-        struct sn_fit worse = *fit;
-        *fit = *other;
-        *other = worse;
-    }
-    sn_fit_free(other);
-}
-
 /* PALM, unless W is a product. */
-static enum sn_status fit_two_factors(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status fit_two_factors(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
     struct sn_fit other = { 0 };
     enum sn_status status = search->block > 1 ? SN_OK : fit_product(search, fit, error);
     if (!status && !(fit->matrix && fit->error < 1e-6)) {
         status = fit_palm(search, &other, error);
-        keep_better(fit, &other);
+        psm_keep_better(fit, &other);
     }
     if (!status && !fit->matrix)
         status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold two sparse factors of %d x %d",
@@ -637,16 +363,17 @@ static enum sn_status fit_two_factors(const struct search *search, struct sn_fit
     return status;
 }
 
-/* One factor, two, or the better of both. */
-static enum sn_status fit_factors(const struct search *search, struct sn_fit *fit, struct sn_error *error)
+/* One factor, two, the better of both, or a longer chain. */
+static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
     struct sn_fit other = { 0 };
+    if (search->options->n_factors > 2) return psm_chain_fit(search, fit, error);
     if (search->options->n_factors == 2) return fit_two_factors(search, fit, error);
     enum sn_status status = fit_one_factor(search, fit, error);
     if (status || search->options->n_factors == 1 || fit->error == 0) return status;
     /* A budget that is too small for two factors leaves the one. */
     status = fit_two_factors(search, &other, error);
-    keep_better(fit, &other);
+    psm_keep_better(fit, &other);
     if (status != SN_NO_MEMORY) return SN_OK;
     sn_fit_free(fit);
     return status;
@@ -716,7 +443,7 @@ static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *or
     float *squares = malloc(rows * columns * sizeof *squares), *similarity = malloc(rows * rows * sizeof *similarity);
     char *taken = calloc(rows, 1);
     enum sn_status status = SN_OK;
-    if (!squares || !similarity || !taken) status = no_memory(error);
+    if (!squares || !similarity || !taken) status = psm_no_memory(error);
     else {
         row_similarity(w, m, n, squares, similarity);
         group_rows(similarity, m, block, order, taken);
@@ -731,10 +458,13 @@ static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *or
 
 static enum sn_status check_options(const struct sn_fit_options *options, struct sn_error *error)
 {
-    if (options->n_factors < 0 || options->n_factors > 2)
-        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 or 2", options->n_factors);
+    if (options->n_factors < 0 || options->n_factors > PSM_MOST_FACTORS)
+        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 to %d", options->n_factors, PSM_MOST_FACTORS);
     if (options->block != 0 && options->block != 1 && options->block != 4 && options->block != 8)
         return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8", options->block);
+    if (options->n_factors > 2 && options->block > 1)
+        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows with %d factors, expected at most 2 factors",
+                       options->block, options->n_factors);
     return SN_OK;
 }
 
@@ -750,14 +480,15 @@ enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const st
     int exponent = exponent_of(dense, size), block = options->block > 1 ? options->block : 1;
     uint32_t *order = block > 1 ? malloc((size_t)n_outputs * sizeof *order) : NULL;
     float *copy = exponent || order ? scale_copy(dense, size, exponent) : NULL;
-    struct search search = { .w = copy ? copy : dense, .m = n_outputs, .n = n_inputs, .block = block, .order = order,
-                             .budget = budget_of(options), .options = options };
+    struct psm_search search = { .w = copy ? copy : dense, .m = n_outputs, .n = n_inputs, .block = block, .order = order,
+                                 .budget = budget_of(options), .options = options };
     if ((block > 1 && !order) || ((exponent || order) && !copy)) {
-        status = no_memory(error);
+        status = psm_no_memory(error);
         goto done;
     }
     if (order) {
-        if (search.budget.bytes != SIZE_MAX) search.budget.bytes -= search.budget.bytes < order_bytes ? search.budget.bytes : order_bytes;
+        size_t *bytes = &search.budget.bytes;
+        if (*bytes != SIZE_MAX) *bytes -= *bytes < order_bytes ? *bytes : order_bytes;
         if ((status = order_rows(copy, n_outputs, n_inputs, block, order, error))) goto done;
     }
     for (size_t i = 0, n = (size_t)n_inputs; i < size; i++)

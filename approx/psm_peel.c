@@ -468,16 +468,20 @@ static int take_block(const float *w, struct psm_atoms *atoms, size_t i0, size_t
     return 1;
 }
 
-/* All blocks for i = i1 height + i2, j = j1 wide + j2: for each i1 and j2 the block of all i2 and j1 (flip 0), for each i2
- * and j1 that of all i1 and j2 (flip 1). Returns as take_block does. */
-static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, size_t wide, int flip)
+/* The ways in which the rows i = i1 height + i2 and the columns j = j1 wide + j2 can make blocks: of one i1 or of one i2,
+ * of one j2 or of one j1. */
+enum { STRIDED_ROWS = 1, WHOLE_COLUMNS = 2, N_GRIDS = 4 };
+
+/* All blocks of a grid. Returns as take_block does. */
+static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, size_t wide, int grid)
 {
     size_t m = (size_t)atoms->m, n = (size_t)atoms->n, tall = m / height, width = n / wide;
+    int strided = grid & STRIDED_ROWS, whole = grid & WHOLE_COLUMNS;
     atoms->n_atoms = 0;
-    for (size_t k = 0; k < (flip ? height : tall); k++)
-        for (size_t l = 0; l < (flip ? width : wide); l++) {
-            int one = flip ? take_block(w, atoms, k, height, tall, l * wide, 1, wide)
-                           : take_block(w, atoms, k * height, 1, height, l, wide, width);
+    for (size_t k = 0; k < (strided ? height : tall); k++)
+        for (size_t l = 0; l < (whole ? width : wide); l++) {
+            int one = take_block(w, atoms, strided ? k : k * height, strided ? height : 1, strided ? tall : height,
+                                 whole ? l * wide : l, whole ? 1 : wide, whole ? wide : width);
             if (one < 1) return one;
         }
     return 1;
@@ -485,16 +489,17 @@ static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, s
 
 enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms)
 {
-    size_t least = (size_t)m * (size_t)n;
+    size_t least = (size_t)m * (size_t)n + 1;  /* Blocks of 2 x 2, as H_4 has, save nothing but divide. */
     *atoms = (struct psm_atoms){ .m = m, .n = n };
     for (int height = 1; height <= m; height++)
         for (int wide = 1; wide <= n && m % height == 0; wide++)
-            for (int flip = 0; flip < 2 && n % wide == 0; flip++) {
-                size_t rows = (size_t)(flip ? m / height : height), columns = (size_t)(flip ? wide : n / wide);
+            for (int grid = 0; grid < N_GRIDS && n % wide == 0; grid++) {
+                size_t rows = (size_t)(grid & STRIDED_ROWS ? m / height : height);
+                size_t columns = (size_t)(grid & WHOLE_COLUMNS ? wide : n / wide);
                 size_t n_blocks = (size_t)m / rows * ((size_t)n / columns);
                 if (n_blocks > (size_t)m + (size_t)n || n_blocks * (rows + columns) >= least) continue;
                 struct psm_atoms tried = { .m = m, .n = n };
-                int whole = take_blocks(w, &tried, (size_t)height, (size_t)wide, flip);
+                int whole = take_blocks(w, &tried, (size_t)height, (size_t)wide, grid);
                 size_t nonzeros = 0;
                 for (int p = 0; p < tried.n_atoms; p++)
                     nonzeros += (size_t)count_nonzeros(atom_side(&tried, p, 0), atom_length(&tried));

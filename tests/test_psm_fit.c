@@ -238,9 +238,13 @@ Test(psm_fit, bad_input_is_named)
     w[4] = INFINITY;
     cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
     w[4] = 5;
-    options.n_factors = 3;
+    options.n_factors = 17;
     cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
-    cr_assert_str_eq(error.message, "psm: 3 factors, expected 1 or 2");
+    cr_assert_str_eq(error.message, "psm: 17 factors, expected 1 to 16");
+    options.n_factors = 3;
+    options.block = 4;
+    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_str_eq(error.message, "psm: blocks of 4 rows with 3 factors, expected at most 2 factors");
     options = (struct sn_fit_options){ .budget_bytes = 11 };
     cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
     cr_assert_str_eq(error.message, "budget of 11 bytes cannot hold one nonzero of 2 x 3, expected at least 12");
