@@ -1,6 +1,7 @@
 #include "shrinkage.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* sum over the samples of ||(W - What)(x - mean)||^2. difference (m x n) and y (n_samples x m) are scratch; x is changed. */
@@ -17,50 +18,74 @@ static double output_energy(const float *w, const float *what, int m, int n, con
     return sum;
 }
 
-/* The held-out error of one shrinkage. */
-static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options *options, const float *w, int m, int n,
-                                    const float *x, int n_fitting, float *held, int n_held, double shrinkage, float *scratch,
-                                    double *energy, struct sn_error *error)
+/* A way to shrink, and the error of outputs on samples that did not fit. */
+struct trial { double shrinkage, alignment, energy; };
+
+/* Fills in trial->energy, for part of W's rows. */
+static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options *options, const float *w, int m,
+                                    const float *part, int rows, int n, const float *x, int n_fitting, float *held, int n_held, float *scratch,
+                                    struct trial *trial, struct sn_error *error)
 {
     struct sn_weighting weighting;
     struct sn_fit result = { 0 };
-    size_t size = (size_t)m * (size_t)n;
-    enum sn_status status = sn_weighting_new(x, n_fitting, n, shrinkage, &weighting, error);
+    size_t size = (size_t)rows * (size_t)n;
+    enum sn_status status = sn_weighting_new(w, m, x, n_fitting, n, trial->shrinkage, trial->alignment, &weighting, error);
     if (status) return status;
     options->weighting = &weighting;
-    status = fit(w, m, n, options, &result, error);
+    status = fit(part, rows, n, options, &result, error);
     if (!status) status = sn_dense(result.matrix, result.words, scratch, error);
     if (!status)
-        *energy = output_energy(w, scratch, m, n, weighting.mean, held, n_held, scratch + size, scratch + 2 * size);
+        trial->energy = output_energy(part, scratch, rows, n, weighting.mean, held, n_held, scratch + size, scratch + 2 * size);
     sn_fit_free(&result);
     sn_weighting_free(&weighting);
     return status;
 }
 
-enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_options *options, const float *w, int m, int n,
-                                   const float *x, int n_samples, struct sn_weighting *weighting, struct sn_error *error)
+/* The simplest form of a family, quickly, within part of the budget. */
+static struct sn_fit_options simplify(const struct sn_fit_options *options, double part)
 {
-    enum { N_SHRINKAGES = 6, LEAST_SAMPLES = 10 };
-    static const double shrinkages[N_SHRINKAGES] = { .1, .3, .5, .7, .85, 1 };
-    double energies[N_SHRINKAGES], least = 0, best = 1;
-    int n_held = n_samples / 5, n_fitting = n_samples - n_held;
-    if (n_samples < LEAST_SAMPLES) return sn_weighting_new(x, n_samples, n, 1, weighting, error);
     struct sn_fit_options simple = *options;
+    simple.budget_bytes = (size_t)ceil(part * (double)options->budget_bytes);
+    simple.budget_values = (size_t)ceil(part * (double)options->budget_values);
     simple.low_rank = simple.n_factors = 1;
     simple.n_stages = 0;
     simple.effort = SN_QUICK;
     simple.progress = NULL;
-    size_t size = (size_t)m * (size_t)n, count = (size_t)n_held * (size_t)n;
-    float *held = malloc(count * sizeof *held), *scratch = malloc((2 * size + (size_t)n_held * (size_t)m) * sizeof *scratch);
+    return simple;
+}
+
+enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_options *options, const float *w, int m, int n,
+                                   const float *x, int n_samples, struct sn_weighting *weighting, struct sn_error *error)
+{
+    enum { LEAST_SAMPLES = 10, MOST_ROWS = 300 };
+    struct trial trials[] = { { .3, 0, 0 }, { .3, .5, 0 }, { .5, 0, 0 }, { .5, .5, 0 }, { .7, 0, 0 }, { .7, .5, 0 }, { .85, 0, 0 },
+                              { .85, .5, 0 }, { 1, 0, 0 } };
+    const struct trial *best = NULL;
+    double least = INFINITY;
+    int n_trials = sizeof trials / sizeof *trials;
+    int n_held = n_samples / 5, n_fitting = n_samples - n_held;
+    if (n_samples < LEAST_SAMPLES) return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
+    int rows = m < MOST_ROWS ? m : MOST_ROWS;
+    struct sn_fit_options simple = simplify(options, (double)rows / m);
+    size_t size = (size_t)rows * (size_t)n, count = (size_t)n_held * (size_t)n;
+    float *held = malloc(count * sizeof *held), *scratch = malloc((3 * size + (size_t)n_held * (size_t)rows) * sizeof *scratch);
     enum sn_status status = held && scratch ? SN_OK : sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
     for (size_t i = 0; !status && i < count; i++) held[i] = x[(size_t)n_fitting * (size_t)n + i];
-    for (int i = 0; !status && i < N_SHRINKAGES; i++) {
-        status = try_shrinkage(fit, &simple, w, m, n, x, n_fitting, held, n_held, shrinkages[i], scratch, &energies[i], error);
-        if (!status && (!i || energies[i] < least)) least = energies[i];
+    float *part = scratch ? scratch + 2 * size + (size_t)n_held * (size_t)rows : NULL;
+    for (size_t i = 0; !status && i < size; i++) part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
+    for (int i = 0; !status && i < n_trials; i++) {
+        status = try_shrinkage(fit, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, scratch, &trials[i], error);
+        if (!status) least = fmin(least, trials[i].energy);
     }
-    for (int i = 0; !status && i < N_SHRINKAGES; i++)
-        if (energies[i] <= least * (1 + 2. / 30)) best = shrinkages[i];  /* Of squares, hence twice. */
+    for (int i = 0; !status && i < n_trials; i++)
+        if (trials[i].energy <= least * (1 + 2. / 30)) {  /* Of squares, hence twice. */
+            int less = best && best->shrinkage == trials[i].shrinkage && best->energy < trials[i].energy;
+            if (!less) best = &trials[i];
+        }
     free(held);
     free(scratch);
-    return status ? status : sn_weighting_new(x, n_samples, n, best, weighting, error);
+    /* A budget that is too small for the part is for the fit of all rows to refuse. */
+    if (status == SN_BAD_INPUT) return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
+    return status ? status
+        : sn_weighting_new(w, m, x, n_samples, n, best->shrinkage, best->alignment, weighting, error);
 }

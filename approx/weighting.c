@@ -6,34 +6,57 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* centred = x - mean, in double. SN_BAD_INPUT for a value that is not finite. */
-static enum sn_status centre(const float *x, size_t n_samples, size_t n, double *centred, float *mean,
-                             struct sn_error *error)
+/* The first row or column that is not finite, as an error. */
+static enum sn_status check_finite(const float *x, size_t n_samples, size_t n, struct sn_error *error)
 {
     for (size_t i = 0; i < n_samples * n; i++)
         if (!isfinite(x[i]))
             return sn_fail(error, SN_BAD_INPUT, "features: row %zu, column %zu: found %g, expected a finite number", i / n,
                            i % n, (double)x[i]);
-    for (size_t j = 0; j < n; j++) {
-        double sum = 0;
-        for (size_t i = 0; i < n_samples; i++) sum += (double)x[i * n + j];
-        mean[j] = (float)(sum / (double)n_samples);
-        for (size_t i = 0; i < n_samples; i++) centred[i * n + j] = (double)x[i * n + j] - sum / (double)n_samples;
-    }
     return SN_OK;
 }
 
-/* moment = (1-s) C + s trace(C)/n I, lower triangle, in double. */
-static void shrink(double *moment, size_t n, double shrinkage)
+/* moment += factor (X - mean)^T (X - mean), lower triangle. mean (n) is written. 0 when memory runs out. */
+static int add_covariance(const float *x, size_t rows, size_t n, double factor, double *moment, float *mean)
+{
+    double *centred = calloc(rows * n, sizeof *centred);
+    if (!centred) return 0;
+    for (size_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < rows; i++) sum += (double)x[i * n + j];
+        mean[j] = (float)(sum / (double)rows);
+        for (size_t i = 0; i < rows; i++) centred[i * n + j] = (double)x[i * n + j] - sum / (double)rows;
+    }
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)rows, factor, centred, (int)n, 1, moment, (int)n);
+    free(centred);
+    return 1;
+}
+
+/* sum of (x_ij - mean_j)^2, the trace of the above. */
+static double spread(const float *x, size_t rows, size_t n)
 {
     double trace = 0;
-    for (size_t j = 0; j < n; j++) trace += moment[j * n + j];
-    double level = trace > 0 ? trace / (double)n : 1;
-    double s = trace > 0 ? shrinkage : 1;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j <= i; j++) moment[i * n + j] *= 1 - s;
-        moment[i * n + i] += s * level;
+    for (size_t j = 0; j < n; j++) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < rows; i++) sum += (double)x[i * n + j];
+        for (size_t i = 0; i < rows; i++) squares += pow((double)x[i * n + j] - sum / (double)rows, 2);
+        trace += squares;
     }
+    return trace;
+}
+
+/* M, lower triangle. Equal samples have no covariance to shrink; those that do not differ but by rounding neither. */
+static int add_moment(const float *w, int m, const float *x, int n_samples, size_t n, const struct sn_weighting *weighting,
+                      double *moment)
+{
+    double trace = spread(x, (size_t)n_samples, n) / n_samples, rows = w ? spread(w, (size_t)m, n) : 0;
+    double s = trace > 0 ? weighting->shrinkage : 1, t = rows > 0 ? weighting->alignment : 0;
+    if (!(trace > 0)) trace = (double)n;
+    /* The mean of W's rows is scratch, which that of the samples replaces. */
+    if (t > 0 && !add_covariance(w, (size_t)m, n, s * t * trace / rows, moment, weighting->mean)) return 0;
+    if (!add_covariance(x, (size_t)n_samples, n, (1 - s) / n_samples, moment, weighting->mean)) return 0;
+    for (size_t j = 0; j < n; j++) moment[j * n + j] += s * (1 - t) * trace / (double)n;
+    return 1;
 }
 
 /* The float32 copies: M whole, L with zeros above its diagonal. */
@@ -44,30 +67,28 @@ static void keep(const double *moment, float *out, size_t n, int symmetric)
             out[i * n + j] = j <= i ? (float)moment[i * n + j] : symmetric ? (float)moment[j * n + i] : 0;
 }
 
-enum sn_status sn_weighting_new(const float *x, int n_samples, int n, double shrinkage, struct sn_weighting *weighting,
-                                struct sn_error *error)
+enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_samples, int n, double shrinkage,
+                                double alignment, struct sn_weighting *weighting, struct sn_error *error)
 {
-    size_t count = (size_t)n, samples = (size_t)n_samples;
-    *weighting = (struct sn_weighting){ .n = n, .shrinkage = shrinkage };
-    double *centred = calloc(samples * count, sizeof *centred), *moment = calloc(count * count, sizeof *moment);
+    size_t count = (size_t)n;
+    *weighting = (struct sn_weighting){ .n = n, .shrinkage = shrinkage, .alignment = alignment };
+    enum sn_status status = check_finite(x, (size_t)n_samples, count, error);
+    if (status) return status;
+    double *moment = calloc(count * count, sizeof *moment);
     weighting->mean = malloc(count * sizeof(float));
     weighting->moment = malloc(count * count * sizeof(float));
     weighting->root = malloc(count * count * sizeof(float));
-    enum sn_status status = SN_OK;
-    if (!centred || !moment || !weighting->mean || !weighting->moment || !weighting->root) {
+    if (!moment || !weighting->mean || !weighting->moment || !weighting->root
+        || !add_moment(w, m, x, n_samples, count, weighting, moment)) {
         status = sn_fail(error, SN_NO_MEMORY, "out of memory for the covariance of %d inputs", n);
         goto done;
     }
-    if ((status = centre(x, samples, count, centred, weighting->mean, error))) goto done;
-    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, n, n_samples, 1. / n_samples, centred, n, 0, moment, n);
-    shrink(moment, count, shrinkage);
     keep(moment, weighting->moment, count, 1);
     /* Lower in row-major is upper in column-major. */
     if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, moment, n))
         status = sn_fail(error, SN_BAD_INPUT, "features: the shrunk covariance is not positive definite");
     else keep(moment, weighting->root, count, 0);
 done:
-    free(centred);
     free(moment);
     if (status) sn_weighting_free(weighting);
     return status;

@@ -1,10 +1,13 @@
 /* The error that counts: of the outputs on real inputs x rather than of the matrix. With the bias corrected by
  * (W - What) mean(x) the mean squared output error is
  *     E ||(W - What)(x - mean)||^2 = ||(W - What) L||_F^2,    L L^T = M = E (x - mean)(x - mean)^T.
- * With fewer samples than inputs the estimate of M is singular, and it is shrunk towards its diagonal's mean:
- *     M = (1 - s) C + s trace(C)/n I,    C the covariance of the samples, 0 < s <= 1.
- * Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices, J. Multivariate
- * Anal. 88(2), 2004. */
+ * With fewer samples than inputs the estimate of M is singular, and it is shrunk towards a target of the same trace:
+ *     M = (1 - s) C + s ((1 - t) I + t V^T V),    C the covariance of the samples, V the rows of W less their mean,
+ *     0 < s <= 1,    0 <= t < 1,    I and V^T V scaled to the trace of C.
+ * V^T V stands for what trained classifiers show: the means of the classes lie along the rows of W, so that the features
+ * vary most where V does. Sources: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
+ * J. Multivariate Anal. 88(2), 2004; Papyan, Han and Donoho, Prevalence of neural collapse during the terminal phase of
+ * deep learning training, PNAS 117(40), 2020. */
 #ifndef WEIGHTING_H
 #define WEIGHTING_H
 
@@ -13,15 +16,17 @@
 struct sn_weighting {
     int n;            /* inputs */
     double shrinkage; /* s */
+    double alignment; /* t */
     float *mean;      /* n, of the samples */
     float *moment;    /* M, n x n */
     float *root;      /* L, n x n, lower triangular, positive diagonal */
 };
 
-/* From samples x (n_samples x n, row-major, borrowed), at least one, finite. When all samples are equal M = I.
- * SN_BAD_INPUT names a sample that is not finite. Cost: n_samples n^2 + n^3/3 multiply-adds. */
-enum sn_status sn_weighting_new(const float *x, int n_samples, int n, double shrinkage, struct sn_weighting *weighting,
-                                struct sn_error *error);
+/* From samples x (n_samples x n, row-major, borrowed), at least one, finite, for a matrix w (m x n, borrowed), which may be
+ * NULL when alignment is 0. When all samples are equal M = I. SN_BAD_INPUT names a sample that is not finite. Cost:
+ * (n_samples + m) n^2 + n^3/3 multiply-adds. */
+enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_samples, int n, double shrinkage,
+                                double alignment, struct sn_weighting *weighting, struct sn_error *error);
 
 void sn_weighting_free(struct sn_weighting *weighting);
 

@@ -289,7 +289,7 @@ Test(psm_chain, a_weighting_is_followed_and_results_repeat_to_the_bit)
     for (int i = 0; i < SAMPLES * N; i++) x[i] = (float)random_uniform(&seed, -1, 1) * (float)(i % N < 5 ? 10 : 1);
     struct sn_weighting weighting;
     struct sn_error error = { 0 };
-    cr_assert_eq(sn_weighting_new(x, SAMPLES, N, .1, &weighting, &error), SN_OK);
+    cr_assert_eq(sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, &error), SN_OK);
     struct sn_fit_options options = { .budget_values = 400, .n_factors = 3, .weighting = &weighting };
     struct sn_fit weighted, again, plain = fit_chain(w, M, N, 3, 400, 0);
     cr_assert_eq(psm_fit(w, M, N, &options, &weighted, &error), SN_OK, "%s", error.message);

@@ -594,7 +594,7 @@ static struct sn_weighting low_dimensional(int n, int n_samples)
             double z = uniform();
             for (int j = 0; j < n; j++) x[i * n + j] += (float)(k < 5 ? z * (double)a[k * n + j] : 0.3 * uniform());
         }
-    cr_assert_eq(sn_weighting_new(x, n_samples, n, 0.1, &weighting, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(sn_weighting_new(NULL, 0, x, n_samples, n, 0.1, 0, &weighting, &error), SN_OK, "%s", error.message);
     free(x);
     free(a);
     return weighting;

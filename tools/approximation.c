@@ -164,10 +164,11 @@ static enum sn_status weigh(const struct problem *problem, const struct sn_fit_o
     const struct samples *fit = &problem->fit;
     int n = problem->n_inputs;
     enum sn_status status = problem->source->shrinkage > 0
-        ? sn_weighting_new(fit->x, fit->n, n, problem->source->shrinkage, weighting, error)
+        ? sn_weighting_new(NULL, 0, fit->x, fit->n, n, problem->source->shrinkage, 0, weighting, error)
         : sn_weighting_choose(sn_fit_find(a->type->family), options, problem->dense, problem->n_outputs, n, fit->x, fit->n,
                               weighting, error);
     a->shrinkage = weighting->shrinkage;
+    a->alignment = weighting->alignment;
     return status;
 }
 

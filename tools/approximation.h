@@ -32,7 +32,7 @@ struct approximation {
     float *dense;             /* What, n_outputs x n_inputs */
     float *bias;              /* b' = b + (W - What) mean, the mean of the rows that fitted; b without features */
     size_t params, bytes;     /* stored values; bytes with indices */
-    double shrinkage;         /* of the weighting; 0 without one */
+    double shrinkage, alignment;  /* of the weighting; 0 without one */
     double error;             /* ||W - What||_F / ||W||_F */
     double choice;            /* what auto minimises: the outputs' error on the rows that choose, without them on those
                                * that fitted; error without features */

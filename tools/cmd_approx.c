@@ -277,7 +277,10 @@ static cJSON *to_json(const struct problem *problem, const struct report *report
     add_number(root, "top1", a->judged.top1);
     add_number(root, "dense_top1", report->dense_top1);
     cJSON_AddNumberToObject(root, "seconds", a->seconds);
-    if (a->shrinkage > 0) cJSON_AddNumberToObject(root, "shrinkage", a->shrinkage);
+    if (a->shrinkage > 0) {
+        cJSON_AddNumberToObject(root, "shrinkage", a->shrinkage);
+        cJSON_AddNumberToObject(root, "alignment", a->alignment);
+    }
     if (problem->judge.n) cJSON_AddNumberToObject(root, "holdout_rows", problem->judge.n);
     return root;
 }
@@ -329,7 +332,7 @@ static void print_judged(const struct problem *problem, const struct report *rep
     if (!isnan(a->judged.top1))
         printf("top-1      %.2f %% of %d rows held out, dense %.2f %%\n", 100 * a->judged.top1, problem->judge.n,
                100 * report->dense_top1);
-    if (a->shrinkage > 0) printf("shrinkage  %.3g\n", a->shrinkage);
+    if (a->shrinkage > 0) printf("shrinkage  %.3g, alignment %.3g\n", a->shrinkage, a->alignment);
 }
 
 static void print_int8(const struct approximation *a)
