@@ -263,14 +263,28 @@ Test(psm_chain, a_budget_somewhat_below_an_exact_product_is_approximated)
     free(w);
 }
 
-Test(psm_chain, an_identity_fills_up_where_the_budget_allows_it)
+Test(psm_chain, identities_fill_up_where_the_budget_allows_it)
 {
     uint64_t seed = 7;
-    float *w = random_sparse(&seed, 30, 20, 2);
-    struct sn_fit fit = fit_chain(w, 30, 20, 3, 60 + 2 * 20 + 60, 0);
+    float *w = random_sparse(&seed, 6, 5, 5);  /* Nothing divides it. */
+    struct sn_fit fit = fit_chain(w, 6, 5, 3, 30 + 2 * 5, 0);
     cr_assert_lt(fit.error, 1e-6, "%g", fit.error);
     sn_fit_free(&fit);
     free(w);
+}
+
+/* The direct sum of a Hadamard matrix and of one that nothing divides. */
+Test(psm_chain, parts_of_a_matrix_are_divided_by_themselves)
+{
+    enum { H = 16, M = 6, N = 5 };
+    uint64_t seed = 10;
+    float *h = hadamard(&seed, H), *d = random_sparse(&seed, M, N, N), w[(H + M) * (H + N)] = { 0 };
+    for (int i = 0; i < H; i++) memcpy(w + i * (H + N), h + i * H, H * sizeof *w);
+    for (int i = 0; i < M; i++) memcpy(w + (H + i) * (H + N) + H, d + i * N, N * sizeof *w);
+    struct sn_fit fit = fit_chain(w, H + M, H + N, 3, H * 8 + M * N + 2 * N, 0);
+    cr_assert_lt(fit.error, 1e-6, "%g", fit.error);
+    sn_fit_free(&fit);
+    free(h), free(d);
 }
 
 Test(psm_chain, a_zero_matrix_is_fine)
@@ -318,5 +332,30 @@ Test(refit, values_of_one_factor_become_those_of_the_matrix)
         cr_assert_eq(fit.error < least + 1e-6, steps, "%d: %g, least %g", steps, fit.error, least);
     }
     sn_fit_free(&fit);
+    free(w);
+}
+
+/* psm_fit has fitted one factor with the weighting; the fit must find back to that, which the plain norm's does not. */
+Test(refit, a_weighting_is_followed)
+{
+    enum { M = 20, N = 12, SAMPLES = 30 };
+    uint64_t seed = 11;
+    float x[SAMPLES * N], *w = random_sparse(&seed, M, N, N);
+    for (int i = 0; i < SAMPLES; i++)
+        for (int j = 0; j < N; j++)
+            x[i * N + j] = (float)random_uniform(&seed, -1, 1) + (j ? .9f * x[i * N + j - 1] : 0);
+    struct sn_weighting weighting;
+    struct sn_error error = { 0 };
+    cr_assert_eq(sn_weighting_new(x, SAMPLES, N, .1, &weighting, &error), SN_OK);
+    struct sn_fit_options options = { .budget_values = 80, .n_factors = 1, .weighting = &weighting };
+    struct sn_fit fit;
+    cr_assert_eq(psm_fit(w, M, N, &options, &fit, &error), SN_OK, "%s", error.message);
+    double least = fit.weighted_error;
+    for (size_t i = 0; i < fit.matrix->n_values; i++) fit.words[i] += (float)random_uniform(&seed, -.5, .5);
+    cr_assert_eq(sn_refit(&fit, w, &weighting, 100, NULL, &error), SN_OK);
+    cr_assert_eq(sn_fit_measure(&fit, w, &weighting, &error), SN_OK);
+    cr_assert_lt(fit.weighted_error, 1.005 * least, "%g, least %g", fit.weighted_error, least);
+    sn_fit_free(&fit);
+    sn_weighting_free(&weighting);
     free(w);
 }
