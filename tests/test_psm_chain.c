@@ -346,7 +346,7 @@ Test(refit, a_weighting_is_followed)
             x[i * N + j] = (float)random_uniform(&seed, -1, 1) + (j ? .9f * x[i * N + j - 1] : 0);
     struct sn_weighting weighting;
     struct sn_error error = { 0 };
-    cr_assert_eq(sn_weighting_new(x, SAMPLES, N, .1, &weighting, &error), SN_OK);
+    cr_assert_eq(sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, &error), SN_OK);
     struct sn_fit_options options = { .budget_values = 80, .n_factors = 1, .weighting = &weighting };
     struct sn_fit fit;
     cr_assert_eq(psm_fit(w, M, N, &options, &fit, &error), SN_OK, "%s", error.message);
