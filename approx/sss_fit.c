@@ -2,9 +2,9 @@
  * the most promising of them refined (sss_refine.h). The choice of segments is this project's.
  *
  * With a weighting the search runs on W diag(M)^1/2, which is exact for the inputs' scales and blind to their
- * correlation, since a scaled column of W is a scaled column of its B, D and F; the refinement sees M whole. The truncated
- * SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T W (Eckart and Young, since What L = U_r U_r^T W L). What is
- * handed back is the candidate of lowest weighted error, so that it never exceeds that of low rank. */
+ * correlation, since a scaled column of W is a scaled column of its B, D and F; the refinement sees M whole. The
+ * truncated SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T W (Eckart and Young, since What L = U_r U_r^T W
+ * L). What is handed back is the candidate of lowest weighted error, so that it never exceeds that of low rank. */
 #include "approx.h"
 #include "sss.h"
 #include "sss_cuts.h"
@@ -61,7 +61,8 @@ static void keep_other(struct search *search, struct measured candidate)
 {
     struct measured *others = search->others;
     int at = 0, alike = 0;
-    while (alike < MOST_OTHERS - 1 && others[alike].plan && others[alike].plan->n_stages != candidate.plan->n_stages) alike++;
+    while (alike < MOST_OTHERS - 1 && others[alike].plan && others[alike].plan->n_stages != candidate.plan->n_stages)
+        alike++;
     while (at < MOST_OTHERS && others[at].plan && others[at].lost <= candidate.lost) at++;
     if (at > alike || at == MOST_OTHERS) {
         free(candidate.plan);
@@ -100,8 +101,8 @@ static enum sn_status consider(struct search *search, const struct sss_plan *pla
 }
 
 /* Sweeps both directions with plan->states as limits and puts the sizes used in their place. */
-static enum sn_status measure(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra, double *lost,
-                              struct sn_error *error)
+static enum sn_status measure(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra,
+                              double *lost, struct sn_error *error)
 {
     *lost = 0;
     enum sn_status status = SN_OK;
@@ -499,7 +500,8 @@ static enum sn_status realise(const struct search *search, const struct sss_plan
     enum sn_status status = words ? SN_OK : no_memory(error);
     if (!status) store_diagonal(search, shape, words);
     for (int d = 0; d < 2 && !status; d++)
-        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost, shape, words, error);
+        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost, shape, words,
+                           error);
     if (!status && search->scale) unscale(search, shape, words);
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
     if (status) sn_fit_free(fit);
@@ -545,8 +547,8 @@ static int is_low_rank(const struct sss_plan *plan)
     return plan->n_stages == 2 && !plan->outputs[0] && !plan->inputs[1];
 }
 
-/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is not
- * refined. */
+/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is
+ * not refined. */
 static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds, struct sn_fit *best,
                              struct sn_error *error)
 {
@@ -566,8 +568,8 @@ static enum sn_status settle(struct search *search, const struct sss_plan *plan,
     return status;
 }
 
-/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is left
- * out: refinement gains less than that. */
+/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is
+ * left out: refinement gains less than that. */
 static enum sn_status settle_all(struct search *search, struct sn_fit *best, struct sn_error *error)
 {
     static const struct { int others, rounds; } efforts[] = {
@@ -611,8 +613,8 @@ static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, s
     float *w = malloc(count * sizeof *w);
     if (!w) return no_memory(error);
     memcpy(w, search->dense, count * sizeof *w);
-    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, search->options->weighting->root,
-                n, w, n);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1,
+                search->options->weighting->root, n, w, n);
     low.w = w;
     low.scale = NULL;
     low.energy = cblas_dsdot((int)count, w, 1, w, 1);

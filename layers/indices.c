@@ -51,10 +51,11 @@ enum sn_status order_unpack(const char *bytes, int n, const char *name, uint32_t
     for (int i = 0; i < n && !status; i++) {
         uint32_t index = order[i] = index_get(bytes, (size_t)i, index_bits_for(n));
         if (index >= (uint32_t)n)
-            status = sn_fail(error, SN_BAD_INPUT, "order of the %s, index %d: expected below %d, found %u", name, i, n, index);
+            status = sn_fail(error, SN_BAD_INPUT, "order of the %s, index %d: expected below %d, found %u", name, i, n,
+                             index);
         else if (used[index])
-            status = sn_fail(error, SN_BAD_INPUT, "order of the %s, index %d: expected one not yet used, found %u again", name,
-                             i, index);
+            status = sn_fail(error, SN_BAD_INPUT, "order of the %s, index %d: expected one not yet used, found %u again",
+                             name, i, index);
         else used[index] = 1;
     }
     free(used);

@@ -1,5 +1,5 @@
-/* Indices as they lie behind the values in a .weights file: arrays of u8, u16 or u32 in the byte order of the machine, each
- * padded with zeros to a multiple of 4 bytes; and orders, which are permutations of 0..n-1 stored that way. */
+/* Indices as they lie behind the values in a .weights file: arrays of u8, u16 or u32 in the byte order of the machine,
+ * each padded with zeros to a multiple of 4 bytes; and orders, which are permutations of 0..n-1 stored that way. */
 #ifndef INDICES_H
 #define INDICES_H
 
