@@ -588,6 +588,33 @@ Test(sss_fit, semiseparable_matrix_of_structurednets_is_recovered)
     free(s);
 }
 
+/* Diagonal blocks of unequal widths, a background of rank 2 and noise, in the values that the blocks' own segments take
+ * with two states each: at least twice as good as equal segments, any number of them. */
+Test(sss_fit, cuts_find_unequal_blocks)
+{
+    enum { N = 120, VALUES = 5100 };
+    static const int widths[] = { 7, 31, 12, 50, 20 };
+    double u[2][N], v[2][N];
+    float *w = allocate(N * N, sizeof *w);
+    random_state = 123456789;
+    for (int i = 0; i < 2 * N; i++) u[i / N][i % N] = uniform(), v[i / N][i % N] = uniform();
+    for (int k = 0, end = widths[0], i = 0; i < N; i++) {
+        if (i == end) end += widths[++k];
+        for (int j = 0; j < N; j++) {
+            double block = j < end && j >= end - widths[k] ? uniform() : 0;
+            w[i * N + j] = (float)(block + 0.3 * (u[0][i] * v[0][j] + u[1][i] * v[1][j]) + 0.01 * uniform());
+        }
+    }
+    struct sn_fit fit = fit_within(w, N, N, VALUES, 0, NULL);
+    for (int n_stages = 3; n_stages <= 24; n_stages++) {  /* Two diagonal blocks take 7200 values. */
+        struct sn_fit equal = fit_within(w, N, N, VALUES, n_stages, NULL);
+        cr_expect(fit.error < equal.error / 2, "error %g, of %d equal segments %g", fit.error, n_stages, equal.error);
+        release(&equal);
+    }
+    release(&fit);
+    free(w);
+}
+
 /* ---- Budgets ---- */
 
 Test(sss_fit, tiny_budgets_keep_something)
@@ -597,7 +624,8 @@ Test(sss_fit, tiny_budgets_keep_something)
             int m = shapes[i][0], n = shapes[i][1];
             float *w = make(kind, m, n);
             for (size_t values = 1; values < (size_t)(m + n); values += 1 + values / 2) {
-                struct sn_fit fit = fit_within(w, m, n, values, 0, NULL);
+                struct sn_fit_options options = { .budget_bytes = 4 * values, .effort = SN_QUICK };
+                struct sn_fit fit = fit_with(w, m, n, &options);
                 cr_expect(fit.error < 1, "%s %d x %d in %zu: error %g", kind_names[kind], m, n, values, fit.error);
                 release(&fit);
             }
