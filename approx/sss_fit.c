@@ -297,13 +297,13 @@ static enum sn_status examine_windows(struct search *search, struct sn_error *er
 
 /* ---- The search ---- */
 
-/* The part of all work that is a search for plans; the rest refines them. */
-static const double search_part = 0.5;
+/* The parts of all work after which the search for plans ends, and their refinement; the rest is spent on orders. */
+static const double search_part = 0.5, settle_part = 0.8;
 
 /* Of a plan without a weighting the error is foretold; with one it is known only of what was realised. */
 static void report(const struct search *search, double done)
 {
-    if (search->row_order) return;  /* A part of the last step. */
+    if (search->row_order) return;  /* fit_ordered() reports on what it improves. */
     double error = search->reached;
     if (search->best.plan && !search->options->weighting)
         error = fmin(error, search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0);
@@ -506,11 +506,11 @@ static enum sn_status move_cuts(struct search *search, const struct sss_plan *pl
 
 /* Moves the cuts of the best plan that has any, unless it is far behind, or exact up to rounding. Examining a plan takes
  * a time of about (m n)^3/2; so many are examined that a matrix of a million entries takes twice as long as the
- * search for equal segments, and a small one no more than 150. */
+ * search for equal segments, and a small one no more than 120. */
 static enum sn_status search_cuts(struct search *search, struct sn_error *error)
 {
     const struct measured *start = &search->best;
-    double most = fmin(150, 1.5e11 / pow((double)search->n_outputs * search->n_inputs, 1.5));
+    double most = fmin(120, 1.5e11 / pow((double)search->n_outputs * search->n_inputs, 1.5));
     if (search->options->effort == SN_THOROUGH) most *= 10;
     for (int i = 0; i < MOST_OTHERS && start->plan && is_low_rank(start->plan); i++) start = &search->others[i];
     if (!start->plan || start->plan->n_stages < 2 || start->lost > 1.3 * search->best.lost) return SN_OK;
@@ -675,7 +675,7 @@ static enum sn_status settle_all(struct search *search, struct sn_fit *best, str
     enum sn_status status = settle(search, search->best.plan, rounds, best, error);
     for (int i = 0; i < others && !status && !stopped(search); i++) {
         const struct measured *other = &search->others[i];
-        report(search, search_part + (1 - search_part) * (i + 1) / (others + 1));
+        report(search, search_part + (settle_part - search_part) * (i + 1) / (others + 1));
         if (other->plan && other->lost <= 1.3 * search->best.lost && search->reached >= 1e-6)
             status = settle(search, other->plan, rounds, best, error);
     }
@@ -843,13 +843,14 @@ static enum sn_status improve_order(const struct search *original, struct search
     return status;
 }
 
-/* Columns and rows in turn, until neither gains. */
+/* Columns and rows in turn, until neither gains. done of all work is behind it, share is its own part. */
 static enum sn_status improve_orders(const struct search *original, struct search *search, struct ordering *ordering,
-                                     int rounds, struct sn_error *error)
+                                     int rounds, double done, double share, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     for (int round = 0, idle = 0; round < rounds && idle < 2 && !status && !stopped(search); round++) {
         int gained;
+        report(original, done + share * round / rounds);
         status = improve_order(original, search, ordering, round % 2, &gained, error);
         idle = gained ? 0 : idle + 1;
     }
@@ -871,11 +872,13 @@ static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, 
     search.budget -= words;
     enum sn_status status = ordering_new(&search, &ordering, error);
     if (!status) status = sss_seriate(original->w, m, n, ordering.rows, ordering.columns, error);
+    double share = (1 - settle_part) / (1 + thorough);
     for (int pass = 0; pass < 1 + thorough && !status && !stopped(original); pass++) {
         load_order(original, &ordering, &search);
         status = search_stages(&search, error);
         if (status || !search.best.plan || search.best.plan->n_stages > MOST_STAGES) break;
-        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, error);
+        double done = settle_part + share * pass;
+        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, done, share, error);
     }
     /* The others were measured in other orders. */
     if (!status && search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost))
