@@ -514,7 +514,8 @@ static enum sn_status search_cuts(struct search *search, struct sn_error *error)
     if (search->options->effort == SN_THOROUGH) most *= 10;
     for (int i = 0; i < MOST_OTHERS && start->plan && is_low_rank(start->plan); i++) start = &search->others[i];
     if (!start->plan || start->plan->n_stages < 2 || start->lost > 1.3 * search->best.lost) return SN_OK;
-    return search->best.lost < 1e-12 * search->energy ? SN_OK : move_cuts(search, start->plan, (int)most, error);
+    if (most < start->plan->n_stages || search->best.lost < 1e-12 * search->energy) return SN_OK;
+    return move_cuts(search, start->plan, (int)most, error);
 }
 
 /* All candidates, the one dense stage first; for low rank alone, windows where the budget is below rank one. */
