@@ -68,13 +68,15 @@ static void sketch_row(struct columns *columns, int i)
 }
 
 /* Whether column j of the sketch is independent of the basis, its first count vectors, to which it is added then: whether
- * what Gram-Schmidt leaves of it exceeds its error. That is the column's own, relative to its norm since float32 entries are,
- * however small, known to 24 bits, and those of the basis vectors taken away. Twice, because what is left may be small. */
+ * what Gram-Schmidt leaves of it exceeds its error. That is the column's own, relative to its norm since float32 entries
+ * are, however small, known to 24 bits, and those of the basis vectors taken away. Twice, because what is left may be
+ * small. */
 static int extends(struct columns *columns, int j, int count)
 {
     double *v = columns->column, *next = columns->basis + (size_t)count * SKETCH;
     memcpy(v, columns->sketch + (size_t)j * SKETCH, sizeof columns->column);
-    double norm = sqrt(cblas_ddot(SKETCH, v, 1, v, 1)), left = norm, error = columns->bound * norm * columns->bound * norm;
+    double norm = sqrt(cblas_ddot(SKETCH, v, 1, v, 1)), left = norm;
+    double error = columns->bound * norm * columns->bound * norm;
     for (int pass = 0; pass < 2 && count && left > 0; pass++) {
         if (pass && left > .5 * norm) break;
         cblas_dgemv(CblasColMajor, CblasTrans, SKETCH, count, 1, columns->basis, SKETCH, v, 1, 0, columns->weights, 1);
@@ -147,8 +149,8 @@ static int is_point(const struct ranks *ranks, int i, int j)
         && (j == 0 || j == n || lower_at(ranks, i, j + 1) > lower || upper_at(ranks, i, j - 1) > upper);
 }
 
-/* All points in order, the corners (0, 0) and (m, n) included, which have no states. Returns their number, 0 when they are
- * too many. */
+/* All points in order, the corners (0, 0) and (m, n) included, which have no states. Returns their number, 0 when they
+ * are too many. */
 static int find_points(const struct ranks *ranks, struct sss_cut *points)
 {
     int count = 0;

@@ -1,10 +1,11 @@
 /* SSS approximation of a dense matrix: balanced truncation of Hankel blocks (sss_sweep.h) at many segmentations,
- * the most promising of them refined (sss_refine.h). The choice of segments is this project's.
+ * the most promising of them refined (sss_refine.h). Segments are equal, as an exact SSS matrix has them (sss_cuts.h), or
+ * moved from equal ones by local search. The choice is this project's.
  *
  * With a weighting the search runs on W diag(M)^1/2, which is exact for the inputs' scales and blind to their
- * correlation, since a scaled column of W is a scaled column of its B, D and F; the refinement sees M whole. The truncated
- * SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T W (Eckart and Young, since What L = U_r U_r^T W L). What is
- * handed back is the candidate of lowest weighted error, so that it never exceeds that of low rank. */
+ * correlation, since a scaled column of W is a scaled column of its B, D and F; the refinement sees M whole. The
+ * truncated SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T W (Eckart and Young, since What L = U_r U_r^T W
+ * L). What is handed back is the candidate of lowest weighted error, so that it never exceeds that of low rank. */
 #include "approx.h"
 #include "sss.h"
 #include "sss_cuts.h"
@@ -26,7 +27,7 @@ struct measured {
     double lost;  /* predicted ||W - What||_F^2 */
 };
 
-enum { MOST_OTHERS = 5 };
+enum { MOST_OTHERS = 5, ROUNDS = 3 /* of spreading states */ };
 
 struct search {
     const float *given;  /* the caller's matrix */
@@ -61,7 +62,8 @@ static void keep_other(struct search *search, struct measured candidate)
 {
     struct measured *others = search->others;
     int at = 0, alike = 0;
-    while (alike < MOST_OTHERS - 1 && others[alike].plan && others[alike].plan->n_stages != candidate.plan->n_stages) alike++;
+    while (alike < MOST_OTHERS - 1 && others[alike].plan && others[alike].plan->n_stages != candidate.plan->n_stages)
+        alike++;
     while (at < MOST_OTHERS && others[at].plan && others[at].lost <= candidate.lost) at++;
     if (at > alike || at == MOST_OTHERS) {
         free(candidate.plan);
@@ -100,8 +102,8 @@ static enum sn_status consider(struct search *search, const struct sss_plan *pla
 }
 
 /* Sweeps both directions with plan->states as limits and puts the sizes used in their place. */
-static enum sn_status measure(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra, double *lost,
-                              struct sn_error *error)
+static enum sn_status measure(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra,
+                              double *lost, struct sn_error *error)
 {
     *lost = 0;
     enum sn_status status = SN_OK;
@@ -149,16 +151,16 @@ static enum sn_status first_spread(const struct search *search, struct sss_plan 
  * lost at one boundary again at the next; the sweep that measures it sees every loss once, and a spread by its singular
  * values may do better. Candidates far behind the best are not refined. *lost gets the squared error of the first
  * spread, and is left alone where the diagonal blocks exceed the budget. */
-static enum sn_status examine(struct search *search, struct sss_plan *plan, double *lost, struct sn_error *error)
+static enum sn_status examine(struct search *search, struct sss_plan *plan, int rounds, double *lost,
+                              struct sn_error *error)
 {
-    enum { ROUNDS = 3 };
     if (sss_plan_diagonal_values(plan) > search->budget) return SN_OK;
     *lost = 0;
     if (plan->n_stages == 1) return consider(search, plan, 0, error);
     struct sss_spectra spectra = { 0 };
     enum sn_status status = first_spread(search, plan, &spectra, error);
     double before = INFINITY;
-    for (int round = 0; round < ROUNDS && !status; round++) {
+    for (int round = 0; round < rounds && !status; round++) {
         double now;
         status = measure(search, plan, &spectra, &now, error);
         if (!status) status = consider(search, plan, now, error);
@@ -176,7 +178,7 @@ static enum sn_status examine_new(struct search *search, struct sss_plan *plan, 
 {
     *lost = INFINITY;
     if (!plan) return SN_NO_MEMORY;
-    enum sn_status status = examine(search, plan, lost, error);
+    enum sn_status status = examine(search, plan, ROUNDS, lost, error);
     free(plan);
     return status;
 }
@@ -295,13 +297,13 @@ static enum sn_status examine_windows(struct search *search, struct sn_error *er
 
 /* ---- The search ---- */
 
-/* The part of all work that is a search for plans; the rest refines them. */
-static const double search_part = 0.5;
+/* The parts of all work after which the search for plans ends, and their refinement; the rest is spent on orders. */
+static const double search_part = 0.5, settle_part = 0.8;
 
 /* Of a plan without a weighting the error is foretold; with one it is known only of what was realised. */
 static void report(const struct search *search, double done)
 {
-    if (search->row_order) return;  /* A part of the last step. */
+    if (search->row_order) return;  /* fit_ordered() reports on what it improves. */
     double error = search->reached;
     if (search->best.plan && !search->options->weighting)
         error = fmin(error, search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0);
@@ -410,11 +412,110 @@ static enum sn_status examine_exact(struct search *search, struct sn_error *erro
             status = measure(search, plan, NULL, &lost, error);
             if (!status) status = consider(search, plan, lost, error);
         }
-        if (!status) status = examine(search, plan, &lost, error);
+        if (!status) status = examine(search, plan, ROUNDS, &lost, error);
         free(plan);
         if (search->best.plan && search->best.lost < 1e-12 * search->energy) break;
     }
     return status;
+}
+
+/* Whether a plan is low rank alone, which no refinement improves: its truncated SVD, weighted or not, is a candidate. */
+static int is_low_rank(const struct sss_plan *plan)
+{
+    return plan->n_stages == 2 && !plan->outputs[0] && !plan->inputs[1];
+}
+
+/* ---- Unequal segments ---- */
+
+/* A plan whose cuts move as long as that takes off its error. */
+struct recut {
+    struct search *search;
+    struct sss_plan *plan;
+    double lost;  /* of the first spread */
+    int left;     /* plans that may still be examined */
+};
+
+/* Takes other, which may be NULL because memory ran out, in place of the plan when it is better. */
+static enum sn_status try_cuts(struct recut *recut, struct sss_plan *other, int *won, struct sn_error *error)
+{
+    double lost = INFINITY;
+    *won = 0;
+    if (!other) return SN_NO_MEMORY;
+    recut->left--;
+    enum sn_status status = examine(recut->search, other, 1, &lost, error);
+    *won = !status && lost < 0.99 * recut->lost;
+    free(*won ? recut->plan : other);
+    if (*won) recut->plan = other, recut->lost = lost;
+    return status;
+}
+
+static int goes_on(const struct recut *recut) { return recut->left > 0 && !stopped(recut->search); }
+
+/* Fewer cuts, then more. */
+static enum sn_status merge_and_split(struct recut *recut, int *gained, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    int won;
+    for (int k = 1; k < recut->plan->n_stages && goes_on(recut) && !status; k += !won) {
+        status = try_cuts(recut, sss_plan_merged(recut->plan, k, error), &won, error);
+        *gained |= won;
+    }
+    for (int k = 0; k < recut->plan->n_stages && goes_on(recut) && !status; k += !won) {
+        status = try_cuts(recut, sss_plan_split(recut->plan, k, error), &won, error);
+        *gained |= won;
+    }
+    return status;
+}
+
+/* Every cut by a part of the mean segment: both its row and its column, which moves it along a diagonal of blocks, then
+ * one of them; as often as that gains. */
+static enum sn_status shift_cuts(struct recut *recut, int part, int *gained, struct sn_error *error)
+{
+    static const int directions[][2] = { { 1, 1 }, { -1, -1 }, { 1, 0 }, { -1, 0 }, { 0, 1 }, { 0, -1 } };
+    int rows = larger(1, recut->search->n_outputs / recut->plan->n_stages / part);
+    int columns = larger(1, recut->search->n_inputs / recut->plan->n_stages / part);
+    enum sn_status status = SN_OK;
+    for (int k = 1; k < recut->plan->n_stages; k++)
+        for (int i = 0, won; i < 6 && goes_on(recut) && !status; i += !won) {
+            int down = directions[i][0] * rows, right = directions[i][1] * columns;
+            status = try_cuts(recut, sss_plan_shifted(recut->plan, k, down, right, error), &won, error);
+            *gained |= won;
+        }
+    return status;
+}
+
+/* A local search from the cuts of plan: stages merged and split, cuts shifted by a half, a quarter, ... of a segment; at
+ * most so many plans are examined. */
+static enum sn_status move_cuts(struct search *search, const struct sss_plan *plan, int most, struct sn_error *error)
+{
+    struct recut recut = { .search = search, .plan = sss_plan_copy(plan, error), .lost = INFINITY, .left = most };
+    if (!recut.plan) return SN_NO_MEMORY;
+    enum sn_status status = examine(search, recut.plan, 1, &recut.lost, error);
+    int m = search->n_outputs, n = search->n_inputs;
+    for (int gained = 1; gained && goes_on(&recut) && !status;) {
+        gained = 0;
+        status = merge_and_split(&recut, &gained, error);
+        for (int part = 2; part <= 2 * larger(m, n) / recut.plan->n_stages && !status; part *= 2)
+            status = shift_cuts(&recut, part, &gained, error);
+    }
+    double lost;
+    if (!status) status = examine(search, recut.plan, ROUNDS, &lost, error);
+    free(recut.plan);
+    return status;
+}
+
+/* Moves the cuts of the best plan that has any, unless it is far behind, or exact up to rounding. Examining a plan takes
+ * a time of about (m n)^3/2; so many are examined that a matrix of a million entries takes twice as long as the
+ * search for equal segments, and a small one no more than 120. */
+static enum sn_status search_cuts(struct search *search, struct sn_error *error)
+{
+    const struct measured *start = &search->best;
+    double most = fmin(120, 1.5e11 / pow((double)search->n_outputs * search->n_inputs, 1.5));
+    if (search->options->effort == SN_THOROUGH) most *= 10;
+    for (int i = 0; i < MOST_OTHERS && start->plan && is_low_rank(start->plan); i++) start = &search->others[i];
+    if (!start->plan || start->plan->n_stages < 2 || start->lost > 1.3 * search->best.lost) return SN_OK;
+    if (most < start->plan->n_stages || search->best.lost < 1e-12 * search->energy) return SN_OK;
+    return move_cuts(search, start->plan, (int)most, error);
 }
 
 /* All candidates, the one dense stage first; for low rank alone, windows where the budget is below rank one. */
@@ -433,6 +534,7 @@ static enum sn_status search_all(struct search *search, struct sn_error *error)
     if (!status) status = examine_exact(search, error);
     report(search, 0);
     if (!status) status = search_stages(search, error);
+    if (!status && search->options->effort != SN_QUICK) status = search_cuts(search, error);
     return status;
 }
 
@@ -499,7 +601,8 @@ static enum sn_status realise(const struct search *search, const struct sss_plan
     enum sn_status status = words ? SN_OK : no_memory(error);
     if (!status) store_diagonal(search, shape, words);
     for (int d = 0; d < 2 && !status; d++)
-        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost, shape, words, error);
+        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost, shape, words,
+                           error);
     if (!status && search->scale) unscale(search, shape, words);
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
     if (status) sn_fit_free(fit);
@@ -539,14 +642,8 @@ static enum sn_status wrap(const struct search *search, struct sn_fit *fit, stru
     return SN_OK;
 }
 
-/* Whether a plan is low rank alone, which no refinement improves: its truncated SVD, weighted or not, is a candidate. */
-static int is_low_rank(const struct sss_plan *plan)
-{
-    return plan->n_stages == 2 && !plan->outputs[0] && !plan->inputs[1];
-}
-
-/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is not
- * refined. */
+/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is
+ * not refined. */
 static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds, struct sn_fit *best,
                              struct sn_error *error)
 {
@@ -566,8 +663,8 @@ static enum sn_status settle(struct search *search, const struct sss_plan *plan,
     return status;
 }
 
-/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is left
- * out: refinement gains less than that. */
+/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is
+ * left out: refinement gains less than that. */
 static enum sn_status settle_all(struct search *search, struct sn_fit *best, struct sn_error *error)
 {
     static const struct { int others, rounds; } efforts[] = {
@@ -579,7 +676,7 @@ static enum sn_status settle_all(struct search *search, struct sn_fit *best, str
     enum sn_status status = settle(search, search->best.plan, rounds, best, error);
     for (int i = 0; i < others && !status && !stopped(search); i++) {
         const struct measured *other = &search->others[i];
-        report(search, search_part + (1 - search_part) * (i + 1) / (others + 1));
+        report(search, search_part + (settle_part - search_part) * (i + 1) / (others + 1));
         if (other->plan && other->lost <= 1.3 * search->best.lost && search->reached >= 1e-6)
             status = settle(search, other->plan, rounds, best, error);
     }
@@ -611,8 +708,8 @@ static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, s
     float *w = malloc(count * sizeof *w);
     if (!w) return no_memory(error);
     memcpy(w, search->dense, count * sizeof *w);
-    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, search->options->weighting->root,
-                n, w, n);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1,
+                search->options->weighting->root, n, w, n);
     low.w = w;
     low.scale = NULL;
     low.energy = cblas_dsdot((int)count, w, 1, w, 1);
@@ -747,13 +844,14 @@ static enum sn_status improve_order(const struct search *original, struct search
     return status;
 }
 
-/* Columns and rows in turn, until neither gains. */
+/* Columns and rows in turn, until neither gains. done of all work is behind it, share is its own part. */
 static enum sn_status improve_orders(const struct search *original, struct search *search, struct ordering *ordering,
-                                     int rounds, struct sn_error *error)
+                                     int rounds, double done, double share, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     for (int round = 0, idle = 0; round < rounds && idle < 2 && !status && !stopped(search); round++) {
         int gained;
+        report(original, done + share * round / rounds);
         status = improve_order(original, search, ordering, round % 2, &gained, error);
         idle = gained ? 0 : idle + 1;
     }
@@ -775,11 +873,13 @@ static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, 
     search.budget -= words;
     enum sn_status status = ordering_new(&search, &ordering, error);
     if (!status) status = sss_seriate(original->w, m, n, ordering.rows, ordering.columns, error);
+    double share = (1 - settle_part) / (1 + thorough);
     for (int pass = 0; pass < 1 + thorough && !status && !stopped(original); pass++) {
         load_order(original, &ordering, &search);
         status = search_stages(&search, error);
         if (status || !search.best.plan || search.best.plan->n_stages > MOST_STAGES) break;
-        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, error);
+        double done = settle_part + share * pass;
+        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, done, share, error);
     }
     /* The others were measured in other orders. */
     if (!status && search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost))

@@ -65,7 +65,8 @@ static enum sn_status second_vector(const double *a, int m, int n, int wide, dou
     lapack_int support[2];
     double *values = malloc((size_t)order * sizeof *values);
     if (!values) return no_memory(error);
-    cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order, wide ? n : m, 1, a, n, 0, gram, order);
+    cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order, wide ? n : m, 1, a, n, 0, gram,
+                order);
     lapack_int info = LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'L', order, gram, order, 0, 0, order - 1, order - 1, 0,
                                      &found, values, vector, order, support);
     free(values);
@@ -126,7 +127,8 @@ static void find_movers(const struct assignment *as, int a)
     }
 }
 
-/* A stage on a cycle that gains more than least on each of its moves on average, by Bellman and Ford; -1 when there is none. */
+/* A stage on a cycle that gains more than least on each of its moves on average, by Bellman and Ford; -1 when there is
+ * none. */
 static int find_cycle(const struct assignment *as, double least)
 {
     int n_stages = as->n_stages, last = 0;
@@ -167,7 +169,8 @@ static enum sn_status assign(int n, int n_stages, const float *energy, int *stag
 {
     size_t stages = (size_t)n_stages;
     struct assignment as = { .n = n, .n_stages = n_stages, .energy = energy, .stage = stage,
-                             .gain = calloc(stages * stages, sizeof(double)), .mover = malloc(stages * stages * sizeof(int)),
+                             .gain = calloc(stages * stages, sizeof(double)),
+                             .mover = malloc(stages * stages * sizeof(int)),
                              .potential = malloc(stages * sizeof(double)), .before = malloc(stages * sizeof(int)) };
     enum sn_status status = as.gain && as.mover && as.potential && as.before ? SN_OK : no_memory(error);
     double total = 0;
@@ -188,7 +191,8 @@ static enum sn_status assign(int n, int n_stages, const float *energy, int *stag
 /* What^T has the blocks D^T; for causal ones C = F^T, A = E^T, B = G^T; for anticausal ones G = B^T, E = A^T, F = C^T. */
 static struct sss *transpose(const struct sss *shape, const float *words, float **turned, struct sn_error *error)
 {
-    struct sss *other = sss_new(shape->n_stages, shape->outputs, shape->inputs, shape->anticausal + 1, shape->causal + 1, error);
+    struct sss *other = sss_new(shape->n_stages, shape->outputs, shape->inputs, shape->anticausal + 1, shape->causal + 1,
+                                error);
     *turned = malloc(shape->matrix.n_values * sizeof **turned);
     if (!other || !*turned) {
         free(other);

@@ -6,11 +6,11 @@
 #include "sss.h"
 
 /* Position i of the new order takes row rows[i], position j column columns[j] of w (m x n, row-major, borrowed). With
- * A_ij = w_ij^2, row sums R and column sums C, rows are sorted by R^-1/2 u and columns by C^-1/2 v for the second singular
- * pair u, v of R^-1/2 A C^-1/2: the Fiedler vector of the bipartite graph of A, which puts what is coupled side by side.
- * Source: Dhillon, Co-clustering documents and words using bipartite spectral graph partitioning, KDD 2001, for the
- * singular pair; Atkins, Boman and Hendrickson, A spectral algorithm for seriation, SIAM J. Comput. 28(1), 1998, for the sorting.
- * SN_NO_MEMORY is the only failure. Cost: min(m,n) m n + 4/3 min(m,n)^3 multiply-adds. */
+ * A_ij = w_ij^2, row sums R and column sums C, rows are sorted by R^-1/2 u and columns by C^-1/2 v for the second
+ * singular pair u, v of R^-1/2 A C^-1/2: the Fiedler vector of the bipartite graph of A, which puts what is coupled side
+ * by side. Source: Dhillon, Co-clustering documents and words using bipartite spectral graph partitioning, KDD 2001, for
+ * the singular pair; Atkins, Boman and Hendrickson, A spectral algorithm for seriation, SIAM J. Comput. 28(1), 1998, for
+ * the sorting. SN_NO_MEMORY is the only failure. Cost: min(m,n) m n + 4/3 min(m,n)^3 multiply-adds. */
 enum sn_status sss_seriate(const float *w, int m, int n, uint32_t *rows, uint32_t *columns, struct sn_error *error);
 
 /* The columns of w (rows when by_rows is set) in an order that suits an approximation of it better: position j takes the

@@ -49,6 +49,53 @@ struct sss_plan *sss_plan_equal(int n_stages, int n_outputs, int n_inputs, struc
     return plan;
 }
 
+/* The stages of plan, from first on, as those of to from at on. */
+static void copy_stages(const struct sss_plan *plan, int first, struct sss_plan *to, int at)
+{
+    size_t size = (size_t)(plan->n_stages - first) * sizeof(int);
+    memcpy(to->inputs + at, plan->inputs + first, size);
+    memcpy(to->outputs + at, plan->outputs + first, size);
+}
+
+struct sss_plan *sss_plan_shifted(const struct sss_plan *plan, int k, int rows, int columns, struct sn_error *error)
+{
+    struct sss_plan *other = sss_plan_new(plan->n_stages, error);
+    if (!other) return NULL;
+    copy_stages(plan, 0, other, 0);
+    if (plan->outputs[k - 1] + rows < 0 || plan->outputs[k] < rows) return other;
+    if (plan->inputs[k - 1] + columns < 0 || plan->inputs[k] < columns) return other;
+    other->outputs[k - 1] += rows;
+    other->outputs[k] -= rows;
+    other->inputs[k - 1] += columns;
+    other->inputs[k] -= columns;
+    return other;
+}
+
+struct sss_plan *sss_plan_merged(const struct sss_plan *plan, int k, struct sn_error *error)
+{
+    struct sss_plan *other = sss_plan_new(plan->n_stages, error);
+    if (!other) return NULL;
+    copy_stages(plan, 0, other, 0);
+    copy_stages(plan, k, other, k - 1);
+    other->n_stages--;
+    other->outputs[k - 1] += plan->outputs[k - 1];
+    other->inputs[k - 1] += plan->inputs[k - 1];
+    return other;
+}
+
+struct sss_plan *sss_plan_split(const struct sss_plan *plan, int k, struct sn_error *error)
+{
+    struct sss_plan *other = sss_plan_new(plan->n_stages + 1, error);
+    if (!other) return NULL;
+    copy_stages(plan, 0, other, 0);
+    copy_stages(plan, k, other, k + 1);
+    other->outputs[k] /= 2;
+    other->outputs[k + 1] -= other->outputs[k];
+    other->inputs[k] /= 2;
+    other->inputs[k + 1] -= other->inputs[k];
+    return other;
+}
+
 size_t sss_plan_diagonal_values(const struct sss_plan *plan)
 {
     size_t values = 0;

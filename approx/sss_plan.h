@@ -31,6 +31,13 @@ struct sss_plan *sss_plan_copy(const struct sss_plan *plan, struct sn_error *err
 /* Stage k of N takes entries floor(k total/N) .. floor((k+1) total/N) - 1, the cut of a cfg's stages=N. */
 struct sss_plan *sss_plan_equal(int n_stages, int n_outputs, int n_inputs, struct sn_error *error);
 
+/* Copies with other cuts, states zero. Shifted: the cut between stages k-1 and k lies so many rows and columns further
+ * on; the plan itself where that makes a size negative. Merged: stages k-1 and k are one. Split: stage k is two
+ * halves. */
+struct sss_plan *sss_plan_shifted(const struct sss_plan *plan, int k, int rows, int columns, struct sn_error *error);
+struct sss_plan *sss_plan_merged(const struct sss_plan *plan, int k, struct sn_error *error);
+struct sss_plan *sss_plan_split(const struct sss_plan *plan, int k, struct sn_error *error);
+
 /* sum m_k n_k: values of the blocks D. */
 size_t sss_plan_diagonal_values(const struct sss_plan *plan);
 

@@ -117,7 +117,8 @@ static void pass_back(const struct refine *refine)
         if (!link->s) continue;
         orthonormalise(refine, link, link - 1);
         multiply(1, 0, link->s, n, link->m, 1, link->c, link->s, refine->residual + link->row * n, n, 0, moments, n);
-        multiply(1, 0, link->s, n, link->s_next, 1, link->a, link->s, refine->moments + refine->at[k + 1], n, 1, moments, n);
+        multiply(1, 0, link->s, n, link->s_next, 1, link->a, link->s, refine->moments + refine->at[k + 1], n, 1, moments,
+                 n);
     }
 }
 
@@ -211,7 +212,8 @@ static void improve(const struct refine *refine, const struct link *link)
     times_q(refine, link, refine->qm, columns, refine->gram);
     factor(refine, refine->gram, columns);
     times_q(refine, link, refine->h, rows, refine->k);
-    LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (int)columns, (int)rows, refine->gram, (int)columns, refine->k, (int)columns);
+    LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (int)columns, (int)rows, refine->gram, (int)columns, refine->k,
+                        (int)columns);
     for (size_t i = 0; i < rows * columns; i++) refine->kf[i] = (float)refine->k[i];
     add_change(refine, link);
     multiply(0, 0, rows, n, columns, -1, refine->kf, columns, refine->qm, n, 1, refine->h, n);
@@ -280,7 +282,8 @@ static void balance(const struct refine *refine)
     for (int k = 1; k < refine->shape->n_stages; k++) {
         const struct link *link = &refine->links[k], *before = link - 1;
         for (size_t s = 0; s < link->s; s++) {
-            double in = squares(before->b + s * before->n, before->n, 1) + squares(before->a + s * before->s, before->s, 1);
+            double in = squares(before->b + s * before->n, before->n, 1)
+                + squares(before->a + s * before->s, before->s, 1);
             double out = squares(link->c + s, link->m, link->s) + squares(link->a + s, link->s_next, link->s);
             if (!(in > 0) || !(out > 0)) continue;
             float t = (float)ldexp(1, (int)lrint(log2(out / in) / 4));

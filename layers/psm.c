@@ -1,4 +1,5 @@
 #include "psm.h"
+#include "indices.h"
 
 #include <limits.h>
 #include <math.h>
@@ -7,18 +8,6 @@
 
 enum { MOST_ROWS = 8 };  /* of a block */
 
-/* Bits of an index below limit, where no others are asked for. */
-static int default_bits(int limit)
-{
-    return limit <= 65536 ? 16 : 32;
-}
-
-/* Bytes of n indices, packed and padded to whole words. */
-static size_t packed_bytes(size_t n, int bits)
-{
-    return (n * (size_t)bits / 8 + 3) / 4 * 4;
-}
-
 static size_t count_groups(int rows, int block)
 {
     return ((size_t)rows + (size_t)block - 1) / (size_t)block;
@@ -26,15 +15,15 @@ static size_t count_groups(int rows, int block)
 
 size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block)
 {
-    if (!index_bits) index_bits = default_bits(columns);
+    if (!index_bits) index_bits = index_bits_for(columns);
     if (!block) block = 1;
-    return 4 * nonzeros + packed_bytes(nonzeros / (size_t)block, index_bits) +
-           packed_bytes(count_groups(rows, block), default_bits(columns + 1));
+    return 4 * nonzeros + index_bytes(nonzeros / (size_t)block, index_bits) +
+           index_bytes(count_groups(rows, block), index_bits_for(columns + 1));
 }
 
 size_t psm_order_bytes(int n_outputs)
 {
-    return packed_bytes((size_t)n_outputs, default_bits(n_outputs));
+    return order_bytes(n_outputs);
 }
 
 /* The least column that block p of a group may have: one behind that of the block before it. start is the group's. */
@@ -85,7 +74,7 @@ static int group_height(const struct factor *f, size_t group)
 static int bits_of(const struct psm_layout *layout, int j)
 {
     int bits = layout->index_bits ? layout->index_bits[j] : 0;
-    return bits ? bits : default_bits(layout->sizes[j + 1]);
+    return bits ? bits : index_bits_for(layout->sizes[j + 1]);
 }
 
 /* *key receives the cfg key that is at fault. */
@@ -237,7 +226,7 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
     cfg_print_list(file, "inner", shape->n_factors - 1, shape->sizes + 1);
     cfg_print_list(file, "nonzeros", shape->n_factors, shape->nonzeros);
     int special = 0;
-    for (int j = 0; j < shape->n_factors; j++) special |= shape->index_bits[j] != default_bits(shape->sizes[j + 1]);
+    for (int j = 0; j < shape->n_factors; j++) special |= shape->index_bits[j] != index_bits_for(shape->sizes[j + 1]);
     if (special) cfg_print_list(file, "index", shape->n_factors, shape->index_bits);
     if (shape->block != 1) fprintf(file, "block=%d\n", shape->block);
     if (shape->order) fprintf(file, "order=1\n");
@@ -353,37 +342,17 @@ static enum sn_status psm_init(struct sn_matrix *matrix, float *words, float (*u
     return SN_OK;
 }
 
-/* The i-th of an array of packed indices. */
-static void put_index(char *bytes, size_t i, int bits, uint32_t index)
-{
-    uint8_t least = (uint8_t)index;
-    uint16_t narrow = (uint16_t)index;
-    if (bits == 8) memcpy(bytes + i, &least, 1);
-    else if (bits == 16) memcpy(bytes + 2 * i, &narrow, 2);
-    else memcpy(bytes + 4 * i, &index, 4);
-}
-
-static uint32_t get_index(const char *bytes, size_t i, int bits)
-{
-    uint8_t least;
-    uint16_t narrow;
-    uint32_t wide;
-    if (bits == 8) return memcpy(&least, bytes + i, 1), least;
-    if (bits == 16) return memcpy(&narrow, bytes + 2 * i, 2), narrow;
-    return memcpy(&wide, bytes + 4 * i, 4), wide;
-}
-
 /* Writes one factor's columns and group lengths. Returns what follows. */
 static char *write_factor(char *bytes, const struct factor *f)
 {
-    int bits = f->index_bits, length_bits = default_bits(f->columns + 1);
+    int bits = f->index_bits, length_bits = index_bits_for(f->columns + 1);
     for (size_t g = 0; g < f->n_groups; g++)
         for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
-            put_index(bytes, p, bits, f->column[p] - (bits == 8 ? least_column(f->column, f->row_starts[g], p) : 0));
-    bytes += packed_bytes(f->n_blocks, bits);
+            index_put(bytes, p, bits, f->column[p] - (bits == 8 ? least_column(f->column, f->row_starts[g], p) : 0));
+    bytes += index_bytes(f->n_blocks, bits);
     for (size_t g = 0; g < f->n_groups; g++)
-        put_index(bytes, g, length_bits, f->row_starts[g + 1] - f->row_starts[g]);
-    return bytes + packed_bytes(f->n_groups, length_bits);
+        index_put(bytes, g, length_bits, f->row_starts[g + 1] - f->row_starts[g]);
+    return bytes + index_bytes(f->n_groups, length_bits);
 }
 
 void psm_pack(const struct psm *shape, float *words)
@@ -394,18 +363,17 @@ void psm_pack(const struct psm *shape, float *words)
         struct factor f = factor_at(shape, j);
         bytes = write_factor(bytes, &f);
     }
-    for (size_t i = 0; shape->order && i < (size_t)shape->matrix.n_outputs; i++)
-        put_index(bytes, i, default_bits(shape->matrix.n_outputs), shape->order[i]);
+    if (shape->order) order_pack(shape->order, shape->matrix.n_outputs, bytes);
 }
 
 /* Reads one factor's columns as they are stored, and its group lengths into row_starts[1..]. Returns what follows. */
 static const char *read_factor(const char *bytes, struct factor *f)
 {
-    int length_bits = default_bits(f->columns + 1);
-    for (size_t p = 0; p < f->n_blocks; p++) f->column[p] = get_index(bytes, p, f->index_bits);
-    bytes += packed_bytes(f->n_blocks, f->index_bits);
-    for (size_t g = 0; g < f->n_groups; g++) f->row_starts[g + 1] = get_index(bytes, g, length_bits);
-    return bytes + packed_bytes(f->n_groups, length_bits);
+    int length_bits = index_bits_for(f->columns + 1);
+    for (size_t p = 0; p < f->n_blocks; p++) f->column[p] = index_get(bytes, p, f->index_bits);
+    bytes += index_bytes(f->n_blocks, f->index_bits);
+    for (size_t g = 0; g < f->n_groups; g++) f->row_starts[g + 1] = index_get(bytes, g, length_bits);
+    return bytes + index_bytes(f->n_groups, length_bits);
 }
 
 /* Turns the group lengths in row_starts[1..] into starts and differences into columns, and checks both. A group is
@@ -435,23 +403,6 @@ static enum sn_status check_pattern(const struct factor *f, int number, struct s
     return SN_OK;
 }
 
-static enum sn_status read_order(const char *bytes, struct psm *shape, struct sn_error *error)
-{
-    enum sn_status status = SN_OK;
-    int n = shape->matrix.n_outputs;
-    char *used = calloc((size_t)n, 1);
-    if (!used) return sn_fail(error, SN_NO_MEMORY, "out of memory for the order of %d outputs", n);
-    for (int i = 0; i < n && !status; i++) {
-        uint32_t output = shape->order[i] = get_index(bytes, (size_t)i, default_bits(n));
-        if (output >= (uint32_t)n || used[output])
-            status = sn_fail(error, SN_BAD_INPUT, "order, row %d: output %u%s, expected each below %d once", i, output,
-                             output < (uint32_t)n ? " again" : "", n);
-        else used[output] = 1;
-    }
-    free(used);
-    return status;
-}
-
 static enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words, struct sn_error *error)
 {
     struct psm *shape = (struct psm *)matrix;
@@ -466,7 +417,7 @@ static enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words, s
         bytes = read_factor(bytes, &f);
         status = check_pattern(&f, j + 1, error);
     }
-    if (!status && read->order) status = read_order(bytes, read, error);
+    if (!status && read->order) status = order_unpack(bytes, matrix->n_outputs, "outputs", read->order, error);
     if (!status) memcpy(shape->storage, read->storage, shape->n_storage * sizeof *shape->storage);
     free(read);
     return status;

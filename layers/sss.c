@@ -1,4 +1,5 @@
 #include "sss.h"
+#include "indices.h"
 
 #include <cblas.h>
 #include <limits.h>
@@ -46,12 +47,10 @@ struct sss_stage sss_stage_at(const struct sss *shape, float *values, int stage)
     return at;
 }
 
-/* Words of one order of n. */
-static size_t packed_words(int n) { return ((size_t)n * (n <= 65536 ? 2 : 4) + 3) / 4; }
-
 size_t sss_order_words(int n_outputs, int n_inputs, enum sss_order order)
 {
-    return (order & SSS_ORDER_INPUTS ? packed_words(n_inputs) : 0) + (order & SSS_ORDER_OUTPUTS ? packed_words(n_outputs) : 0);
+    size_t inputs = order & SSS_ORDER_INPUTS ? order_bytes(n_inputs) : 0;
+    return (inputs + (order & SSS_ORDER_OUTPUTS ? order_bytes(n_outputs) : 0)) / 4;
 }
 
 /* Adds to the sizes what the orders take: words for the indices, scratch for the reordered inputs and outputs. */
@@ -320,65 +319,32 @@ static enum sn_status sss_init(struct sn_matrix *matrix, float *words, float (*u
 
 /* ---- The orders as they are stored ---- */
 
-/* Writes an order of n, unless it is NULL, and returns what follows. */
-static float *pack_order(const uint32_t *order, int n, float *words)
-{
-    if (!order) return words;
-    char *bytes = memset(words, 0, 4 * packed_words(n));
-    for (size_t i = 0; i < (size_t)n; i++) {
-        uint16_t narrow = (uint16_t)order[i];
-        if (n <= 65536) memcpy(bytes + 2 * i, &narrow, 2);
-        else memcpy(bytes + 4 * i, &order[i], 4);
-    }
-    return words + packed_words(n);
-}
-
 void sss_pack(const struct sss *shape, float *words)
 {
-    words = pack_order(shape->input_order, shape->matrix.n_inputs, words + shape->matrix.n_values);
-    pack_order(shape->output_order, shape->matrix.n_outputs, words);
-}
-
-/* Reads an order of n into order; it must be a permutation. seen is scratch for n flags. */
-static enum sn_status unpack_order(const float *words, const char *name, int n, uint32_t *order, char *seen,
-                                   struct sn_error *error)
-{
-    const char *bytes = (const char *)words;
-    memset(seen, 0, (size_t)n);
-    for (size_t i = 0; i < (size_t)n; i++) {
-        uint16_t narrow;
-        memcpy(&narrow, bytes + 2 * i, 2);
-        order[i] = narrow;
-        if (n > 65536) memcpy(&order[i], bytes + 4 * i, 4);
-        if (order[i] >= (uint32_t)n)
-            return sn_fail(error, SN_BAD_INPUT, "order of the %s, index %zu: expected below %d, found %u", name, i, n, order[i]);
-        if (seen[order[i]])
-            return sn_fail(error, SN_BAD_INPUT, "order of the %s, index %zu: expected one not yet used, found %u again", name,
-                           i, order[i]);
-        seen[order[i]] = 1;
-    }
-    return SN_OK;
+    char *bytes = (char *)(words + shape->matrix.n_values);
+    int n = shape->matrix.n_inputs;
+    if (shape->input_order) order_pack(shape->input_order, n, bytes);
+    if (shape->output_order)
+        order_pack(shape->output_order, shape->matrix.n_outputs, bytes + (shape->input_order ? order_bytes(n) : 0));
 }
 
 static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words, struct sn_error *error)
 {
     struct sss *shape = (struct sss *)matrix;
     if (!shape->order) return SN_OK;
-    int m = matrix->n_outputs, n = matrix->n_inputs, most = m > n ? m : n;
-    uint32_t *inputs = malloc(((size_t)n + (size_t)m) * sizeof *inputs), *outputs = inputs ? inputs + n : NULL;
-    char *seen = malloc((size_t)most);
+    const char *bytes = (const char *)(words + matrix->n_values);
+    size_t m = (size_t)matrix->n_outputs, n = (size_t)matrix->n_inputs;
+    uint32_t *inputs = malloc((n + m) * sizeof *inputs), *outputs = inputs ? inputs + n : NULL;
     enum sn_status status = SN_OK;
-    if (!inputs || !seen) status = sn_fail(error, SN_NO_MEMORY, "out of memory for the orders of %d inputs, %d outputs", n, m);
-    words += matrix->n_values;
+    if (!inputs) status = sn_fail(error, SN_NO_MEMORY, "out of memory for the orders of %zu inputs, %zu outputs", n, m);
     if (!status && shape->input_order) {
-        status = unpack_order(words, "inputs", n, inputs, seen, error);
-        words += packed_words(n);
+        status = order_unpack(bytes, matrix->n_inputs, "inputs", inputs, error);
+        bytes += order_bytes(matrix->n_inputs);
     }
-    if (!status && shape->output_order) status = unpack_order(words, "outputs", m, outputs, seen, error);
-    if (!status && shape->input_order) memcpy(shape->input_order, inputs, (size_t)n * sizeof *inputs);
-    if (!status && shape->output_order) memcpy(shape->output_order, outputs, (size_t)m * sizeof *outputs);
+    if (!status && shape->output_order) status = order_unpack(bytes, matrix->n_outputs, "outputs", outputs, error);
+    if (!status && shape->input_order) memcpy(shape->input_order, inputs, n * sizeof *inputs);
+    if (!status && shape->output_order) memcpy(shape->output_order, outputs, m * sizeof *outputs);
     free(inputs);
-    free(seen);
     return status;
 }
 

@@ -4,8 +4,8 @@
  *
  * To Darknet the layer is LOCAL with size = n = 1 and c = the number of float32 words behind the biases; while it saves
  * or loads, out_w = out_h = 1 too, so that its own code stores and loads biases[n_outputs], weights[c]: first the n_words
- * of the matrix, then, with batch_normalize, scales, rolling means and rolling variances (n_outputs each). The shape is one
- * malloc block in l.cweights, l.state and l.state_delta are the scratch; free_layer releases all of them. */
+ * of the matrix, then, with batch_normalize, scales, rolling means and rolling variances (n_outputs each). The shape is
+ * one malloc block in l.cweights, l.state and l.state_delta are the scratch; free_layer releases all of them. */
 #ifndef STRUCTURED_LAYER_H
 #define STRUCTURED_LAYER_H
 

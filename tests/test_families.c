@@ -526,9 +526,9 @@ Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
         { 4, 8, 4, 0, 4, 2, 1, "factor 1: row lengths sum to 1, expected 2 blocks" },
         { 6, 16, 4, 0, 2, 2, 6, "factor 1, row 4: column index 6, expected ascending below 6" },
         { 6, 16, 4, 0, 6, 2, 2, "factor 1, row 4: length 2, expected at most 1" },
-        { 6, 16, 4, 1, 8, 2, 6, "order, row 0: output 6, expected each below 6 once" },
-        { 6, 16, 4, 1, 10, 2, 0, "order, row 1: output 0 again, expected each below 6 once" },
-        { 6, 8, 8, 1, 18, 2, 0xffff, "order, row 5: output 65535, expected each below 6 once" },
+        { 6, 16, 4, 1, 8, 2, 6, "order of the outputs, index 0: expected below 6, found 6" },
+        { 6, 16, 4, 1, 10, 2, 0, "order of the outputs, index 1: expected one not yet used, found 0 again" },
+        { 6, 8, 8, 1, 18, 2, 0xffff, "order of the outputs, index 5: expected below 6, found 65535" },
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct sn_error error = { 0 };
