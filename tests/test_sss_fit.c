@@ -337,6 +337,7 @@ enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 static const double shares[] = { .02, .05, .1, .2, .3, .5, 1 };
 enum { N_SHARES = sizeof shares / sizeof *shares };
 
+/* SN_QUICK, since more effort only adds candidates to the same choice. */
 Test(sss_fit, not_worse_than_truncated_svd_of_as_many_values)
 {
     for (int kind = 0; kind < N_KINDS; kind++)
@@ -347,7 +348,8 @@ Test(sss_fit, not_worse_than_truncated_svd_of_as_many_values)
             for (int j = 0; j < N_SHARES; j++) {
                 size_t values = (size_t)(shares[j] * m * n);
                 if (!values) continue;
-                struct sn_fit fit = fit_within(w, m, n, values, 0, NULL);
+                struct sn_fit_options options = { .budget_bytes = 4 * values, .effort = SN_QUICK };
+                struct sn_fit fit = fit_with(w, m, n, &options);
                 double svd = truncation_error(s, m < n ? m : n, (int)(values / (size_t)(m + n)));
                 /* 1e-6: float32 rounds the values by 6e-8, their products and sums by a few times that. */
                 cr_expect(fit.error <= svd + 1e-6, "%s %d x %d at %g: %g, svd %g", kind_names[kind], m, n, shares[j],
@@ -563,8 +565,8 @@ static double *sparse_product(void)
     return product(a, sparse(), SIZE);
 }
 
-/* The classes of matrices on which MatthiasKi/structurednets compares its approximators, testmatrices/ there, apart
- * from two. SN_QUICK, since more effort only adds candidates to the same choice. */
+/* The classes of matrices on which MatthiasKi/structurednets compares its approximators, testmatrices/ there, but for
+ * the hierarchical ones, those with a linear spectrum, and the semiseparable ones, which follow. SN_QUICK, as above. */
 Test(sss_fit, not_worse_than_svd_on_the_matrices_of_structurednets)
 {
     static const struct { const char *name; double *(*make)(void); } cases[] = {
