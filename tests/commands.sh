@@ -471,6 +471,7 @@ f32() {
     for number in "$@"; do
         case $number in
         0) printf '\0\0\0\0' ;; 1) printf '\0\0\200\077' ;; 2) printf '\0\0\0\100' ;; 4) printf '\0\0\200\100' ;;
+        -1) printf '\0\0\200\277' ;;
         nan) printf '\0\0\300\177' ;;
         esac
     done
@@ -517,7 +518,7 @@ ok "... and fits" says 0 '"shrinkage"'
 matrix --features "$out/f" --type pruned --bytes 32
 ok "a report with features compares int8" says 0 '^dense-int8 36 bytes, error 0.00[0-9]*, output 0.000000, top-1 100'
 matrix --features "$out/f" --type pruned --bytes 32 --shrinkage 0.25
-ok "--shrinkage is obeyed" says 0 '^shrinkage  *0.25$'
+ok "--shrinkage is obeyed" says 0 '^shrinkage  *0.25, alignment 0$'
 
 for params in 4 7 12; do
     matrix --type sss --params $params --json
@@ -606,6 +607,35 @@ status=$?
 ok "Ctrl-C in a thorough search writes the best" is 0
 try "$structnet" check "$out/stopped.cfg" "$out/stopped.weights"
 ok "... as a whole net" says 0 '^ok$'
+
+# ---- forms of a sparse product
+# The Hadamard matrix: the sign of (i, j) is the parity of the ones that i and j have in common.
+hadamard() {
+    for i in 0 1 2 3 4 5 6 7; do
+        for j in 0 1 2 3 4 5 6 7; do
+            common=$((i & j))
+            f32 $((1 - 2 * ((common ^ common >> 1 ^ common >> 2) & 1)))
+        done
+    done
+}
+{ npy '<f4' '8, 8'; hadamard; } > "$out/hadamard.npy"
+try "$structnet" approx --matrix "$out/hadamard.npy" --type psm --factors 3 --params 48 --dense-out "$out/product.npy" --json
+ok "three factors of a Hadamard matrix" is 0
+ok "... are exact" same_bytes "$out/hadamard.npy" 128 "$out/product.npy" 128 256
+ok "... with two values in each row" [ "$(value params "$out/stdout")" = 48 ]
+large() { try "$structnet" approx --matrix "$out/large.npy" --type psm --effort quick -o "$out/form" "$@"; }
+large --share 0.1 --block 4
+ok "--block is obeyed" grep -q '^block=4$' "$out/form.cfg"
+try "$structnet" check "$out/form.cfg" "$out/form.weights"
+ok "... in a whole net" says 0 '^ok$'
+large --share 0.1 --factors 1 --pattern rows --json
+ok "--pattern" says 0 '"params"'
+large --share 0.1 --block 3
+ok "blocks of three" complains 1 'psm: blocks of 3 rows, expected 1, 4 or 8'
+large --share 0.1 --pattern squares
+ok "an unknown pattern" complains 2 "--pattern: expected one of entries, rows, columns, found 'squares'"
+large --share 0.1 --factors 17
+ok "too many factors" complains 2 '--factors: expected a number from 1 to 16'
 
 # ---- sweep
 sweep() { try "$structnet" sweep --matrix "$out/w.npy" --features "$out/f" "$@"; }
