@@ -35,7 +35,7 @@ enum sn_status whole_file_open(struct whole_file *out, const char *path, struct 
 enum sn_status whole_file_close(struct whole_file *out, struct sn_error *error)
 {
     FILE *file = out->file;
-    int broken = fflush(file) || ferror(file) || (out->temporary && fsync(fileno(file)));
+    int broken = fflush(file) || ferror(file) || (out->temporary && !out->is_copy && fsync(fileno(file)));
     int reason = errno;
     out->file = NULL;
     if (fclose(file) && !broken) broken = 1, reason = errno;

@@ -12,12 +12,13 @@ struct whole_file {
     FILE *file;
     char *path;
     char *temporary;  /* NULL when path is written directly */
+    int is_copy;      /* set after opening: what is written can be made again, so that the disk is not waited for */
 };
 
 /* Opens the file for writing. SN_IO when it cannot be created; nothing is left then. */
 enum sn_status whole_file_open(struct whole_file *out, const char *path, struct sn_error *error);
 
-/* Flushes, synchronises and closes; the target is still as it was. On failure the temporary file is gone. */
+/* Flushes, synchronises unless is_copy, and closes; the target is still as it was. On failure the temporary file is gone. */
 enum sn_status whole_file_close(struct whole_file *out, struct sn_error *error);
 
 /* Renames the closed file to its path. On failure the temporary file is gone. */

@@ -218,6 +218,7 @@ static enum sn_status write_files(const struct request *request, const struct im
         if (snprintf(path, sizeof path, "%s.%s", request->name, suffixes[i]) >= (int)sizeof path)
             status = sn_fail(error, SN_BAD_INPUT, "-o: a name of more than 4000 bytes");
         else status = whole_file_open(&out[i], path, error);
+        out[i].is_copy = 1;  /* Of the checkpoint, whose hundreds of megabytes would take longer to reach the disk than to write. */
     }
     if (!status) status = import_write_cfg(net, out[CFG].file, error);
     if (!status) status = import_write_weights(net, out[WEIGHTS].file, error);

@@ -1,6 +1,5 @@
 #include "import_net.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -405,8 +404,6 @@ static void put_layer(const struct weights_writer *w, const struct node *node, i
     size_t n = weight->n_elements / (size_t)node->out_c;
     if (!rows && is_unchanged(w, node, weight)) {
         fwrite(weight->data, sizeof(float), weight->n_elements, w->file);
-        /* The disk starts now, so that the end need not wait for all of it. */
-        sync_file_range(fileno(w->file), 0, 0, SYNC_FILE_RANGE_WRITE);
         return;
     }
     for (int i = 0; i < n_rows; i++) put_filter(w, node, weight, n, rows ? rows[i] : i);
