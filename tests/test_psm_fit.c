@@ -292,3 +292,148 @@ Test(psm_fit, the_scale_of_the_matrix_does_not_matter)
     cr_assert_eq(errors[0], errors[2]);
     free(w);
 }
+
+/* ---- Forms */
+
+/* Counts the entries of one-factor fits in every row, or every column. */
+static void count_entries(const struct sn_fit *fit, int by_row, int *counts)
+{
+    const struct psm *s = (const struct psm *)fit->matrix;
+    for (int i = 0; i < s->sizes[0]; i++)
+        for (uint32_t p = s->row_starts[i]; p < s->row_starts[i + 1]; p++) counts[by_row ? i : (int)s->columns[p]]++;
+}
+
+Test(psm_fit, rows_or_columns_get_as_many_entries_each)
+{
+    enum { M = 30, N = 24, EACH = 5 };
+    uint64_t seed = 31;
+    float *w = random_dense(&seed, M, N);
+    for (int by_row = 0; by_row < 2; by_row++) {
+        int n = by_row ? M : N, counts[M] = { 0 };
+        struct sn_fit_options options = { .budget_values = (size_t)(EACH * n), .n_factors = 1,
+                                          .pattern = by_row ? SN_ROWS : SN_COLUMNS };
+        struct sn_fit fit;
+        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        count_entries(&fit, by_row, counts);
+        for (int i = 0; i < n; i++) cr_assert_eq(counts[i], EACH, "%d: %d entries", i, counts[i]);
+        sn_fit_free(&fit);
+        options.n_factors = 2;
+        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        cr_assert_leq(fit.matrix->n_values, options.budget_values);
+        cr_assert_lt(fit.error, 1);
+        sn_fit_free(&fit);
+    }
+    free(w);
+}
+
+/* Groups of four rows share their columns, but the rows are shuffled: the fit must put them back together. */
+Test(psm_fit, blocks_find_the_rows_that_belong_together)
+{
+    enum { BLOCK = 4, GROUPS = 12, M = BLOCK * GROUPS, N = 70, EACH = 6 };
+    uint64_t seed = 32;
+    float *w = calloc(M * N, sizeof *w);
+    int row[M];
+    for (int i = 0; i < M; i++) row[i] = i;
+    for (int i = M - 1; i > 0; i--) {
+        int other = random_int(&seed, 0, i), swap = row[i];
+        row[i] = row[other];
+        row[other] = swap;
+    }
+    for (int g = 0; g < GROUPS; g++)
+        for (int k = 0; k < EACH; k++) {
+            int column = (g * 5 + k * 11) % N;
+            for (int b = 0; b < BLOCK; b++)
+                w[row[g * BLOCK + b] * N + column] = (float)(random_uniform(&seed, .5, 1) * (k % 2 ? 1 : -1));
+        }
+    struct sn_fit_options options = { .budget_values = GROUPS * EACH * BLOCK, .n_factors = 1, .block = BLOCK };
+    struct sn_fit fit;
+    cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+    cr_assert_eq(fit.error, 0);
+    cr_assert_eq(fit.matrix->n_values, options.budget_values);
+    sn_fit_free(&fit);
+    /* A height that is no multiple, two factors, a budget in bytes. */
+    options = (struct sn_fit_options){ .budget_bytes = (M - 3) * N, .block = BLOCK };
+    cr_assert(!psm_fit(w, M - 3, N, &options, &fit, NULL));
+    cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
+    cr_assert_lt(fit.error, .2);
+    sn_fit_free(&fit);
+    free(w);
+}
+
+/* Gaps of up to 3000 columns: whatever width the indices have, the budget holds, and bytes that are saved become values. */
+Test(psm_fit, narrow_indices_keep_to_the_budget)
+{
+    enum { M = 20, N = 3000 };
+    static const double shares[] = { .005, .02, .1, .4 };
+    uint64_t seed = 33;
+    float *w = random_dense(&seed, M, N);
+    for (int k = 0; k < 4; k++) {
+        struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * M * N), .n_factors = 1 };
+        struct sn_fit fit;
+        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        const struct psm *s = (const struct psm *)fit.matrix;
+        cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
+        size_t wide = (options.budget_bytes - psm_factor_bytes(M, N, 0, 16, 1)) / 6;
+        cr_assert_geq(fit.matrix->n_values + 1, wide, "share %g: %zu values, %zu with 16 bits", shares[k],
+                      fit.matrix->n_values, wide);
+        if (k == 3) cr_assert_eq(s->index_bits[0], 8);
+        if (s->index_bits[0] == 8) cr_assert_eq(psm_bridges(s->row_starts, s->columns, M), 0);
+        sn_fit_free(&fit);
+        options.n_factors = 2;
+        options.effort = SN_QUICK;
+        if (!psm_fit(w, M, N, &options, &fit, NULL)) {
+            cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
+            sn_fit_free(&fit);
+        }
+    }
+    free(w);
+}
+
+Test(psm_fit, a_stop_ends_with_what_there_is)
+{
+    uint64_t seed = 34;
+    float *w = random_dense(&seed, 60, 70);
+    volatile sig_atomic_t stop = 1;
+    struct sn_fit_options options = { .budget_values = 800, .n_factors = 2, .effort = SN_THOROUGH, .stop = &stop };
+    struct sn_fit stopped, whole;
+    cr_assert(!psm_fit(w, 60, 70, &options, &stopped, NULL));
+    cr_assert_leq(stopped.matrix->n_values, 800);
+    options.stop = NULL;
+    options.effort = SN_QUICK;
+    cr_assert(!psm_fit(w, 60, 70, &options, &whole, NULL));
+    cr_assert_lt(whole.error, stopped.error);
+    cr_assert_lt(stopped.error, 1);
+    sn_fit_free(&stopped);
+    sn_fit_free(&whole);
+    free(w);
+}
+
+/* The error of outputs falls when it is what is minimised, for every form. */
+Test(psm_fit, a_weighting_lowers_the_weighted_error)
+{
+    enum { M = 40, N = 50, SAMPLES = 200 };
+    uint64_t seed = 35;
+    float *w = random_dense(&seed, M, N), *x = malloc(SAMPLES * N * sizeof *x);
+    for (int s = 0; s < SAMPLES; s++) {
+        double common = random_uniform(&seed, -1, 1);
+        for (int j = 0; j < N; j++) x[s * N + j] = (float)(common * (j % 3) + random_uniform(&seed, -1, 1) * (1 + j % 5) / 5.);
+    }
+    struct sn_weighting weighting;
+    cr_assert(!sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, NULL));
+    for (int n_factors = 1; n_factors <= 2; n_factors++) {
+        struct sn_fit_options options = { .budget_values = 500, .n_factors = n_factors };
+        struct sn_fit plain, weighted;
+        cr_assert(!psm_fit(w, M, N, &options, &plain, NULL));
+        options.weighting = &weighting;
+        cr_assert(!psm_fit(w, M, N, &options, &weighted, NULL));
+        cr_assert(!sn_fit_measure(&plain, w, &weighting, NULL));
+        /* Entries chosen by the weighting alone, their values not fitted, reach .75 with one factor. */
+        cr_assert_lt(weighted.weighted_error, (n_factors == 1 ? .65 : .8) * plain.weighted_error, "%d factors: %g, plain %g", n_factors,
+                     weighted.weighted_error, plain.weighted_error);
+        sn_fit_free(&plain);
+        sn_fit_free(&weighted);
+    }
+    sn_weighting_free(&weighting);
+    free(w);
+    free(x);
+}
