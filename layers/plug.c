@@ -4,12 +4,12 @@
 #include "plug.h"
 
 #include "plug_errors.h"
+#include "product.h"
 #include "relu6_layer.h"
 #include "structured_layer.h"
 #include "weights_file.h"
 #include "whole_file.h"
 
-#include <cblas.h>
 #include <errno.h>
 #include <math.h>
 #include <option_list.h>
@@ -342,8 +342,7 @@ tree *plug_read_tree(char *path)
 void __wrap_gemm(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb, float BETA,
                  float *C, int ldc)
 {
-    cblas_sgemm(CblasRowMajor, TA ? CblasTrans : CblasNoTrans, TB ? CblasTrans : CblasNoTrans, M, N, K, ALPHA, A, lda,
-                B, ldb, BETA, C, ldc);
+    sn_product(TA, TB, M, N, K, ALPHA, A, lda, B, ldb, BETA, C, ldc);
 }
 
 void __wrap_gemm_cpu(int TA, int TB, int M, int N, int K, float ALPHA, float *A, int lda, float *B, int ldb,

@@ -1,7 +1,7 @@
 #include "sss.h"
 #include "indices.h"
+#include "product.h"
 
-#include <cblas.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,9 +11,7 @@
 static void multiply_add(int transpose_a, int transpose_b, int m, int n, int k, const float *a, int lda,
                          const float *b, int ldb, float *c, int ldc)
 {
-    if (m && n && k)
-        cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
-                    m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
+    if (m && n && k) sn_product(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
 }
 
 /* Y += X M^T for M (rows x columns): the forward product of one block, for a batch. */
