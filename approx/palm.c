@@ -156,7 +156,7 @@ static int allocate(struct palm *palm, size_t most_b)
 
 void palm_free(struct palm *palm)
 {
-    float *const blocks[] = { palm->scale, palm->moment, palm->w, palm->a, palm->a_previous, palm->residual, palm->dense,
+    float *const blocks[] = { palm->scale, palm->w, palm->a, palm->a_previous, palm->residual, palm->dense,
                               palm->image, palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
                               palm->product[1], palm->norms, palm->line };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
@@ -179,11 +179,7 @@ static int take_weighting(struct palm *palm, const struct sn_weighting *weightin
 {
     if (!(palm->scale = malloc(n * sizeof *palm->scale))) return 0;
     for (size_t j = 0; j < n; j++) palm->scale[j] = weighting ? sqrtf(weighting->moment[j * n + j]) : 1;
-    if (!weighting) return 1;
-    if (!(palm->moment = malloc(n * n * sizeof *palm->moment))) return 0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n; j++)
-            palm->moment[i * n + j] = weighting->moment[i * n + j] / (palm->scale[i] * palm->scale[j]);
+    palm->moment = weighting ? weighting->moment : NULL;
     return 1;
 }
 
@@ -462,25 +458,30 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volati
 
 /* ---- Fitting the values on a fixed pattern ---- */
 
-/* out = X M' for X^T in the layout of the residual, M' the moment of the scaled columns; without overlap. */
-static void apply_moment(const struct palm *palm, const float *in, float *out)
+/* X <- X D^-1, D the scale of W's columns, for X^T in the layout of the residual. */
+static void unscale(const struct palm *palm, float *x)
 {
-    int n = palm->n, m = palm->m;
-    if (palm->flip) cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, n, m, 1, palm->moment, m, in, m, 0, out, m);
-    else cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, n, m, 1, palm->moment, n, in, m, 0, out, m);
+    size_t n = (size_t)palm->n, m = (size_t)palm->m;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < m; j++) x[i * m + j] /= palm->scale[palm->flip ? j : i];
 }
 
-/* <x, x M'>; *slope receives x M', which is x itself without a weighting. */
+/* <X, X M'>, M' = D^-1 M D^-1 the moment of the scaled columns; *slope receives X M', which is X itself without a weighting.
+ * X becomes scratch with one. */
 static double moment_energy(const struct palm *palm, float *x, float *scratch, float **slope)
 {
-    size_t size = (size_t)palm->m * (size_t)palm->n;
+    int n = palm->n, m = palm->m;
+    size_t size = (size_t)m * (size_t)n;
     *slope = x;
     if (!palm->moment) return energy_of(x, size);
-    apply_moment(palm, x, scratch);
+    unscale(palm, x);
+    if (palm->flip) cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, n, m, 1, palm->moment, m, x, m, 0, scratch, m);
+    else cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, n, m, 1, palm->moment, n, x, m, 0, scratch, m);
     *slope = scratch;
     double sum = 0;
     for (size_t i = 0; i < size; i += 4096)
         sum += (double)cblas_sdot(size - i < 4096 ? (int)(size - i) : 4096, x + i, 1, scratch + i, 1);
+    unscale(palm, scratch);
     return sum;
 }
 

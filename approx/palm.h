@@ -29,7 +29,7 @@ struct palm_task {
     size_t most_b;      /* the most entries that B will have */
     int block;          /* entries come in blocks of so many rows of the product's factors x 1 column: 1, 4, 8 */
     enum sn_pattern pattern;
-    const struct sn_weighting *weighting;  /* of W's columns, borrowed while palm_new runs; may be NULL */
+    const struct sn_weighting *weighting;  /* of W's columns, borrowed until palm_free or palm_end; may be NULL */
 };
 
 /* The entries of B by atoms, which are its rows. */
@@ -43,7 +43,7 @@ struct palm {
     int m, n, inner, flip, block;
     enum sn_pattern pattern;
     float *scale;        /* d of W's columns: sqrt(M_jj), 1 without a weighting */
-    float *moment;       /* M_ij / (d_i d_j), NULL without a weighting */
+    const float *moment; /* M, the weighting's, NULL without one */
     float *w;            /* W^T of the problem, scaled: n x m, so that a column of W is one line */
     float *a;            /* A^T, inner x m: an atom is a line */
     float *a_previous;   /* of one step before, in the same scaling */
@@ -60,8 +60,8 @@ struct palm {
     double energy;       /* ||W||^2 as palm_refit sees it, with the whole of M */
 };
 
-/* Scratch for all of it: five matrices of W's size, two more while values are fitted with a weighting, one without; one of
- * n x n with a weighting. 0 when memory runs out; palm_free is legal then. */
+/* Scratch for all of it: five matrices of W's size, two more while values are fitted with a weighting, one without.
+ * 0 when memory runs out; palm_free is legal then. */
 int palm_new(struct palm *palm, const struct palm_task *task);
 void palm_free(struct palm *palm);
 

@@ -10,7 +10,7 @@ enum { BATCH = 64, HISTORY = 8 };
 /* f and its gradient come from products with the columns of L, a batch at a time. */
 struct refit {
     const struct sn_matrix *matrix;
-    const struct sn_weighting *weighting;
+    float *root;               /* L, NULL for I */
     size_t m, n, count;        /* outputs, inputs, values */
     float *target;             /* (W L)^T, n x m */
     float *x, *y;              /* BATCH columns of L, and their images less the target's */
@@ -41,7 +41,7 @@ static void add(float *y, double alpha, const float *x, size_t n)
 
 static void refit_free(struct refit *r)
 {
-    float *all[] = { r->target, r->x, r->y, r->states, r->dstates, r->direction };
+    float *all[] = { r->root, r->target, r->x, r->y, r->states, r->dstates, r->direction };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     for (int i = 0; i < 2; i++) free(r->words[i]), free(r->gradient[i]);
     for (int i = 0; i < HISTORY; i++) free(r->s[i]), free(r->dg[i]);
@@ -50,33 +50,35 @@ static void refit_free(struct refit *r)
 static void set_target(struct refit *r, const float *w)
 {
     int m = (int)r->m, n = (int)r->n;
-    if (r->weighting)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, n, m, n, 1, r->weighting->root, n, w, n, 0, r->target, m);
+    if (r->root) cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, n, m, n, 1, r->root, n, w, n, 0, r->target, m);
     else
         for (size_t i = 0; i < r->m; i++)
             for (size_t j = 0; j < r->n; j++) r->target[j * r->m + i] = w[i * r->n + j];
 }
 
-static int refit_new(struct refit *r, const struct sn_fit *fit, const float *w, const struct sn_weighting *weighting)
+static enum sn_status refit_new(struct refit *r, const struct sn_fit *fit, const float *w, const struct sn_weighting *weighting,
+                                struct sn_error *error)
 {
     const struct sn_matrix *matrix = fit->matrix;
-    *r = (struct refit){ .matrix = matrix, .weighting = weighting, .m = (size_t)matrix->n_outputs,
+    *r = (struct refit){ .matrix = matrix, .m = (size_t)matrix->n_outputs,
                          .n = (size_t)matrix->n_inputs, .count = matrix->n_values };
     float **blocks[] = { &r->target, &r->x, &r->y, &r->states, &r->dstates, &r->direction, &r->words[0], &r->words[1],
                          &r->gradient[0], &r->gradient[1] };
     size_t counts[] = { r->n * r->m, BATCH * r->n, BATCH * r->m, BATCH * matrix->n_states, BATCH * matrix->n_states,
                         r->count, matrix->n_words, matrix->n_words, r->count, r->count };
     int fine = 1;
+    enum sn_status status = weighting ? sn_weighting_root(weighting, &r->root, error) : SN_OK;
+    if (status) return status;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i] + 1, sizeof(float))) != NULL;
     for (int i = 0; i < HISTORY; i++) {
         fine &= (r->s[i] = malloc((r->count + 1) * sizeof(float))) != NULL;
         fine &= (r->dg[i] = malloc((r->count + 1) * sizeof(float))) != NULL;
     }
-    if (!fine) return 0;
+    if (!fine) return sn_fail(error, SN_NO_MEMORY, "out of memory for fitting %zu values", r->count);
     set_target(r, w);
     for (int i = 0; i < 2; i++) memcpy(r->words[i], fit->words, matrix->n_words * sizeof(float));
-    return 1;
+    return SN_OK;
 }
 
 /* ---- The function ---- */
@@ -86,7 +88,7 @@ static void take_columns(struct refit *r, size_t first, int batch)
 {
     for (size_t b = 0; b < (size_t)batch; b++)
         for (size_t i = 0; i < r->n; i++)
-            r->x[b * r->n + i] = r->weighting ? r->weighting->root[i * r->n + first + b] : i == first + b;
+            r->x[b * r->n + i] = r->root ? r->root[i * r->n + first + b] : i == first + b;
 }
 
 /* f / 2 for words[which]; fills gradient[which]. */
@@ -170,9 +172,10 @@ enum sn_status sn_refit(struct sn_fit *fit, const float *w, const struct sn_weig
 {
     static const double least_gain = 1e-5;
     struct refit r;
-    if (!refit_new(&r, fit, w, weighting)) {
+    enum sn_status status = refit_new(&r, fit, w, weighting, error);
+    if (status) {
         refit_free(&r);
-        return sn_fail(error, SN_NO_MEMORY, "out of memory for fitting %zu values", fit->matrix->n_values);
+        return status;
     }
     double now = evaluate(&r, 0);
     for (int step = 0; step < n_steps && now > 0 && !(stop && *stop); step++) {

@@ -705,16 +705,21 @@ static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, s
     size_t count = (size_t)m * (size_t)n;
     if (search->budget < (size_t)m + (size_t)n) return SN_OK;
     struct search low = *search;
-    float *w = malloc(count * sizeof *w);
-    if (!w) return no_memory(error);
+    float *root, *w;
+    enum sn_status status = sn_weighting_root(search->options->weighting, &root, error);
+    if (status) return status;
+    if (!(w = malloc(count * sizeof *w))) {
+        free(root);
+        return no_memory(error);
+    }
     memcpy(w, search->dense, count * sizeof *w);
-    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1,
-                search->options->weighting->root, n, w, n);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, root, n, w, n);
+    free(root);
     low.w = w;
     low.scale = NULL;
     low.energy = cblas_dsdot((int)count, w, 1, w, 1);
     struct sn_fit fit = { 0 };
-    enum sn_status status = examine_low_rank(&low, error);
+    status = examine_low_rank(&low, error);
     if (!status && low.best.plan) status = realise(&low, low.best.plan, &fit, error);
     if (!status && fit.matrix) {
         project_rows(search, &fit);
@@ -751,7 +756,7 @@ static enum sn_status scale_columns(struct search *search, float **w, float **sc
 struct ordering {
     uint32_t *rows, *columns;  /* n_outputs, n_inputs */
     uint32_t *now, *spare;     /* of one side, larger of both */
-    float *w, *dense, *scale;  /* in order */
+    float *w, *dense, *scale;  /* in order; w is dense without a weighting */
     struct sn_weighting weighting;
 };
 
@@ -761,7 +766,7 @@ static void ordering_free(struct ordering *ordering)
     free(ordering->columns);
     free(ordering->now);
     free(ordering->spare);
-    free(ordering->w);
+    if (ordering->w != ordering->dense) free(ordering->w);
     free(ordering->dense);
     free(ordering->scale);
     free(ordering->weighting.moment);
@@ -772,8 +777,8 @@ static enum sn_status ordering_new(const struct search *search, struct ordering 
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs, most = m > n ? m : n;
     *ordering = (struct ordering){ .rows = malloc(m * sizeof(uint32_t)), .columns = malloc(n * sizeof(uint32_t)),
                                    .now = malloc(most * sizeof(uint32_t)), .spare = malloc(most * sizeof(uint32_t)),
-                                   .w = malloc(m * n * sizeof(float)), .dense = malloc(m * n * sizeof(float)),
-                                   .scale = malloc(n * sizeof(float)) };
+                                   .dense = malloc(m * n * sizeof(float)), .scale = malloc(n * sizeof(float)) };
+    ordering->w = search->weighting ? malloc(m * n * sizeof(float)) : ordering->dense;
     int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare && ordering->w && ordering->dense
         && ordering->scale;
     if (search->weighting) {
@@ -795,7 +800,7 @@ static void reorder(const float *from, size_t m, size_t n, const uint32_t *rows,
 static void load_order(const struct search *original, struct ordering *ordering, struct search *search)
 {
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
-    reorder(original->w, m, n, ordering->rows, ordering->columns, ordering->w);
+    if (original->weighting) reorder(original->w, m, n, ordering->rows, ordering->columns, ordering->w);
     reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->dense);
     search->w = ordering->w;
     search->dense = ordering->dense;

@@ -29,8 +29,12 @@ struct refine {
     float *kf;                  /* dK, (m_k + s_{k+1}) x (n_k + s_k); products on their way to doubles */
     double *gram;               /* Q M Q^T, then its factor */
     double *k;                  /* dK; or [C; A] by columns */
+    int fits;                   /* whether there are these arrays */
     double *gauge, *tau;        /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k; for QR, s_k */
 };
+
+/* The most that the arrays may take: so many copies of W, or so many bytes. */
+enum { MOST_COPIES = 5, LEAST_BYTES = 1 << 22 };
 
 static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -312,7 +316,7 @@ static enum sn_status measure(const struct refine *refine, const float *words, d
 }
 
 /* Where the Gammas lie. Returns 0 when a state is larger than what the stages on a side of it can carry, so that its
- * O cannot have orthonormal columns, or when the Gammas would take more than 4 copies of W. */
+ * O cannot have orthonormal columns. */
 static int place_moments(const struct refine *refine)
 {
     size_t at = 0;
@@ -324,7 +328,7 @@ static int place_moments(const struct refine *refine)
         fits &= link->s <= link->m + link->s_next && link->s_next <= link->n + link->s;
     }
     refine->at[n_stages] = at;
-    return fits && at <= 4 * refine->m * refine->n;
+    return fits;
 }
 
 static void refine_free(struct refine *refine)
@@ -348,7 +352,7 @@ static void refine_free(struct refine *refine)
     free(refine->tau);
 }
 
-/* The arrays, large enough for both directions. */
+/* The arrays, large enough for both directions; none, and fits = 0, where they would be too large. */
 static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
 {
     const struct sss *shape = refine->shape;
@@ -365,26 +369,24 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
             block = largest(block, height * s);
             moments[d] += s * n;
         }
-    size_t product = largest(block, largest(columns * columns, states * states));
-    refine->residual = malloc(refine->m * n * sizeof(float));
-    refine->moments = malloc(largest(moments[0], moments[1]) * sizeof(float));
-    refine->q = malloc(columns * n * sizeof(float));
-    refine->next = malloc(states * n * sizeof(float));
-    refine->qm = refine->weighting ? malloc(columns * n * sizeof(float)) : refine->q;
-    refine->next_m = refine->weighting ? malloc(states * n * sizeof(float)) : refine->next;
-    refine->h = malloc(rows * n * sizeof(float));
-    refine->change = malloc(states * n * sizeof(float));
-    refine->kf = malloc(product * sizeof(float));
-    refine->gram = malloc(columns * columns * sizeof(double));
-    refine->k = malloc(block * sizeof(double));
-    refine->gauge = malloc(states * states * sizeof(double));
-    refine->tau = malloc(largest(columns, states) * sizeof(double));
+    size_t product = largest(block, largest(columns * columns, states * states)), gammas = largest(moments[0], moments[1]);
+    float **floats[] = { &refine->residual, &refine->moments, &refine->q, &refine->next, &refine->h, &refine->change,
+                         &refine->kf, &refine->qm, &refine->next_m };
+    size_t n_floats[] = { refine->m * n, gammas, columns * n, states * n, rows * n, states * n, product, columns * n, states * n };
+    double **doubles[] = { &refine->gram, &refine->k, &refine->gauge, &refine->tau };
+    size_t n_doubles[] = { columns * columns, block, states * states, largest(columns, states) };
+    int weighted = refine->weighting != NULL, fine = 1;
+    size_t bytes = 0;
+    for (int i = 0; i < 7 + 2 * weighted; i++) bytes += n_floats[i] * sizeof(float);
+    for (int i = 0; i < 4; i++) bytes += n_doubles[i] * sizeof(double);
+    refine->fits = bytes <= largest(LEAST_BYTES, MOST_COPIES * refine->m * n * sizeof(float));
+    if (!refine->fits) return SN_OK;
+    for (int i = 0; i < 7 + 2 * weighted; i++) fine &= (*floats[i] = malloc(n_floats[i] * sizeof(float))) != NULL;
+    for (int i = 0; i < 4; i++) fine &= (*doubles[i] = malloc(n_doubles[i] * sizeof(double))) != NULL;
+    if (!weighted) refine->qm = refine->q, refine->next_m = refine->next;
     refine->links = calloc((size_t)shape->n_stages, sizeof *refine->links);
     refine->at = calloc((size_t)shape->n_stages + 1, sizeof *refine->at);
-    if (refine->residual && refine->moments && refine->q && refine->next && refine->qm && refine->next_m && refine->h
-        && refine->change && refine->kf && refine->gram && refine->k && refine->gauge && refine->tau && refine->links
-        && refine->at)
-        return SN_OK;
+    if (fine && refine->links && refine->at) return SN_OK;
     return sn_fail(error, SN_NO_MEMORY, "out of memory for the refinement of %zu x %zu", refine->m, n);
 }
 
@@ -409,11 +411,14 @@ enum sn_status sss_refine(const struct sss *shape, float *words, const float *w,
     struct refine refine = { .shape = shape, .w = w, .weighting = weighting, .m = (size_t)shape->matrix.n_outputs,
                              .n = (size_t)shape->matrix.n_inputs };
     size_t bytes = shape->matrix.n_words * sizeof *words;
-    float *best = malloc(bytes + 1);
+    float *best = NULL;
     double lost, lowest;
     enum sn_status status = refine_new(&refine, error);
-    if (!status && !best) status = sn_fail(error, SN_NO_MEMORY, "out of memory for %zu bytes", bytes);
-    if (status) goto done;
+    if (status || !refine.fits) goto done;
+    if (!(best = malloc(bytes + 1))) {
+        status = sn_fail(error, SN_NO_MEMORY, "out of memory for %zu bytes", bytes);
+        goto done;
+    }
     memcpy(best, words, bytes);
     if ((status = measure(&refine, words, &lost, error))) goto done;
     for (int round = 0; round < rounds && !(stop && *stop); round++) {
@@ -444,9 +449,9 @@ enum sn_status sss_captured(const struct sss *shape, float *words, const float *
     struct refine refine = { .shape = shape, .w = w, .m = (size_t)shape->matrix.n_outputs,
                              .n = (size_t)shape->matrix.n_inputs };
     size_t n = refine.n, n_stages = (size_t)shape->n_stages;
-    int fits = 1;
     memset(energy, 0, n_stages * n * sizeof *energy);
     enum sn_status status = refine_new(&refine, error);
+    int fits = refine.fits;
     for (int causal = 1; causal >= 0 && !status && fits; causal--) {
         find_links(&refine, words, causal);
         fits = place_moments(&refine);

@@ -28,10 +28,12 @@ struct sweep {
     int row, column;    /* of W where the last columns of M start */
     int states;         /* columns of O */
     double *m;          /* rows x columns, row-major */
-    double *o;          /* O_k, rows x states, row-major */
     double *gram;       /* then one eigenvector a row, ascending */
     double *values;     /* eigenvalues, ascending */
-    double *reach;      /* [A B], states x columns, row-major */
+    double *o;          /* O_k, rows x states, row-major */
+    double *reach;      /* [A B], states x columns, row-major, behind o */
+    double *work;       /* of the eigenvalue solver: o and reach, which hold nothing while it runs */
+    lapack_int *integers;  /* its integers */
 };
 
 static int stage_of(const struct sweep *sweep, int k)
@@ -56,11 +58,14 @@ static int limit_of(const struct sweep *sweep, int k)
 static void sweep_free(struct sweep *sweep)
 {
     free(sweep->m);
-    free(sweep->o);
     free(sweep->gram);
     free(sweep->values);
-    free(sweep->reach);
+    free(sweep->work);
+    free(sweep->integers);
 }
+
+static size_t work_size(size_t order) { return 1 + 6 * order + 2 * order * order; }  /* As dsyevd documents. */
+static size_t integers_size(size_t order) { return 3 + 5 * order; }
 
 /* Scratch for the largest M, its Gram matrix, O and [A B] that the plan can lead to. */
 static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
@@ -79,13 +84,18 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
         if ((size_t)small > order) order = (size_t)small;
     }
     sweep->m = malloc(m_size * sizeof(double));
-    sweep->o = malloc(o_size * sizeof(double));
+    size_t both = o_size + reach_size, work = work_size(order);
     sweep->gram = malloc(order * order * sizeof(double));
     sweep->values = malloc(order * sizeof(double));
-    sweep->reach = malloc(reach_size * sizeof(double));
-    if (sweep->m && sweep->o && sweep->gram && sweep->values && sweep->reach) return SN_OK;
-    sweep_free(sweep);
-    return no_memory(error);
+    sweep->work = malloc((both > work ? both : work) * sizeof(double));
+    sweep->integers = malloc(integers_size(order) * sizeof(lapack_int));
+    if (!sweep->m || !sweep->gram || !sweep->values || !sweep->work || !sweep->integers) {
+        sweep_free(sweep);
+        return no_memory(error);
+    }
+    sweep->o = sweep->work;
+    sweep->reach = sweep->work + o_size;
+    return SN_OK;
 }
 
 /* M_k = [O_{k-1} without its first m_{k-1} rows, W[rows of stages >= k, columns of stage k-1]]; returns ||M_k||_F^2. */
@@ -118,9 +128,8 @@ static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error 
     cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
                 wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram, order);
     /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our rows. */
-    lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'L', order, sweep->gram, order, sweep->values);
-    if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR) return no_memory(error);
-    if (info)
+    if (LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', order, sweep->gram, order, sweep->values, sweep->work,
+                            (lapack_int)work_size((size_t)order), sweep->integers, (lapack_int)integers_size((size_t)order)))
         return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge", order, order);
     return SN_OK;
 }

@@ -59,14 +59,6 @@ static int add_moment(const float *w, int m, const float *x, int n_samples, size
     return 1;
 }
 
-/* The float32 copies: M whole, L with zeros above its diagonal. */
-static void keep(const double *moment, float *out, size_t n, int symmetric)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n; j++)
-            out[i * n + j] = j <= i ? (float)moment[i * n + j] : symmetric ? (float)moment[j * n + i] : 0;
-}
-
 enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_samples, int n, double shrinkage,
                                 double alignment, struct sn_weighting *weighting, struct sn_error *error)
 {
@@ -77,18 +69,11 @@ enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_sam
     double *moment = calloc(count * count, sizeof *moment);
     weighting->mean = malloc(count * sizeof(float));
     weighting->moment = malloc(count * count * sizeof(float));
-    weighting->root = malloc(count * count * sizeof(float));
-    if (!moment || !weighting->mean || !weighting->moment || !weighting->root
-        || !add_moment(w, m, x, n_samples, count, weighting, moment)) {
+    if (!moment || !weighting->mean || !weighting->moment || !add_moment(w, m, x, n_samples, count, weighting, moment))
         status = sn_fail(error, SN_NO_MEMORY, "out of memory for the covariance of %d inputs", n);
-        goto done;
-    }
-    keep(moment, weighting->moment, count, 1);
-    /* Lower in row-major is upper in column-major. */
-    if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, moment, n))
-        status = sn_fail(error, SN_BAD_INPUT, "features: the shrunk covariance is not positive definite");
-    else keep(moment, weighting->root, count, 0);
-done:
+    for (size_t i = 0; !status && i < count; i++)
+        for (size_t j = 0; j <= i; j++)
+            weighting->moment[i * count + j] = weighting->moment[j * count + i] = (float)moment[i * count + j];
     free(moment);
     if (status) sn_weighting_free(weighting);
     return status;
@@ -98,36 +83,57 @@ void sn_weighting_free(struct sn_weighting *weighting)
 {
     free(weighting->mean);
     free(weighting->moment);
-    free(weighting->root);
     memset(weighting, 0, sizeof *weighting);
 }
 
-/* ||(W - What) L||_F^2 with what, or ||W L||_F^2 without; a (m x n) is scratch, and not touched without a weighting. */
-static double weighted_energy(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting, float *a)
+enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **root, struct sn_error *error)
 {
-    size_t count = (size_t)m * (size_t)n;
+    size_t n = (size_t)weighting->n;
+    double *exact = malloc(n * n * sizeof *exact);
+    enum sn_status status = SN_OK;
+    *root = malloc(n * n * sizeof **root);
+    for (size_t i = 0; exact && i < n * n; i++) exact[i] = (double)weighting->moment[i];
+    if (!exact || !*root) status = sn_fail(error, SN_NO_MEMORY, "out of memory for the covariance of %zu inputs", n);
+    /* Lower in row-major is upper in column-major. */
+    else if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, exact, (int)n))
+        status = sn_fail(error, SN_BAD_INPUT, "features: the shrunk covariance is not positive definite");
+    for (size_t i = 0; !status && i < n; i++)
+        for (size_t j = 0; j < n; j++) (*root)[i * n + j] = j <= i ? (float)exact[i * n + j] : 0;
+    free(exact);
+    if (!status) return SN_OK;
+    free(*root);
+    *root = NULL;
+    return status;
+}
+
+enum { BATCH = 64 };  /* rows at a time */
+
+/* ||(W - What) L||_F^2 with what, or ||W L||_F^2 without, L = I without a weighting. a and b are scratch of BATCH x n. */
+static double weighted_energy(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting, float *a,
+                              float *b)
+{
     double sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        double difference = what ? (double)w[i] - (double)what[i] : (double)w[i];
-        if (weighting) a[i] = (float)difference;
-        else sum += difference * difference;
+    for (int first = 0; first < m; first += BATCH) {
+        int rows = m - first < BATCH ? m - first : BATCH;
+        size_t start = (size_t)first * (size_t)n, count = (size_t)rows * (size_t)n;
+        for (size_t i = 0; i < count; i++) a[i] = what ? w[start + i] - what[start + i] : w[start + i];
+        if (weighting) cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, rows, n, 1, weighting->moment, n, a, n, 0, b, n);
+        for (size_t i = 0; i < count; i++) sum += (double)a[i] * (double)(weighting ? b[i] : a[i]);
     }
-    if (!weighting) return sum;
-    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, weighting->root, n, a, n);
-    for (size_t i = 0; i < count; i++) sum += (double)a[i] * (double)a[i];
-    return sum;
+    return fmax(0, sum);
 }
 
 double sn_weighted_error(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting,
                          struct sn_error *error)
 {
-    size_t count = weighting ? (size_t)m * (size_t)n : 1;
-    float *a = malloc(count * sizeof *a);
+    size_t count = BATCH * (size_t)n;
+    float *a = malloc(2 * count * sizeof *a);
     if (!a) {
-        sn_fail(error, SN_NO_MEMORY, "out of memory for %zu entries", count);
+        sn_fail(error, SN_NO_MEMORY, "out of memory for %zu entries", 2 * count);
         return -1;
     }
-    double norm = weighted_energy(w, NULL, m, n, weighting, a), left = weighted_energy(w, what, m, n, weighting, a);
+    double norm = weighted_energy(w, NULL, m, n, weighting, a, a + count);
+    double left = weighted_energy(w, what, m, n, weighting, a, a + count);
     free(a);
     return norm > 0 ? sqrt(left / norm) : left > 0;
 }

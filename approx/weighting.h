@@ -19,7 +19,6 @@ struct sn_weighting {
     double alignment; /* t */
     float *mean;      /* n, of the samples */
     float *moment;    /* M, n x n */
-    float *root;      /* L, n x n, lower triangular, positive diagonal */
 };
 
 /* From samples x (n_samples x n, row-major, borrowed), at least one, finite, for a matrix w (m x n, borrowed), which may be
@@ -30,7 +29,11 @@ enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_sam
 
 void sn_weighting_free(struct sn_weighting *weighting);
 
-/* ||(W - What) L||_F / ||W L||_F, or with the plain norm when weighting is NULL; 0 when both norms are zero, 1 when only
+/* *root becomes L of M = L L^T, n x n, lower triangular with a positive diagonal; the caller frees it. SN_BAD_INPUT when M
+ * is not positive definite as rounded, which only a shrinkage of next to nothing leads to. Cost: n^3/3 multiply-adds. */
+enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **root, struct sn_error *error);
+
+/* ||(W - What) L||_F / ||W L||_F, from ||D L||_F^2 = <D, D M>; or with the plain norm when weighting is NULL; 0 when both norms are zero, 1 when only
  * the denominator is. w and what are m x n. Negative when scratch cannot be had (error filled). */
 double sn_weighted_error(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting,
                          struct sn_error *error);

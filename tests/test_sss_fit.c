@@ -857,9 +857,11 @@ Test(sss_fit, weighted_error_is_not_above_that_of_weighted_low_rank)
             int m = shapes[i][0], n = shapes[i][1];
             float *w = make(kind, m, n), *wl = allocate((size_t)m * (size_t)n, sizeof *wl);
             struct sn_weighting weighting = low_dimensional(n, 3 * n);
+            float *root;
+            cr_assert_eq(sn_weighting_root(&weighting, &root, NULL), SN_OK);
             for (int row = 0; row < m; row++)
                 for (int k = 0; k < n; k++)
-                    for (int j = k; j < n; j++) wl[row * n + k] += w[row * n + j] * weighting.root[j * n + k];
+                    for (int j = k; j < n; j++) wl[row * n + k] += w[row * n + j] * root[j * n + k];
             double *s = singular_values(wl, m, n);
             for (int j = 0; j < N_SHARES; j += 2)
                 for (int effort = SN_NORMAL; effort <= SN_QUICK; effort++) {
@@ -874,6 +876,7 @@ Test(sss_fit, weighted_error_is_not_above_that_of_weighted_low_rank)
                     release(&fit);
                 }
             sn_weighting_free(&weighting);
+            free(root);
             free(s);
             free(wl);
             free(w);

@@ -48,16 +48,19 @@ Test(weighting, the_moment_is_the_formula_and_its_root_gives_it_back)
     scatter(w, M, v);
     for (int k = 0; k < 4; k++) {
         struct sn_weighting weighting;
+        float *root;
         cr_assert(!sn_weighting_new(w, M, x, SAMPLES, N, s[k], t[k], &weighting, NULL));
+        cr_assert(!sn_weighting_root(&weighting, &root, NULL));
         for (int a = 0; a < N; a++)
             for (int b = 0; b < N; b++) {
-                double level = trace(c) / SAMPLES, root = 0;
+                double level = trace(c) / SAMPLES, product = 0;
                 double expected = (1 - s[k]) * c[a][b] / SAMPLES
                     + s[k] * level * ((1 - t[k]) * (a == b) / N + t[k] * v[a][b] / trace(v));
                 cr_assert_float_eq(weighting.moment[a * N + b], expected, 1e-5, "%d: %d, %d", k, a, b);
-                for (int j = 0; j < N; j++) root += (double)weighting.root[a * N + j] * (double)weighting.root[b * N + j];
-                cr_assert_float_eq(root, expected, 1e-5);
+                for (int j = 0; j < N; j++) product += (double)root[a * N + j] * (double)root[b * N + j];
+                cr_assert_float_eq(product, expected, 1e-5);
             }
+        free(root);
         sn_weighting_free(&weighting);
     }
 }

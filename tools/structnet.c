@@ -3,6 +3,7 @@
 
 #include <plug_errors.h>
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,11 @@ int main(int argc, char **argv)
 {
     char program[64];
     const char *name = argc > 1 ? argv[1] : "";
+#ifdef M_MMAP_THRESHOLD
+    /* Matrices go back to the system as they are freed. The limit that glibc sets itself would rise with the first of them,
+     * and those that follow would leave gaps in the heap. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 22);
+#endif
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_usage(stdout);
         return 0;
