@@ -756,36 +756,33 @@ static enum sn_status scale_columns(struct search *search, float **w, float **sc
 struct ordering {
     uint32_t *rows, *columns;  /* n_outputs, n_inputs */
     uint32_t *now, *spare;     /* of one side, larger of both */
-    float *w, *dense, *scale;  /* in order; w is dense without a weighting */
-    struct sn_weighting weighting;
+    float *w, *scale;          /* in order; w lies in the caller's memory with a weighting */
+    float *dense;              /* with a weighting, for the refinement: the matrix in order, */
+    struct sn_weighting weighting;  /* and M */
 };
 
-static void ordering_free(struct ordering *ordering)
+static void ordering_free(struct ordering *ordering, const struct search *original)
 {
     free(ordering->rows);
     free(ordering->columns);
     free(ordering->now);
     free(ordering->spare);
-    if (ordering->w != ordering->dense) free(ordering->w);
+    if (!original->weighting) free(ordering->w);
     free(ordering->dense);
     free(ordering->scale);
     free(ordering->weighting.moment);
 }
 
-static enum sn_status ordering_new(const struct search *search, struct ordering *ordering, struct sn_error *error)
+/* scaled holds original->w where that is not the caller's. */
+static enum sn_status ordering_new(const struct search *original, float *scaled, struct ordering *ordering,
+                                   struct sn_error *error)
 {
-    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs, most = m > n ? m : n;
+    size_t m = (size_t)original->n_outputs, n = (size_t)original->n_inputs, most = m > n ? m : n;
     *ordering = (struct ordering){ .rows = malloc(m * sizeof(uint32_t)), .columns = malloc(n * sizeof(uint32_t)),
                                    .now = malloc(most * sizeof(uint32_t)), .spare = malloc(most * sizeof(uint32_t)),
-                                   .dense = malloc(m * n * sizeof(float)), .scale = malloc(n * sizeof(float)) };
-    ordering->w = search->weighting ? malloc(m * n * sizeof(float)) : ordering->dense;
-    int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare && ordering->w && ordering->dense
-        && ordering->scale;
-    if (search->weighting) {
-        ordering->weighting.n = (int)n;
-        ordering->weighting.moment = malloc(n * n * sizeof(float));
-        fine &= ordering->weighting.moment != NULL;
-    }
+                                   .w = original->weighting ? scaled : malloc(m * n * sizeof(float)),
+                                   .scale = malloc(n * sizeof(float)) };
+    int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare && ordering->w && ordering->scale;
     return fine ? SN_OK : no_memory(error);
 }
 
@@ -796,21 +793,34 @@ static void reorder(const float *from, size_t m, size_t n, const uint32_t *rows,
         for (size_t j = 0; j < n; j++) to[i * n + j] = from[rows[i] * n + columns[j]];
 }
 
-/* Everything that the search on the reordered matrix reads, from the original's. */
+/* Everything that the search on the reordered matrix reads, from the original's; with a weighting in place of original->w. */
 static void load_order(const struct search *original, struct ordering *ordering, struct search *search)
 {
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
-    if (original->weighting) reorder(original->w, m, n, ordering->rows, ordering->columns, ordering->w);
-    reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->dense);
-    search->w = ordering->w;
-    search->dense = ordering->dense;
+    reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->w);
+    search->w = search->dense = ordering->w;
     search->row_order = ordering->rows;
     search->column_order = ordering->columns;
     if (!original->weighting) return;
-    reorder(original->weighting->moment, n, n, ordering->columns, ordering->columns, ordering->weighting.moment);
     for (size_t j = 0; j < n; j++) ordering->scale[j] = original->scale[ordering->columns[j]];
-    search->weighting = &ordering->weighting;
+    for (size_t i = 0; i < m * n; i++) ordering->w[i] *= ordering->scale[i % n];
     search->scale = ordering->scale;
+}
+
+/* What the refinement reads besides. */
+static enum sn_status load_weighting(const struct search *original, struct ordering *ordering, struct search *search,
+                                     struct sn_error *error)
+{
+    size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
+    if (!original->weighting) return SN_OK;
+    ordering->dense = malloc(m * n * sizeof(float));
+    ordering->weighting = (struct sn_weighting){ .n = (int)n, .moment = malloc(n * n * sizeof(float)) };
+    if (!ordering->dense || !ordering->weighting.moment) return no_memory(error);
+    reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->dense);
+    reorder(original->weighting->moment, n, n, ordering->columns, ordering->columns, ordering->weighting.moment);
+    search->dense = ordering->dense;
+    search->weighting = &ordering->weighting;
+    return SN_OK;
 }
 
 /* Assigns the columns (rows) anew to the stages of the search's best plan, and keeps the order where the plan, its states
@@ -864,8 +874,9 @@ static enum sn_status improve_orders(const struct search *original, struct searc
 }
 
 /* The search for segments once more, on the matrix in an order of our own, which counts as bytes. The orders are improved
- * for the plan that the first one favours, and that again by the segments that suit the new orders. */
-static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, struct sn_error *error)
+ * for the plan that the first one favours, and that again by the segments that suit the new orders. scaled holds
+ * original->w where that is not the caller's, and is overwritten. */
+static enum sn_status fit_ordered(struct search *original, float *scaled, struct sn_fit *best, struct sn_error *error)
 {
     enum { MOST_STAGES = 128 };
     int m = original->n_outputs, n = original->n_inputs, thorough = original->options->effort == SN_THOROUGH;
@@ -876,7 +887,7 @@ static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, 
     search.best = (struct measured){ 0 };
     memset(search.others, 0, sizeof search.others);
     search.budget -= words;
-    enum sn_status status = ordering_new(&search, &ordering, error);
+    enum sn_status status = ordering_new(original, scaled, &ordering, error);
     if (!status) status = sss_seriate(original->w, m, n, ordering.rows, ordering.columns, error);
     double share = (1 - settle_part) / (1 + thorough);
     for (int pass = 0; pass < 1 + thorough && !status && !stopped(original); pass++) {
@@ -887,11 +898,13 @@ static enum sn_status fit_ordered(struct search *original, struct sn_fit *best, 
         status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, done, share, error);
     }
     /* The others were measured in other orders. */
-    if (!status && search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost))
+    int promising = search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost);
+    if (!status && promising) status = load_weighting(original, &ordering, &search, error);
+    if (!status && promising)
         status = settle(&search, search.best.plan, thorough ? 40 : 6, best, error);
     original->reached = search.reached;
     forget(&search);
-    ordering_free(&ordering);
+    ordering_free(&ordering, original);
     return status;
 }
 
@@ -936,7 +949,7 @@ enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs, const st
         status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
     if (!status) status = settle_all(&search, &best, error);
     if (!status && !options->n_stages && !options->low_rank && options->effort != SN_QUICK && search.reached >= 1e-6)
-        status = fit_ordered(&search, &best, error);
+        status = fit_ordered(&search, w, &best, error);
     if (!status) report(&search, 1);
     if (status) sn_fit_free(&best);
     else *fit = best;
