@@ -28,12 +28,13 @@ struct sweep {
     int row, column;    /* of W where the last columns of M start */
     int states;         /* columns of O */
     double *m;          /* rows x columns, row-major */
-    double *gram;       /* then one eigenvector a row, ascending */
-    double *values;     /* eigenvalues, ascending */
+    double *gram;       /* o and reach take its place once it is decomposed */
     double *o;          /* O_k, rows x states, row-major */
     double *reach;      /* [A B], states x columns, row-major, behind o */
-    double *work;       /* of the eigenvalue solver: o and reach, which hold nothing while it runs */
-    lapack_int *integers;  /* its integers */
+    double *vectors;    /* eigenvectors, one a row, ascending, then descending */
+    double *values;     /* eigenvalues, likewise */
+    double *work;       /* of the eigenvalue solver */
+    lapack_int *integers;
 };
 
 static int stage_of(const struct sweep *sweep, int k)
@@ -59,13 +60,15 @@ static void sweep_free(struct sweep *sweep)
 {
     free(sweep->m);
     free(sweep->gram);
+    free(sweep->vectors);
     free(sweep->values);
     free(sweep->work);
     free(sweep->integers);
 }
 
-static size_t work_size(size_t order) { return 1 + 6 * order + 2 * order * order; }  /* As dsyevd documents. */
-static size_t integers_size(size_t order) { return 3 + 5 * order; }
+/* Scratch of dsyevr: blocks of 64 for the reduction to a tridiagonal matrix; 10 n integers, and 2 n for its supports. */
+static size_t work_size(size_t order) { return (64 + 6) * order; }
+static size_t integers_size(size_t order) { return 12 * order; }
 
 /* Scratch for the largest M, its Gram matrix, O and [A B] that the plan can lead to. */
 static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
@@ -84,17 +87,18 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
         if ((size_t)small > order) order = (size_t)small;
     }
     sweep->m = malloc(m_size * sizeof(double));
-    size_t both = o_size + reach_size, work = work_size(order);
-    sweep->gram = malloc(order * order * sizeof(double));
+    size_t both = o_size + reach_size;
+    sweep->gram = malloc((both > order * order ? both : order * order) * sizeof(double));
+    sweep->vectors = malloc(order * order * sizeof(double));
     sweep->values = malloc(order * sizeof(double));
-    sweep->work = malloc((both > work ? both : work) * sizeof(double));
+    sweep->work = malloc(work_size(order) * sizeof(double));
     sweep->integers = malloc(integers_size(order) * sizeof(lapack_int));
-    if (!sweep->m || !sweep->gram || !sweep->values || !sweep->work || !sweep->integers) {
+    if (!sweep->m || !sweep->gram || !sweep->vectors || !sweep->values || !sweep->work || !sweep->integers) {
         sweep_free(sweep);
         return no_memory(error);
     }
-    sweep->o = sweep->work;
-    sweep->reach = sweep->work + o_size;
+    sweep->o = sweep->gram;
+    sweep->reach = sweep->gram + o_size;
     return SN_OK;
 }
 
@@ -128,8 +132,10 @@ static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error 
     cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
                 wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram, order);
     /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our rows. */
-    if (LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, 'V', 'L', order, sweep->gram, order, sweep->values, sweep->work,
-                            (lapack_int)work_size((size_t)order), sweep->integers, (lapack_int)integers_size((size_t)order)))
+    lapack_int found, n_work = (lapack_int)work_size((size_t)order), n_integers = 10 * order;
+    if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0, 0, &found, sweep->values,
+                            sweep->vectors, order, sweep->integers + n_integers, sweep->work, n_work, sweep->integers, n_integers)
+        || found < order)
         return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge", order, order);
     return SN_OK;
 }
@@ -155,7 +161,7 @@ static void descend(double *vectors, double *values, int order)
 static void project(struct sweep *sweep, int order, int states, int want_reach)
 {
     int wide = sweep->rows < sweep->columns;
-    const double *vectors = sweep->gram;
+    const double *vectors = sweep->vectors;
     sweep->states = states;
     if (!states) return;
     if (!wide) {
@@ -212,7 +218,7 @@ static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spect
     if (order && energy > 0 && (limit || spectra)) {
         enum sn_status status = decompose(sweep, order, error);
         if (status) return status;
-        descend(sweep->gram, sweep->values, order);
+        descend(sweep->vectors, sweep->values, order);
         int live = 0;
         while (live < order && sweep->values[live] > noise_energy * energy) live++;
         states = smaller(live, limit);
