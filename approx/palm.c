@@ -506,16 +506,13 @@ static void move(float *values, const float *d, size_t count, float alpha)
 }
 
 /* min over the values of factor f of ||W - A B||^2 by conjugate gradients on the normal equations (CGLS). residual holds
- * R M' throughout. */
+ * R M', R = A B - W, before and after. Returns what the squared error fell by. */
 static double refit_factor(struct palm *palm, int f, int n_steps)
 {
+    double before = 0, fall = 0;
     size_t count = f == PALM_A ? palm_size(palm, PALM_A) : palm->b.start[palm->inner];
     float *values = f == PALM_A ? palm->a : palm->b.value, *g = palm->dense, *slope;
     float *d = f == PALM_A ? palm->a_previous : palm->point.value;
-    multiply(palm, palm->a, &palm->b, palm->b.value, palm->w, palm->residual);
-    double error = moment_energy(palm, palm->residual, palm->image, &slope), before = 0;
-    size_t size = (size_t)palm->m * (size_t)palm->n;
-    if (slope != palm->residual) memcpy(palm->residual, slope, size * sizeof *slope);
     for (int n = 0; n < n_steps; n++) {
         pattern_gradient(palm, f, palm->residual, g);
         double now = energy_of(g, count), descent = 0;
@@ -530,11 +527,11 @@ static double refit_factor(struct palm *palm, int f, int n_steps)
         if (!(curvature > 0)) break;
         float alpha = (float)(descent / curvature);
         move(values, d, count, alpha);
-        cblas_saxpy((int)size, alpha, slope, 1, palm->residual, 1);
-        error -= descent * descent / curvature;
+        cblas_saxpy(palm->m * palm->n, alpha, slope, 1, palm->residual, 1);
+        fall += descent * descent / curvature;
         before = now;
     }
-    return fmax(0, error);
+    return fall;
 }
 
 void palm_balance(struct palm *palm)
@@ -552,14 +549,17 @@ int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left)
 {
     float *slope;
     size_t size = (size_t)palm->m * (size_t)palm->n;
-    if (!palm->image) palm->image = malloc(size * sizeof *palm->image);
-    if (palm->moment && !palm->weighted) palm->weighted = malloc(size * sizeof *palm->weighted);
-    if (!palm->image || (palm->moment && !palm->weighted)) return 0;
-    memcpy(palm->image, palm->w, size * sizeof *palm->image);
-    palm->energy = moment_energy(palm, palm->image, palm->residual, &slope);
+    if (palm->moment && !(palm->weighted = malloc(size * sizeof *palm->weighted))) return 0;
+    multiply(palm, palm->a, &palm->b, palm->b.value, palm->w, palm->residual);
+    palm->energy = moment_energy(palm, palm->w, palm->weighted, &slope);
+    palm->image = palm->w;
+    palm->w = NULL;
+    double error = moment_energy(palm, palm->residual, palm->image, &slope);
+    if (slope != palm->residual) memcpy(palm->residual, slope, size * sizeof *slope);
     for (int round = 0; round < n_rounds; round++) {
         palm_balance(palm);
-        for (int f = 0; f < 2; f++) *left = refit_factor(palm, f, n_steps);
+        for (int f = 0; f < 2; f++) error -= refit_factor(palm, f, n_steps);
     }
+    *left = fmax(0, error);
     return 1;
 }

@@ -51,7 +51,7 @@ struct palm {
     struct palm_lines point;  /* where B's gradient is taken: the entries of both */
     float *residual;     /* (A B - W)^T, n x m */
     float *dense;        /* a gradient, or B's dense form, inner x n: as large as the larger factor */
-    float *image;        /* n x m, for palm_refit */
+    float *image;        /* n x m, for palm_refit, in w's place */
     float *weighted;     /* n x m, for palm_refit with a weighting */
     float *vector[2];    /* of the power iterations, inner */
     float *product[2];   /* their images: m, n */
@@ -60,8 +60,7 @@ struct palm {
     double energy;       /* ||W||^2 as palm_refit sees it, with the whole of M */
 };
 
-/* Scratch for all of it: five matrices of W's size, two more while values are fitted with a weighting, one without.
- * 0 when memory runs out; palm_free is legal then. */
+/* Scratch for all of it: five matrices of W's size, one more while values are fitted with a weighting. 0 when memory runs out; palm_free is legal then. */
 int palm_new(struct palm *palm, const struct palm_task *task);
 void palm_free(struct palm *palm);
 
@@ -82,6 +81,7 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volati
 void palm_round(struct palm *palm, const size_t k[2]);
 
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor.
+ * Comes last: W is gone then.
  * Puts the squared error, in the norm in which palm->energy is W's, into *left. 0 when memory runs out. */
 int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left);
 
