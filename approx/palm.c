@@ -82,7 +82,8 @@ static void keep_in_each(float *values, size_t lines, size_t length, int by_line
 }
 
 /* The norm of one block: along != 0 as consecutive entries of a line, else as consecutive lines at one place. */
-static float block_norm(const float *values, size_t lines, size_t length, size_t line, size_t place, size_t block, int along)
+static float block_norm(const float *values, size_t lines, size_t length, size_t line, size_t place, size_t block,
+                        int along)
 {
     float sum = 0;
     for (size_t i = 0; i < block; i++) {
@@ -97,7 +98,8 @@ static void keep_blocks(float *values, size_t lines, size_t length, size_t block
 {
     size_t n_lines = along ? lines : (lines + block - 1) / block, n_places = along ? (length + block - 1) / block : length;
     for (size_t l = 0; l < n_lines; l++)
-        for (size_t p = 0; p < n_places; p++) norms[l * n_places + p] = block_norm(values, lines, length, l, p, block, along);
+        for (size_t p = 0; p < n_places; p++)
+            norms[l * n_places + p] = block_norm(values, lines, length, l, p, block, along);
     keep_largest(norms, n_lines * n_places, k / block);
     for (size_t l = 0; l < lines; l++)
         for (size_t p = 0; p < length; p++)
@@ -466,8 +468,8 @@ static void unscale(const struct palm *palm, float *x)
         for (size_t j = 0; j < m; j++) x[i * m + j] /= palm->scale[palm->flip ? j : i];
 }
 
-/* <X, X M'>, M' = D^-1 M D^-1 the moment of the scaled columns; *slope receives X M', which is X itself without a weighting.
- * X becomes scratch with one. */
+/* <X, X M'>, M' = D^-1 M D^-1 the moment of the scaled columns; *slope receives X M', which is X itself without a
+ * weighting. X becomes scratch with one. */
 static double moment_energy(const struct palm *palm, float *x, float *scratch, float **slope)
 {
     int n = palm->n, m = palm->m;

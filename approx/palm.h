@@ -60,7 +60,8 @@ struct palm {
     double energy;       /* ||W||^2 as palm_refit sees it, with the whole of M */
 };
 
-/* Scratch for all of it: five matrices of W's size, one more while values are fitted with a weighting. 0 when memory runs out; palm_free is legal then. */
+/* Scratch for all of it: five matrices of W's size, one more while values are fitted with a weighting. 0 when memory runs
+ * out; palm_free is legal then. */
 int palm_new(struct palm *palm, const struct palm_task *task);
 void palm_free(struct palm *palm);
 

@@ -365,7 +365,7 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
         goto done;
     }
     palm_start(&palm);
-    palm_run(&palm, k, psm_rounds(options->effort, t->rows, t->columns, palm.inner), options->stop);
+    palm_run(&palm, k, psm_rounds(options->effort, &palm, peeling->thin), options->stop);
     double left;
     if (!palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, &left)) {
         status = psm_no_memory(error);

@@ -201,11 +201,13 @@ void psm_report(const struct psm_search *search, double done, double squared_err
         search->options->progress(search->options->context, done, energy > 0 ? sqrt(squared_error / energy) : 0);
 }
 
-/* A round of a matrix of 1000 x 1280 sets the time. */
-int psm_rounds(enum sn_effort effort, int m, int n, int inner)
+/* A round of a matrix of 1000 x 1280 sets the time, which B's entries count for when there are many: each of them costs as
+ * much as 18 multiply-adds of the dense product in every row of A. */
+int psm_rounds(enum sn_effort effort, const struct palm *palm, size_t most_b)
 {
     static const double usual[] = { [SN_QUICK] = 40, [SN_NORMAL] = 160, [SN_THOROUGH] = 1000 };
-    double work = (double)m * n * inner / (1000. * 1280 * 1280), rounds = usual[effort];
+    double dense = (double)palm->m * palm->n * palm->inner, sparse = 18. * palm->m * (double)most_b;
+    double work = fmax(dense / (1000. * 1280 * 1280), (dense + sparse) / 4e9), rounds = usual[effort];
     return (int)fmin(fmax(rounds / work, rounds / 8), 1.25 * rounds);
 }
 

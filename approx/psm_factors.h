@@ -76,8 +76,8 @@ void psm_keep_better(struct sn_fit *fit, struct sn_fit *other);
 /* Tells the caller how far the search is. */
 void psm_report(const struct psm_search *search, double done, double squared_error, double energy);
 
-/* Rounds of PALM for a problem of m x n: as many as a time that is fair for the effort allows. */
-int psm_rounds(enum sn_effort effort, int m, int n, int inner);
+/* Rounds of PALM: as many as a time that is fair for the effort allows, most_b the entries of B. */
+int psm_rounds(enum sn_effort effort, const struct palm *palm, size_t most_b);
 
 /* The bytes and values that the atoms of a product take as two factors. */
 struct psm_budget psm_atoms_size(const struct psm_atoms *atoms);

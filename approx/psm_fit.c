@@ -38,7 +38,8 @@ static size_t most_values(const struct psm_search *search, int bits)
     double values = fmin(fmin(bytes / value_bytes(search, bits), (double)search->budget.values), INT32_MAX / 8);
     size_t groups = ((size_t)m + block - 1) / block, count = (size_t)(values / (double)block);
     if (count > groups * (size_t)n) count = groups * (size_t)n;
-    while (count && psm_factor_bytes(m, n, count * block, bits, search->block) > search->budget.bytes) count--;  /* The padding. */
+    /* The padding. */
+    while (count && psm_factor_bytes(m, n, count * block, bits, search->block) > search->budget.bytes) count--;
     return count * block;
 }
 
@@ -197,7 +198,8 @@ static int set_targets(const struct psm_search *search, int flip, struct targets
     targets->bits[0] = index_bits(search, m, inner, share[flip ? PALM_B : PALM_A] * values);
     targets->bits[1] = index_bits(search, inner, n, share[flip ? PALM_A : PALM_B] * values);
     double each_a = value_bytes(search, targets->bits[flip]), each_b = value_bytes(search, targets->bits[!flip]);
-    values = fmin(fmin((double)search->budget.values, bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b)), INT32_MAX / 8);
+    double most = fmin((double)search->budget.values, bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b));
+    values = fmin(most, INT32_MAX / 8);
     double b = fmin(fmax(search->block, thin * values), (double)inner * inner);
     double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), (double)m * n);
     targets->k[PALM_A] = a >= search->block ? (size_t)a / (size_t)search->block * (size_t)search->block : 0;
@@ -246,7 +248,7 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     struct targets targets;
     if (!set_targets(search, flip, &targets)) return SN_OK;
     if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return psm_no_memory(error);
-    int n_rounds = psm_rounds(search->options->effort, search->m, search->n, palm.inner);
+    int n_rounds = psm_rounds(search->options->effort, &palm, targets.k[PALM_B]);
     palm_start(&palm);
     double left = palm_run(&palm, targets.k, n_rounds, search->options->stop);
     psm_report(search, .8, left, search->energy);

@@ -78,7 +78,8 @@ static int compare_ratios(const void *a, const void *b)
     return (x->value > y->value) - (x->value < y->value);
 }
 
-/* The longest run of peel->ratios[count] that are equal within their errors; sorts them. Returns its length, *first its start. */
+/* The longest run of peel->ratios[count] that are equal within their errors; sorts them. Returns its length, *first its
+ * start. */
 static int longest_run(struct peel *peel, int count, int *first)
 {
     struct ratio *ratios = peel->ratios;

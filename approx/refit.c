@@ -56,8 +56,8 @@ static void set_target(struct refit *r, const float *w)
             for (size_t j = 0; j < r->n; j++) r->target[j * r->m + i] = w[i * r->n + j];
 }
 
-static enum sn_status refit_new(struct refit *r, const struct sn_fit *fit, const float *w, const struct sn_weighting *weighting,
-                                struct sn_error *error)
+static enum sn_status refit_new(struct refit *r, const struct sn_fit *fit, const float *w,
+                                const struct sn_weighting *weighting, struct sn_error *error)
 {
     const struct sn_matrix *matrix = fit->matrix;
     *r = (struct refit){ .matrix = matrix, .m = (size_t)matrix->n_outputs,

@@ -23,8 +23,8 @@ struct trial { double shrinkage, alignment, energy; };
 
 /* Fills in trial->energy, for part of W's rows. */
 static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options *options, const float *w, int m,
-                                    const float *part, int rows, int n, const float *x, int n_fitting, float *held, int n_held, float *scratch,
-                                    struct trial *trial, struct sn_error *error)
+                                    const float *part, int rows, int n, const float *x, int n_fitting, float *held,
+                                    int n_held, float *scratch, struct trial *trial, struct sn_error *error)
 {
     struct sn_weighting weighting;
     struct sn_fit result = { 0 };
@@ -35,7 +35,8 @@ static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options 
     status = fit(part, rows, n, options, &result, error);
     if (!status) status = sn_dense(result.matrix, result.words, scratch, error);
     if (!status)
-        trial->energy = output_energy(part, scratch, rows, n, weighting.mean, held, n_held, scratch + size, scratch + 2 * size);
+        trial->energy = output_energy(part, scratch, rows, n, weighting.mean, held, n_held, scratch + size,
+                                      scratch + 2 * size);
     sn_fit_free(&result);
     sn_weighting_free(&weighting);
     return status;
@@ -58,8 +59,8 @@ enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_opt
                                    const float *x, int n_samples, struct sn_weighting *weighting, struct sn_error *error)
 {
     enum { LEAST_SAMPLES = 10, MOST_ROWS = 300 };
-    struct trial trials[] = { { .3, 0, 0 }, { .3, .5, 0 }, { .5, 0, 0 }, { .5, .5, 0 }, { .7, 0, 0 }, { .7, .5, 0 }, { .85, 0, 0 },
-                              { .85, .5, 0 }, { 1, 0, 0 } };
+    struct trial trials[] = { { .3, 0, 0 }, { .3, .5, 0 }, { .5, 0, 0 }, { .5, .5, 0 }, { .7, 0, 0 }, { .7, .5, 0 },
+                              { .85, 0, 0 }, { .85, .5, 0 }, { 1, 0, 0 } };
     const struct trial *best = NULL;
     double least = INFINITY;
     int n_trials = sizeof trials / sizeof *trials;
@@ -68,11 +69,13 @@ enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_opt
     int rows = m < MOST_ROWS ? m : MOST_ROWS;
     struct sn_fit_options simple = simplify(options, (double)rows / m);
     size_t size = (size_t)rows * (size_t)n, count = (size_t)n_held * (size_t)n;
-    float *held = malloc(count * sizeof *held), *scratch = malloc((3 * size + (size_t)n_held * (size_t)rows) * sizeof *scratch);
+    float *held = malloc(count * sizeof *held);
+    float *scratch = malloc((3 * size + (size_t)n_held * (size_t)rows) * sizeof *scratch);
     enum sn_status status = held && scratch ? SN_OK : sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
     for (size_t i = 0; !status && i < count; i++) held[i] = x[(size_t)n_fitting * (size_t)n + i];
     float *part = scratch ? scratch + 2 * size + (size_t)n_held * (size_t)rows : NULL;
-    for (size_t i = 0; !status && i < size; i++) part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
+    for (size_t i = 0; !status && i < size; i++)
+        part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
     for (int i = 0; !status && i < n_trials; i++) {
         status = try_shrinkage(fit, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, scratch, &trials[i], error);
         if (!status) least = fmin(least, trials[i].energy);

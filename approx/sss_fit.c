@@ -793,7 +793,8 @@ static void reorder(const float *from, size_t m, size_t n, const uint32_t *rows,
         for (size_t j = 0; j < n; j++) to[i * n + j] = from[rows[i] * n + columns[j]];
 }
 
-/* Everything that the search on the reordered matrix reads, from the original's; with a weighting in place of original->w. */
+/* Everything that the search on the reordered matrix reads, from the original's; with a weighting in place of
+ * original->w. */
 static void load_order(const struct search *original, struct ordering *ordering, struct search *search)
 {
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;

@@ -372,7 +372,8 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
     size_t product = largest(block, largest(columns * columns, states * states)), gammas = largest(moments[0], moments[1]);
     float **floats[] = { &refine->residual, &refine->moments, &refine->q, &refine->next, &refine->h, &refine->change,
                          &refine->kf, &refine->qm, &refine->next_m };
-    size_t n_floats[] = { refine->m * n, gammas, columns * n, states * n, rows * n, states * n, product, columns * n, states * n };
+    size_t n_floats[] = { refine->m * n, gammas, columns * n, states * n, rows * n, states * n, product, columns * n,
+                          states * n };
     double **doubles[] = { &refine->gram, &refine->k, &refine->gauge, &refine->tau };
     size_t n_doubles[] = { columns * columns, block, states * states, largest(columns, states) };
     int weighted = refine->weighting != NULL, fine = 1;

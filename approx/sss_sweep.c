@@ -132,9 +132,9 @@ static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error 
     cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
                 wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram, order);
     /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our rows. */
-    lapack_int found, n_work = (lapack_int)work_size((size_t)order), n_integers = 10 * order;
-    if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0, 0, &found, sweep->values,
-                            sweep->vectors, order, sweep->integers + n_integers, sweep->work, n_work, sweep->integers, n_integers)
+    lapack_int found, *supports = sweep->integers + 10 * order, n_work = (lapack_int)work_size((size_t)order);
+    if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0, 0, &found,
+                            sweep->values, sweep->vectors, order, supports, sweep->work, n_work, sweep->integers, 10 * order)
         || found < order)
         return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge", order, order);
     return SN_OK;

@@ -109,8 +109,8 @@ enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **r
 enum { BATCH = 64 };  /* rows at a time */
 
 /* ||(W - What) L||_F^2 with what, or ||W L||_F^2 without, L = I without a weighting. a and b are scratch of BATCH x n. */
-static double weighted_energy(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting, float *a,
-                              float *b)
+static double weighted_energy(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting,
+                              float *a, float *b)
 {
     double sum = 0;
     for (int first = 0; first < m; first += BATCH) {

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Slow proofs. Usage: tests/long.sh BUILD, from the repository's root. Takes about half an hour; logs go to BUILD/long.
+# Slow proofs. Usage: tests/long.sh BUILD, from the repository's root. Takes about three quarters of an hour; logs go to
+# BUILD/long.
 #
 # What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
-# pass, no compiler may warn, and the demo must reach its figures in time. Then come installation and AddressSanitizer.
+# pass, no compiler may warn, and the demo must reach its figures in time. Then come the limits of time and memory
+# (tests/limits.sh), installation and AddressSanitizer.
 set -eu
 
 out=$1/long
@@ -35,6 +37,9 @@ for compiler in gcc clang; do
     done
 done
 
+echo "limits of time and memory, log in $out/limits.log"
+sh tests/limits.sh "$1" > "$out/limits.log" 2>&1 || fail "tests/limits.sh"
+cat "$out/limits.log"
 make -s install PREFIX="$out/an installation" > "$out/install.log"
 "$out/an installation/bin/structnet" --help > /dev/null
 echo "make asan, log in $out/asan.log"
