@@ -243,7 +243,8 @@ static int new_problem(const struct psm_search *search, int flip, size_t most_b,
 /* PALM for a start, with its values fitted. */
 static enum sn_status run_start(const struct psm_search *search, int flip, struct sn_fit *fit, struct sn_error *error)
 {
-    enum { REFIT_ROUNDS = 6, REFIT_STEPS = 6 };
+    enum { REFIT_STEPS = 6 };
+    int refit_rounds = search->options->effort == SN_QUICK ? 2 : 6;
     struct palm palm;
     struct targets targets;
     if (!set_targets(search, flip, &targets)) return SN_OK;
@@ -253,7 +254,7 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     double left = palm_run(&palm, targets.k, n_rounds, search->options->stop);
     psm_report(search, .8, left, search->energy);
     bridge_factors(&palm, &targets);
-    enum sn_status status = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, &left) ? SN_OK : psm_no_memory(error);
+    enum sn_status status = palm_refit(&palm, refit_rounds, REFIT_STEPS, &left) ? SN_OK : psm_no_memory(error);
     if (!status) psm_report(search, .95, left, palm.energy);
     if (!status) status = finish(search, &palm, targets.bits, fit, error);
     palm_free(&palm);

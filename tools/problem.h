@@ -51,8 +51,8 @@ enum {
     "                  0.2)\n"                                                                                 \
     "  --shrinkage S   of the features' covariance towards the identity, 0 < S <= 1; default:\n"               \
     "                  chosen\n"                                                                               \
-    "  --effort E      quick: about 10 seconds for a 1000 x 1280 matrix on one core; normal\n"                 \
-    "                  (default): at most a minute; thorough: about 10 minutes\n"                              \
+    "  --effort E      time for 1000 x 1280 on one core: quick, at most half a minute; normal\n"               \
+    "                  (default), a minute; thorough, ten minutes\n"                                           \
     "  --seed N        of the random starts and of the rows held out (default 0)\n"
 
 /* Takes the option that getopt_long returned; 0 when it is none of these. Wrong values end the process. */
