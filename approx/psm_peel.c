@@ -78,6 +78,22 @@ static int compare_ratios(const void *a, const void *b)
     return (x->value > y->value) - (x->value < y->value);
 }
 
+/* In ascending order; most often there is but a handful. */
+static void sort_ratios(struct ratio *ratios, int count)
+{
+    enum { HANDFUL = 16 };
+    if (count > HANDFUL) {
+        qsort(ratios, (size_t)count, sizeof *ratios, compare_ratios);
+        return;
+    }
+    for (int i = 1; i < count; i++) {
+        struct ratio ratio = ratios[i];
+        int j = i;
+        for (; j > 0 && ratios[j - 1].value > ratio.value; j--) ratios[j] = ratios[j - 1];
+        ratios[j] = ratio;
+    }
+}
+
 /* The longest run of peel->ratios[count] that are equal within their errors; sorts them. Returns its length, *first its
  * start. */
 static int longest_run(struct peel *peel, int count, int *first)
@@ -85,7 +101,7 @@ static int longest_run(struct peel *peel, int count, int *first)
     struct ratio *ratios = peel->ratios;
     int best = 0;
     peel->work += 64 * (uint64_t)count;
-    qsort(ratios, (size_t)count, sizeof *ratios, compare_ratios);
+    sort_ratios(ratios, count);
     for (int i = 0, start = 0; i < count; i++) {
         if (i && ratios[i].value - ratios[i - 1].value > ratios[i].error + ratios[i - 1].error) start = i;
         if (i + 1 - start <= best) continue;
