@@ -82,8 +82,8 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volati
 void palm_round(struct palm *palm, const size_t k[2]);
 
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor.
- * Comes last: W is gone then.
- * Puts the squared error, in the norm in which palm->energy is W's, into *left. 0 when memory runs out. */
+ * Puts the squared error, in the norm in which palm->energy is W's, into *left. W is gone then, so that neither this nor
+ * palm_run can follow. 0 when memory runs out. */
 int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left);
 
 /* The dense form of a factor, A^T (inner x m) or B (inner x n). B's lies in palm->dense; what is changed there counts after

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What an approximation of 1000 x 1280 may take with --effort normal: a minute on one core and 12 times the memory of the
-# matrix, at any share. Usage: tests/limits.sh BUILD, from the repository's root. Takes about six minutes.
+# matrix, at any share. Usage: tests/limits.sh BUILD, from the repository's root. Takes about four minutes.
 set -eu
 
 structnet=$1/structnet
