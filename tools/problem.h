@@ -51,7 +51,7 @@ enum {
     "                  0.2)\n"                                                                                 \
     "  --shrinkage S   of the features' covariance towards the identity, 0 < S <= 1; default:\n"               \
     "                  chosen\n"                                                                               \
-    "  --effort E      time for 1000 x 1280 on one core: quick, at most half a minute; normal\n"               \
+    "  --effort E      time for 1000 x 1280 on one core: quick, 3 to 40 seconds; normal\n"                     \
     "                  (default), a minute; thorough, ten minutes\n"                                           \
     "  --seed N        of the random starts and of the rows held out (default 0)\n"
 
