@@ -1,6 +1,7 @@
 #include "palm.h"
 
 #include <cblas.h>
+#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,18 +140,22 @@ static void lines_free(struct palm_lines *lines)
     free(lines->value);
 }
 
+/* The columns of W. */
+static size_t n_columns(const struct palm *palm) { return (size_t)(palm->flip ? palm->m : palm->n); }
+
 static int allocate(struct palm *palm, size_t most_b)
 {
     size_t a = palm_size(palm, PALM_A), b = palm_size(palm, PALM_B), w = (size_t)palm->m * (size_t)palm->n;
     size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n), larger = a > b ? a : b;
     /* The residual is the scratch of projections too. */
-    float **blocks[] = { &palm->w, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
+    float **blocks[] = { &palm->target, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
                          &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line };
     size_t counts[] = { w, a, a, larger > w ? larger : w, larger, inner, inner, (size_t)palm->m, (size_t)palm->n, inner,
                         2 * (longest > inner ? longest : inner) };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
+    if (palm->moment) fine &= (palm->filter = malloc(n_columns(palm) * n_columns(palm) * sizeof(float))) != NULL;
     most_b = most_b < inner ? inner : most_b > b ? b : most_b;  /* It starts as the identity. */
     return fine && lines_new(&palm->b, inner, most_b) && lines_new(&palm->b_previous, inner, most_b)
         && lines_new(&palm->point, inner, 2 * most_b);
@@ -158,8 +163,8 @@ static int allocate(struct palm *palm, size_t most_b)
 
 void palm_free(struct palm *palm)
 {
-    float *const blocks[] = { palm->scale, palm->w, palm->a, palm->a_previous, palm->residual, palm->dense,
-                              palm->image, palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
+    float *const blocks[] = { palm->scale, palm->target, palm->a, palm->a_previous, palm->residual, palm->dense,
+                              palm->filter, palm->image, palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
                               palm->product[1], palm->norms, palm->line };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     lines_free(&palm->b);
@@ -170,7 +175,7 @@ void palm_free(struct palm *palm)
 
 void palm_end(struct palm *palm)
 {
-    float **const blocks[] = { &palm->w, &palm->a_previous, &palm->residual, &palm->image, &palm->weighted };
+    float **const blocks[] = { &palm->target, &palm->a_previous, &palm->residual, &palm->image, &palm->weighted };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
         free(*blocks[i]);
         *blocks[i] = NULL;
@@ -185,19 +190,28 @@ static int take_weighting(struct palm *palm, const struct sn_weighting *weightin
     return 1;
 }
 
+/* W^T of the problem, scaled, n x m. */
+static void take_w(const struct palm *palm, float *w)
+{
+    enum { TOGETHER = 16 };  /* rows at a time, which share the cache lines that are written */
+    size_t columns = n_columns(palm), rows = (size_t)(palm->flip ? palm->n : palm->m);
+    size_t step_i = palm->flip ? columns : 1, step_j = palm->flip ? 1 : rows;
+    for (size_t first = 0; first < rows; first += TOGETHER)
+        for (size_t j = 0; j < columns; j++)
+            for (size_t i = first; i < rows && i < first + TOGETHER; i++)
+                w[i * step_i + j * step_j] = palm->source[i * columns + j] * palm->scale[j];
+}
+
 int palm_new(struct palm *palm, const struct palm_task *task)
 {
-    size_t rows = (size_t)task->rows, columns = (size_t)task->columns;
     *palm = (struct palm){ .m = task->flip ? task->columns : task->rows, .n = task->flip ? task->rows : task->columns,
-                           .flip = task->flip, .block = task->block, .pattern = task->pattern };
+                           .flip = task->flip, .block = task->block, .pattern = task->pattern, .source = task->w };
     palm->inner = task->inner ? task->inner : palm->n;
-    if (!take_weighting(palm, task->weighting, columns) || !allocate(palm, task->most_b)) {
+    if (!take_weighting(palm, task->weighting, (size_t)task->columns) || !allocate(palm, task->most_b)) {
         palm_free(palm);
         return 0;
     }
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++)
-            palm->w[task->flip ? i * columns + j : j * rows + i] = task->w[i * columns + j] * palm->scale[j];
+    take_w(palm, palm->target);
     for (int p = 0; p < palm->inner; p++)
         for (int f = 0; f < 2; f++) palm->vector[f][p] = 1 + (float)(p * 7919L % 101) / 101;
     return 1;
@@ -237,7 +251,7 @@ void palm_take_b(struct palm *palm)
 
 void palm_start(struct palm *palm)
 {
-    memcpy(palm->a, palm->w, palm_size(palm, PALM_A) * sizeof(float));
+    memcpy(palm->a, palm->target, palm_size(palm, PALM_A) * sizeof(float));
     memcpy(palm->a_previous, palm->a, palm_size(palm, PALM_A) * sizeof(float));
     struct palm_lines *const both[] = { &palm->b, &palm->b_previous };
     for (int i = 0; i < 2; i++)
@@ -400,7 +414,7 @@ static void step_a(struct palm *palm, size_t k, float momentum)
     for (size_t i = 0; i < size; i++) point[i] = now[i] + momentum * (now[i] - point[i]);
     palm->a_previous = now;
     palm->a = point;
-    multiply(palm, point, &palm->b, palm->b.value, palm->w, palm->residual);
+    multiply(palm, point, &palm->b, palm->b.value, palm->target, palm->residual);
     gradient_a(palm, palm->residual, palm->dense);
     double norm = norm_squared(palm, PALM_B);
     if (norm > 0) cblas_saxpy((int)size, (float)(-1 / norm), palm->dense, 1, point, 1);
@@ -412,7 +426,7 @@ static void step_b(struct palm *palm, size_t k, float momentum)
 {
     normalise_other(palm, PALM_B);
     extrapolate(palm, momentum);
-    multiply(palm, palm->a, &palm->point, palm->point.value, palm->w, palm->residual);
+    multiply(palm, palm->a, &palm->point, palm->point.value, palm->target, palm->residual);
     double norm = norm_squared(palm, PALM_A);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m, norm > 0 ? (float)(-1 / norm) : 0,
                 palm->a, palm->m, palm->residual, palm->m, 0, palm->dense, palm->n);
@@ -424,38 +438,65 @@ static void step_b(struct palm *palm, size_t k, float momentum)
     palm_take_b(palm);
 }
 
-static double squared_error(struct palm *palm)
-{
-    multiply(palm, palm->a, &palm->b, palm->b.value, palm->w, palm->residual);
-    return energy_of(palm->residual, (size_t)palm->m * (size_t)palm->n);
-}
-
 void palm_round(struct palm *palm, const size_t k[2])
 {
     step_a(palm, k[PALM_A], 0);
     step_b(palm, k[PALM_B], 0);
 }
 
+/* ---- Feedback ---- */
+
+/* filter = (M' + penalty I)^-1, lower triangle, M' = D^-1 M D^-1 the moment of the scaled columns, whose diagonal is 1. M'
+ * is positive semidefinite, so that the decomposition exists. */
+static void set_filter(struct palm *palm, float penalty)
+{
+    size_t n = n_columns(palm);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i; j++)
+            palm->filter[i * n + j] = palm->moment[i * n + j] / (palm->scale[i] * palm->scale[j]) + (i == j ? penalty : 0);
+    /* Lower in row-major is upper in column-major. */
+    LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->filter, (int)n);
+    LAPACKE_spotri_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->filter, (int)n);
+}
+
+/* T <- A B + (W - A B + U) M' (M' + penalty I)^-1, U = kept (T - A B). dense holds W - A B + U. */
+static void feed_back(struct palm *palm, float penalty, float kept)
+{
+    int m = palm->m, n = palm->n, columns = (int)n_columns(palm);
+    float *sum = palm->dense, share = palm->moment ? 1 : 1 / (1 + penalty);
+    multiply(palm, palm->a, &palm->b, palm->b.value, NULL, palm->residual);
+    take_w(palm, sum);
+    for (size_t i = 0; i < (size_t)m * (size_t)n; i++) {
+        float product = palm->residual[i];
+        sum[i] += kept * (palm->target[i] - product) - product;
+        palm->target[i] = product + share * sum[i];
+    }
+    /* M' (M' + penalty I)^-1 = I - penalty (M' + penalty I)^-1. */
+    if (palm->moment)
+        cblas_ssymm(CblasRowMajor, palm->flip ? CblasRight : CblasLeft, CblasLower, n, m, -penalty, palm->filter, columns,
+                    sum, m, 1, palm->target, m);
+}
+
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop)
 {
-    static const double slope = .3, most_momentum = .95;  /* Tried on classifiers of trained nets. */
-    double last = INFINITY, dense = (double)palm_size(palm, PALM_A);
-    int fall = n_rounds * 9 / 10, age = 0;
+    enum { MOST_STAGES = 10, LEAST_ROUNDS = 4 };  /* of a penalty */
+    static const double most_momentum = .95, first = .27, last = .5;  /* Tried on classifiers of trained nets. */
+    int n_stages = n_rounds / LEAST_ROUNDS < MOST_STAGES ? n_rounds / LEAST_ROUNDS : MOST_STAGES;
+    double penalty = 0;
     for (int round = 0; round < n_rounds && !(stop && *stop); round++) {
-        double left = round < fall ? 1 - (round + 1.) / fall : 0, k_a = (double)k[PALM_A];
-        if (k_a < dense) k_a *= pow(dense / k_a, left * slope);
-        float momentum = (float)(most_momentum * age / (age + 3));
-        size_t block = (size_t)palm->block;
-        step_a(palm, (size_t)k_a / block * block, momentum);  /* A first: B has no slope yet. */
+        float momentum = (float)(most_momentum * round / (round + 3));
+        step_a(palm, k[PALM_A], momentum);  /* A first: B has no slope yet. */
         step_b(palm, k[PALM_B], momentum);
-        age++;
-        if (left > 0) continue;
-        double error = squared_error(palm);
-        if (error > last) age = 0;
-        last = error;
+        int stage = n_stages > 1 ? (int)((long)round * n_stages / n_rounds) : 0;
+        double now = n_stages > 1 ? first * pow(last / first, stage / (n_stages - 1.)) : last;
+        if (palm->moment && now != penalty) set_filter(palm, (float)now);
+        feed_back(palm, (float)now, penalty > 0 ? (float)(penalty / now) : 1);
+        penalty = now;
     }
-    palm_project(palm, PALM_A, palm->a, k[PALM_A]);  /* A stop comes before the fall has ended. */
-    return squared_error(palm);
+    palm_project(palm, PALM_A, palm->a, k[PALM_A]);  /* A stop may come before the first step. */
+    take_w(palm, palm->target);
+    multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
+    return energy_of(palm->residual, (size_t)palm->m * (size_t)palm->n);
 }
 
 /* ---- Fitting the values on a fixed pattern ---- */
@@ -552,10 +593,11 @@ int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left)
     float *slope;
     size_t size = (size_t)palm->m * (size_t)palm->n;
     if (palm->moment && !(palm->weighted = malloc(size * sizeof *palm->weighted))) return 0;
-    multiply(palm, palm->a, &palm->b, palm->b.value, palm->w, palm->residual);
-    palm->energy = moment_energy(palm, palm->w, palm->weighted, &slope);
-    palm->image = palm->w;
-    palm->w = NULL;
+    take_w(palm, palm->target);
+    multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
+    palm->energy = moment_energy(palm, palm->target, palm->weighted, &slope);
+    palm->image = palm->target;
+    palm->target = NULL;
     double error = moment_energy(palm, palm->residual, palm->image, &slope);
     if (slope != palm->residual) memcpy(palm->residual, slope, size * sizeof *slope);
     for (int round = 0; round < n_rounds; round++) {

@@ -3,14 +3,22 @@
  * ||W - A B||_F^2 is minimised by projected gradient steps in turn,
  *     S <- the k largest entries of  S - grad / l,   l the Lipschitz constant of the gradient.
  * Four things are this project's. The rows of B (columns of A) have unit norm while A (B) is stepped, so that |entry|^2 is
- * the energy that an entry carries and the k largest are the right ones. The start is exact, A = W and B = I; A's k begins
- * above its target and falls geometrically to it for nine tenths of the rounds, so that structure is found while the error
- * is still small. Steps are extrapolated (Pock and
- * Sabach, iPALM, SIAM J. Imaging Sci. 9(4), 2016). And the values on the final pattern are fitted by conjugate gradients,
- * one factor after the other.
+ * the energy that an entry carries and the k largest are the right ones. The start is exact, A = W and B = I. Steps are
+ * extrapolated (Pock and Sabach, iPALM, SIAM J. Imaging Sci. 9(4), 2016). The values on the final pattern are fitted by
+ * conjugate gradients, one factor after the other.
  *
- * A weighting (weighting.h) enters twice: the columns of W are scaled by the square root of M's diagonal while patterns
- * are looked for, and the values are fitted with the whole of M. */
+ * And the steps are those of ||T - A B||_F^2, where the target T is W at first and then what ADMM makes of W and A B: with
+ * a penalty r on the distance of X from A B, X = argmin ||W - X||_F^2 + r ||X - A B + U||_F^2 and the multiplier U,
+ *     T = X + U = A B + (W - A B + U) / (1 + r),    U = T_before - A B, times r_before / r where r has changed.
+ * What the product leaves of W adds up in T until entries outside of the pattern outweigh some inside, so that the pattern
+ * goes on to change where PALM alone stays: much while r is small, in the first rounds, and less as r grows. Source:
+ * Boyd et al., Distributed optimization and statistical learning via ADMM, Found. Trends Mach. Learn.
+ * 3(1), 2011, section 9.1, where the sets are others.
+ *
+ * A weighting (weighting.h) enters three times: the columns of W are scaled by the square root of M's diagonal while
+ * patterns are looked for; X minimises the error with M' = D^-1 M D^-1, the moment of the scaled columns, so that
+ *     T = A B + (W - A B + U) M' (M' + r I)^-1;
+ * and the values are fitted with the whole of M. */
 #ifndef PALM_H
 #define PALM_H
 
@@ -22,7 +30,7 @@ enum { PALM_A, PALM_B };
 
 /* Which problem of a matrix. */
 struct palm_task {
-    const float *w;     /* rows x columns, row-major, borrowed while palm_new runs */
+    const float *w;     /* rows x columns, row-major, borrowed until palm_free or palm_end */
     int rows, columns;
     int flip;           /* 0: W = A B as it stands; 1: W^T = A B, so that W = B^T A^T */
     int inner;          /* 0: the n of the problem, which palm_start needs */
@@ -44,14 +52,16 @@ struct palm {
     enum sn_pattern pattern;
     float *scale;        /* d of W's columns: sqrt(M_jj), 1 without a weighting */
     const float *moment; /* M, the weighting's, NULL without one */
-    float *w;            /* W^T of the problem, scaled: n x m, so that a column of W is one line */
+    const float *source; /* W as the task gave it */
+    float *target;       /* T^T, scaled: n x m, so that a column is one line */
     float *a;            /* A^T, inner x m: an atom is a line */
     float *a_previous;   /* of one step before, in the same scaling */
     struct palm_lines b, b_previous;
     struct palm_lines point;  /* where B's gradient is taken: the entries of both */
     float *residual;     /* (A B - W)^T, n x m */
+    float *filter;       /* (M' + penalty I)^-1, of the columns of W; NULL without a weighting */
     float *dense;        /* a gradient, or B's dense form, inner x n: as large as the larger factor */
-    float *image;        /* n x m, for palm_refit, in w's place */
+    float *image;        /* n x m, for palm_refit, in target's place */
     float *weighted;     /* n x m, for palm_refit with a weighting */
     float *vector[2];    /* of the power iterations, inner */
     float *product[2];   /* their images: m, n */
@@ -60,7 +70,7 @@ struct palm {
     double energy;       /* ||W||^2 as palm_refit sees it, with the whole of M */
 };
 
-/* Scratch for all of it: five matrices of W's size, one more while values are fitted with a weighting. 0 when memory runs
+/* Scratch for all of it: five matrices of W's size, with a weighting M's and one more while values are fitted. 0 when memory runs
  * out; palm_free is legal then. */
 int palm_new(struct palm *palm, const struct palm_task *task);
 void palm_free(struct palm *palm);
@@ -74,11 +84,12 @@ size_t palm_size(const struct palm *palm, int f);
 /* A = W, B = I; inner == n. */
 void palm_start(struct palm *palm);
 
-/* n_rounds of steps of both factors, with k[f] entries (a multiple of block) in factor f at the end. Ends early when *stop
- * is set. Returns the squared error in the scaled norm. Cost of a round: nonzeros(B) m 4 + inner m n multiply-adds. */
+/* n_rounds of steps of both factors, with k[f] entries (a multiple of block) in factor f. Ends early when *stop is set.
+ * Returns the squared error in the scaled norm; that of the fitted values is less. Cost of a round: 5 nonzeros(B) m +
+ * inner m n multiply-adds, with a weighting of p columns m n p more, and 10 p^3 in all. */
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop);
 
-/* One round without extrapolation, for factors that are already near their counts. */
+/* One round without extrapolation and with T = W, for factors that are already near their counts. */
 void palm_round(struct palm *palm, const size_t k[2]);
 
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor.

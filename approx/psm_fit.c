@@ -182,14 +182,14 @@ done:
 
 /* ---- Two factors by PALM ---- */
 
-/* What a run may use: counts of A and B, the factor that starts as the identity, which gets a quarter; bits of the
+/* What a run may use: counts of A and B, the factor that starts as the identity, which gets less than half; bits of the
  * indices in the left and the right factor. */
 struct targets { size_t k[2]; int bits[2]; };
 
 /* 0 when the budget does not hold the group lengths and two entries. */
 static int set_targets(const struct psm_search *search, int flip, struct targets *targets)
 {
-    static const double thin = .25;
+    static const double thin = .4;
     int m = search->m, n = search->n, inner = flip ? m : n;
     size_t fixed = psm_factor_bytes(m, inner, 0, 0, search->block) + psm_factor_bytes(inner, n, 0, 0, search->block) + 8;
     double bytes = search->budget.bytes > fixed ? fmin((double)(search->budget.bytes - fixed), INT32_MAX / 2) : 0;
