@@ -147,15 +147,17 @@ static int allocate(struct palm *palm, size_t most_b)
 {
     size_t a = palm_size(palm, PALM_A), b = palm_size(palm, PALM_B), w = (size_t)palm->m * (size_t)palm->n;
     size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n), larger = a > b ? a : b;
-    /* The residual is the scratch of projections too. */
+    size_t moment = n_columns(palm) * n_columns(palm), widest = longest > inner ? longest : inner;
+    /* The residual is the scratch of projections too, which count blocks. */
+    size_t blocks_of_larger = (palm->block > 1 ? larger / (size_t)palm->block : 0) + widest;
     float **blocks[] = { &palm->target, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
                          &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line };
-    size_t counts[] = { w, a, a, larger > w ? larger : w, larger, inner, inner, (size_t)palm->m, (size_t)palm->n, inner,
-                        2 * (longest > inner ? longest : inner) };
+    size_t counts[] = { w, a, a, w > blocks_of_larger ? w : blocks_of_larger, larger, inner, inner, (size_t)palm->m, (size_t)palm->n, inner,
+                        2 * widest };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
-    if (palm->moment) fine &= (palm->filter = malloc(n_columns(palm) * n_columns(palm) * sizeof(float))) != NULL;
+    if (palm->moment) fine &= (palm->weighted = malloc((moment > w ? moment : w) * sizeof(float))) != NULL;
     most_b = most_b < inner ? inner : most_b > b ? b : most_b;  /* It starts as the identity. */
     return fine && lines_new(&palm->b, inner, most_b) && lines_new(&palm->b_previous, inner, most_b)
         && lines_new(&palm->point, inner, 2 * most_b);
@@ -164,7 +166,7 @@ static int allocate(struct palm *palm, size_t most_b)
 void palm_free(struct palm *palm)
 {
     float *const blocks[] = { palm->scale, palm->target, palm->a, palm->a_previous, palm->residual, palm->dense,
-                              palm->filter, palm->image, palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
+                              palm->image, palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
                               palm->product[1], palm->norms, palm->line };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     lines_free(&palm->b);
@@ -446,17 +448,17 @@ void palm_round(struct palm *palm, const size_t k[2])
 
 /* ---- Feedback ---- */
 
-/* filter = (M' + penalty I)^-1, lower triangle, M' = D^-1 M D^-1 the moment of the scaled columns, whose diagonal is 1. M'
+/* weighted = (M' + penalty I)^-1, lower triangle, M' = D^-1 M D^-1 the moment of the scaled columns, whose diagonal is 1. M'
  * is positive semidefinite, so that the decomposition exists. */
 static void set_filter(struct palm *palm, float penalty)
 {
     size_t n = n_columns(palm);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j <= i; j++)
-            palm->filter[i * n + j] = palm->moment[i * n + j] / (palm->scale[i] * palm->scale[j]) + (i == j ? penalty : 0);
+            palm->weighted[i * n + j] = palm->moment[i * n + j] / (palm->scale[i] * palm->scale[j]) + (i == j ? penalty : 0);
     /* Lower in row-major is upper in column-major. */
-    LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->filter, (int)n);
-    LAPACKE_spotri_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->filter, (int)n);
+    LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->weighted, (int)n);
+    LAPACKE_spotri_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->weighted, (int)n);
 }
 
 /* T <- A B + (W - A B + U) M' (M' + penalty I)^-1, U = kept (T - A B). dense holds W - A B + U. */
@@ -473,7 +475,7 @@ static void feed_back(struct palm *palm, float penalty, float kept)
     }
     /* M' (M' + penalty I)^-1 = I - penalty (M' + penalty I)^-1. */
     if (palm->moment)
-        cblas_ssymm(CblasRowMajor, palm->flip ? CblasRight : CblasLeft, CblasLower, n, m, -penalty, palm->filter, columns,
+        cblas_ssymm(CblasRowMajor, palm->flip ? CblasRight : CblasLeft, CblasLower, n, m, -penalty, palm->weighted, columns,
                     sum, m, 1, palm->target, m);
 }
 
@@ -588,11 +590,10 @@ void palm_balance(struct palm *palm)
     scale_b(palm, &palm->b, 0);
 }
 
-int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left)
+double palm_refit(struct palm *palm, int n_rounds, int n_steps)
 {
     float *slope;
     size_t size = (size_t)palm->m * (size_t)palm->n;
-    if (palm->moment && !(palm->weighted = malloc(size * sizeof *palm->weighted))) return 0;
     take_w(palm, palm->target);
     multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
     palm->energy = moment_energy(palm, palm->target, palm->weighted, &slope);
@@ -604,6 +605,5 @@ int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left)
         palm_balance(palm);
         for (int f = 0; f < 2; f++) error -= refit_factor(palm, f, n_steps);
     }
-    *left = fmax(0, error);
-    return 1;
+    return fmax(0, error);
 }

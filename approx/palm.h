@@ -59,10 +59,9 @@ struct palm {
     struct palm_lines b, b_previous;
     struct palm_lines point;  /* where B's gradient is taken: the entries of both */
     float *residual;     /* (A B - W)^T, n x m */
-    float *filter;       /* (M' + penalty I)^-1, of the columns of W; NULL without a weighting */
     float *dense;        /* a gradient, or B's dense form, inner x n: as large as the larger factor */
     float *image;        /* n x m, for palm_refit, in target's place */
-    float *weighted;     /* n x m, for palm_refit with a weighting */
+    float *weighted;     /* with a weighting: (M' + r I)^-1 for palm_run, then n x m for palm_refit */
     float *vector[2];    /* of the power iterations, inner */
     float *product[2];   /* their images: m, n */
     float *norms;        /* of the atoms, inner */
@@ -70,8 +69,8 @@ struct palm {
     double energy;       /* ||W||^2 as palm_refit sees it, with the whole of M */
 };
 
-/* Scratch for all of it: five matrices of W's size, with a weighting M's and one more while values are fitted. 0 when memory runs
- * out; palm_free is legal then. */
+/* Scratch for all of it: five matrices of W's size, with a weighting one more of W's or M's. 0 when memory runs out;
+ * palm_free is legal then. */
 int palm_new(struct palm *palm, const struct palm_task *task);
 void palm_free(struct palm *palm);
 
@@ -93,9 +92,9 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volati
 void palm_round(struct palm *palm, const size_t k[2]);
 
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor.
- * Puts the squared error, in the norm in which palm->energy is W's, into *left. W is gone then, so that neither this nor
- * palm_run can follow. 0 when memory runs out. */
-int palm_refit(struct palm *palm, int n_rounds, int n_steps, double *left);
+ * Returns the squared error, in the norm in which palm->energy is W's. The target is gone then, so that neither this nor
+ * palm_run can follow. */
+double palm_refit(struct palm *palm, int n_rounds, int n_steps);
 
 /* The dense form of a factor, A^T (inner x m) or B (inner x n). B's lies in palm->dense; what is changed there counts after
  * palm_take_b. */

@@ -366,11 +366,7 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
     }
     palm_start(&palm);
     palm_run(&palm, k, psm_rounds(options->effort, &palm, peeling->thin), options->stop);
-    double left;
-    if (!palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS, &left)) {
-        status = psm_no_memory(error);
-        goto done;
-    }
+    double left = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS);
     psm_report(search, .9 * step / peeling->n_peels, left, palm.energy);
     if (psm_take_factors(&palm, pair)) replace(chain, peeling->at, pair);
     else {

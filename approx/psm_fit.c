@@ -254,9 +254,9 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     double left = palm_run(&palm, targets.k, n_rounds, search->options->stop);
     psm_report(search, .8, left, search->energy);
     bridge_factors(&palm, &targets);
-    enum sn_status status = palm_refit(&palm, refit_rounds, REFIT_STEPS, &left) ? SN_OK : psm_no_memory(error);
-    if (!status) psm_report(search, .95, left, palm.energy);
-    if (!status) status = finish(search, &palm, targets.bits, fit, error);
+    left = palm_refit(&palm, refit_rounds, REFIT_STEPS);
+    psm_report(search, .95, left, palm.energy);
+    enum sn_status status = finish(search, &palm, targets.bits, fit, error);
     palm_free(&palm);
     return status;
 }
@@ -295,8 +295,8 @@ static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *f
 
 /* ---- Exact products ---- */
 
-/* Lets PALM take entries from factors that are larger than the budget. 0 when memory runs out. */
-static int shrink(const struct psm_search *search, struct palm *palm)
+/* Lets PALM take entries from factors that are larger than the budget. */
+static void shrink(const struct psm_search *search, struct palm *palm)
 {
     enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
     size_t counts[2] = { 0 }, k[2], fixed = psm_factor_bytes(palm->m, palm->inner, 0, 0, 1)
@@ -306,10 +306,10 @@ static int shrink(const struct psm_search *search, struct palm *palm)
     double bytes = (double)counts[0] * (palm->inner <= 65536 ? 6 : 8) + (double)counts[1] * (palm->n <= 65536 ? 6 : 8);
     double left = fmin(((double)search->budget.bytes - (double)fixed) / bytes,
                        (double)search->budget.values / (double)(counts[0] + counts[1]));
-    if (left <= 0) return 1;
+    if (left <= 0) return;
     for (int f = 0; f < 2; f++) k[f] = (size_t)(fmin(1, left) * (double)counts[f]);
     for (int round = 0; round < ROUNDS; round++) palm_round(palm, k);
-    return palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS, &left);
+    palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS);
 }
 
 /* The factors of a product that psm_peel found: atom p is column p of S_1 and row p of S_2. */
@@ -339,9 +339,8 @@ static enum sn_status fit_product(const struct psm_search *search, struct sn_fit
         goto done;
     }
     palm_from_atoms(&palm, &atoms);
-    if (psm_is_within(psm_atoms_size(&atoms), search->budget) || shrink(search, &palm))
-        status = finish(search, &palm, (int[2]){ 0, 0 }, fit, error);
-    else status = psm_no_memory(error);
+    if (!psm_is_within(psm_atoms_size(&atoms), search->budget)) shrink(search, &palm);
+    status = finish(search, &palm, (int[2]){ 0, 0 }, fit, error);
 done:
     palm_free(&palm);
     psm_atoms_free(&atoms);
@@ -366,20 +365,21 @@ static enum sn_status fit_two_factors(const struct psm_search *search, struct sn
     return status;
 }
 
-/* One factor, two, the better of both, or a longer chain. */
+/* One factor, two, the better of both, or a longer chain. The one is fitted again where it is the better, since two take
+ * most of the memory. */
 static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
 {
-    struct sn_fit other = { 0 };
     if (search->options->n_factors > 2) return psm_chain_fit(search, fit, error);
     if (search->options->n_factors == 2) return fit_two_factors(search, fit, error);
     enum sn_status status = fit_one_factor(search, fit, error);
     if (status || search->options->n_factors == 1 || fit->error == 0) return status;
-    /* A budget that is too small for two factors leaves the one. */
-    status = fit_two_factors(search, &other, error);
-    psm_keep_better(fit, &other);
-    if (status != SN_NO_MEMORY) return SN_OK;
+    double error_of_one = fit->weighted_error;
     sn_fit_free(fit);
-    return status;
+    status = fit_two_factors(search, fit, error);
+    /* A budget that is too small for two factors leaves the one. */
+    if (status == SN_NO_MEMORY || (!status && fit->weighted_error < error_of_one)) return status;
+    sn_fit_free(fit);
+    return fit_one_factor(search, fit, error);
 }
 
 static enum sn_status check_finite(const float *dense, int m, int n, struct sn_error *error)

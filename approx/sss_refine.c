@@ -33,8 +33,9 @@ struct refine {
     double *gauge, *tau;        /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k; for QR, s_k */
 };
 
-/* The most that the arrays may take: so many copies of W, or so many bytes. */
-enum { MOST_COPIES = 5, LEAST_BYTES = 1 << 22 };
+/* The most that the arrays may take: so many copies of W, or so many bytes. With a weighting W and M lie in memory in
+ * order too. */
+enum { MOST_COPIES = 5, MOST_WEIGHTED_COPIES = 2, LEAST_BYTES = 1 << 22 };
 
 static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -377,10 +378,10 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
     double **doubles[] = { &refine->gram, &refine->k, &refine->gauge, &refine->tau };
     size_t n_doubles[] = { columns * columns, block, states * states, largest(columns, states) };
     int weighted = refine->weighting != NULL, fine = 1;
-    size_t bytes = 0;
+    size_t bytes = 0, copies = weighted ? MOST_WEIGHTED_COPIES : MOST_COPIES;
     for (int i = 0; i < 7 + 2 * weighted; i++) bytes += n_floats[i] * sizeof(float);
     for (int i = 0; i < 4; i++) bytes += n_doubles[i] * sizeof(double);
-    refine->fits = bytes <= largest(LEAST_BYTES, MOST_COPIES * refine->m * n * sizeof(float));
+    refine->fits = bytes <= largest(LEAST_BYTES, copies * refine->m * n * sizeof(float));
     if (!refine->fits) return SN_OK;
     for (int i = 0; i < 7 + 2 * weighted; i++) fine &= (*floats[i] = malloc(n_floats[i] * sizeof(float))) != NULL;
     for (int i = 0; i < 4; i++) fine &= (*doubles[i] = malloc(n_doubles[i] * sizeof(double))) != NULL;

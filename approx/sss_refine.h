@@ -26,9 +26,9 @@
 /* At most rounds rounds of both directions on words (shape's values, changed in place) towards w (n_outputs x n_inputs,
  * borrowed); fewer when one takes less than a thousandth off the error, or *stop (may be NULL) is set. A round that does
  * not lower the error is undone. A direction stays as it is when one of its states exceeds what the stages on a side of
- * it can carry, and both do when the scratch would exceed 5 copies of W (and 4 MiB), as for stages of nearly W's size.
- * SN_NO_MEMORY is the only failure; words stay valid. Cost of a round: about 8 sum (m_k + s_k) (n_k + s_k) n
- * multiply-adds, and 2 m n^2 with a weighting. Memory: 2 copies of W, Gamma, and 2 (4 with a weighting) times the widest
+ * it can carry, and both do when the scratch would exceed 5 copies of W, 2 with a weighting (and 4 MiB), as for stages of
+ * nearly W's size. SN_NO_MEMORY is the only failure; words stay valid. Cost of a round: about 8 sum (m_k + s_k) (n_k + s_k)
+ * n multiply-adds, and 2 m n^2 with a weighting. Memory: 2 copies of W, Gamma, and 2 (4 with a weighting) times the widest
  * stage and its states, as rows of n. */
 enum sn_status sss_refine(const struct sss *shape, float *words, const float *w, const struct sn_weighting *weighting,
                           int rounds, const volatile sig_atomic_t *stop, struct sn_error *error);
