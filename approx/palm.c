@@ -1,7 +1,6 @@
 #include "palm.h"
 
 #include <cblas.h>
-#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,7 +156,7 @@ static int allocate(struct palm *palm, size_t most_b)
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
-    if (palm->moment) fine &= (palm->weighted = malloc((moment > w ? moment : w) * sizeof(float))) != NULL;
+    if (palm->weighting) fine &= (palm->weighted = malloc((moment > w ? moment : w) * sizeof(float))) != NULL;
     most_b = most_b < inner ? inner : most_b > b ? b : most_b;  /* It starts as the identity. */
     return fine && lines_new(&palm->b, inner, most_b) && lines_new(&palm->b_previous, inner, most_b)
         && lines_new(&palm->point, inner, 2 * most_b);
@@ -188,7 +187,7 @@ static int take_weighting(struct palm *palm, const struct sn_weighting *weightin
 {
     if (!(palm->scale = malloc(n * sizeof *palm->scale))) return 0;
     for (size_t j = 0; j < n; j++) palm->scale[j] = weighting ? sqrtf(weighting->moment[j * n + j]) : 1;
-    palm->moment = weighting ? weighting->moment : NULL;
+    palm->weighting = weighting;
     return 1;
 }
 
@@ -448,24 +447,11 @@ void palm_round(struct palm *palm, const size_t k[2])
 
 /* ---- Feedback ---- */
 
-/* weighted = (M' + penalty I)^-1, lower triangle, M' = D^-1 M D^-1 the moment of the scaled columns, whose diagonal is 1. M'
- * is positive semidefinite, so that the decomposition exists. */
-static void set_filter(struct palm *palm, float penalty)
-{
-    size_t n = n_columns(palm);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j <= i; j++)
-            palm->weighted[i * n + j] = palm->moment[i * n + j] / (palm->scale[i] * palm->scale[j]) + (i == j ? penalty : 0);
-    /* Lower in row-major is upper in column-major. */
-    LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->weighted, (int)n);
-    LAPACKE_spotri_work(LAPACK_COL_MAJOR, 'U', (int)n, palm->weighted, (int)n);
-}
-
 /* T <- A B + (W - A B + U) M' (M' + penalty I)^-1, U = kept (T - A B). dense holds W - A B + U. */
 static void feed_back(struct palm *palm, float penalty, float kept)
 {
     int m = palm->m, n = palm->n, columns = (int)n_columns(palm);
-    float *sum = palm->dense, share = palm->moment ? 1 : 1 / (1 + penalty);
+    float *sum = palm->dense, share = palm->weighting ? 1 : 1 / (1 + penalty);
     multiply(palm, palm->a, &palm->b, palm->b.value, NULL, palm->residual);
     take_w(palm, sum);
     for (size_t i = 0; i < (size_t)m * (size_t)n; i++) {
@@ -474,24 +460,29 @@ static void feed_back(struct palm *palm, float penalty, float kept)
         palm->target[i] = product + share * sum[i];
     }
     /* M' (M' + penalty I)^-1 = I - penalty (M' + penalty I)^-1. */
-    if (palm->moment)
+    if (palm->weighting)
         cblas_ssymm(CblasRowMajor, palm->flip ? CblasRight : CblasLeft, CblasLower, n, m, -penalty, palm->weighted, columns,
                     sum, m, 1, palm->target, m);
 }
 
+double palm_penalty(int round, int n_rounds, double first, double last)
+{
+    enum { MOST_STAGES = 10, LEAST_ROUNDS = 4 };
+    int n_stages = n_rounds / LEAST_ROUNDS < MOST_STAGES ? n_rounds / LEAST_ROUNDS : MOST_STAGES;
+    int stage = (int)((long)round * n_stages / n_rounds);
+    return n_stages > 1 ? first * pow(last / first, stage / (n_stages - 1.)) : last;
+}
+
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop)
 {
-    enum { MOST_STAGES = 10, LEAST_ROUNDS = 4 };  /* of a penalty */
     static const double most_momentum = .95, first = .27, last = .5;  /* Tried on classifiers of trained nets. */
-    int n_stages = n_rounds / LEAST_ROUNDS < MOST_STAGES ? n_rounds / LEAST_ROUNDS : MOST_STAGES;
     double penalty = 0;
     for (int round = 0; round < n_rounds && !(stop && *stop); round++) {
         float momentum = (float)(most_momentum * round / (round + 3));
         step_a(palm, k[PALM_A], momentum);  /* A first: B has no slope yet. */
         step_b(palm, k[PALM_B], momentum);
-        int stage = n_stages > 1 ? (int)((long)round * n_stages / n_rounds) : 0;
-        double now = n_stages > 1 ? first * pow(last / first, stage / (n_stages - 1.)) : last;
-        if (palm->moment && now != penalty) set_filter(palm, (float)now);
+        double now = palm_penalty(round, n_rounds, first, last);
+        if (palm->weighting && now != penalty) sn_weighting_filter(palm->weighting, (float)now, palm->weighted);
         feed_back(palm, (float)now, penalty > 0 ? (float)(penalty / now) : 1);
         penalty = now;
     }
@@ -518,10 +509,10 @@ static double moment_energy(const struct palm *palm, float *x, float *scratch, f
     int n = palm->n, m = palm->m;
     size_t size = (size_t)m * (size_t)n;
     *slope = x;
-    if (!palm->moment) return energy_of(x, size);
+    if (!palm->weighting) return energy_of(x, size);
     unscale(palm, x);
-    if (palm->flip) cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, n, m, 1, palm->moment, m, x, m, 0, scratch, m);
-    else cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, n, m, 1, palm->moment, n, x, m, 0, scratch, m);
+    if (palm->flip) cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, n, m, 1, palm->weighting->moment, m, x, m, 0, scratch, m);
+    else cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, n, m, 1, palm->weighting->moment, n, x, m, 0, scratch, m);
     *slope = scratch;
     double sum = 0;
     for (size_t i = 0; i < size; i += 4096)

@@ -51,7 +51,7 @@ struct palm {
     int m, n, inner, flip, block;
     enum sn_pattern pattern;
     float *scale;        /* d of W's columns: sqrt(M_jj), 1 without a weighting */
-    const float *moment; /* M, the weighting's, NULL without one */
+    const struct sn_weighting *weighting;
     const float *source; /* W as the task gave it */
     float *target;       /* T^T, scaled: n x m, so that a column is one line */
     float *a;            /* A^T, inner x m: an atom is a line */
@@ -87,6 +87,9 @@ void palm_start(struct palm *palm);
  * Returns the squared error in the scaled norm; that of the fitted values is less. Cost of a round: 5 nonzeros(B) m +
  * inner m n multiply-adds, with a weighting of p columns m n p more, and 10 p^3 in all. */
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop);
+
+/* ADMM's penalty in a round: from first to last by equal factors, in at most ten stages of at least four rounds. */
+double palm_penalty(int round, int n_rounds, double first, double last);
 
 /* One round without extrapolation and with T = W, for factors that are already near their counts. */
 void palm_round(struct palm *palm, const size_t k[2]);

@@ -102,6 +102,8 @@ struct psm_budget psm_size(const struct psm_sparse *factors, const int *bits, in
     return size;
 }
 
+double psm_value_bytes(const struct psm_search *search, int bits) { return 4 + bits / 8. / search->block; }
+
 int psm_is_within(struct psm_budget size, struct psm_budget budget)
 {
     return size.bytes <= budget.bytes && size.values <= budget.values;

@@ -56,6 +56,9 @@ int psm_take_factors(struct palm *palm, struct psm_sparse factors[2]);
 /* What factors take, indices of bits[j] bits. */
 struct psm_budget psm_size(const struct psm_sparse *factors, const int *bits, int n_factors);
 
+/* Bytes of one value in a factor with indices of bits bits, its part of an index included. */
+double psm_value_bytes(const struct psm_search *search, int bits);
+
 int psm_is_within(struct psm_budget size, struct psm_budget budget);
 
 /* Walks the groups of a factor and sets an entry next to nothing wherever two blocks are more than 256 columns apart, for

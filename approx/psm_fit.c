@@ -1,7 +1,8 @@
-/* PSM approximation of a dense matrix: the largest entries (one factor), or two factors: exactly, when the matrix is the
- * product of two sparse ones (psm_peel), else by PALM (palm.h). More factors are psm_chain's. */
+/* PSM approximation of a dense matrix: one factor (psm_prune), or two: exactly, when the matrix is the product of two
+ * sparse ones (psm_peel), else by PALM (palm.h). More factors are psm_chain's. */
 #include "psm_chain.h"
 #include "psm_factors.h"
+#include "psm_prune.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -24,23 +25,6 @@ static int index_bits(const struct psm_search *search, int rows, int columns, do
     double bridges = (double)(rows / search->block + 1) * ((columns - 1) / 256), per_bridge = 4 * search->block + 1;
     if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge) return 8;
     return columns <= 65536 ? 16 : 32;
-}
-
-/* Bytes of one value in a factor, its part of an index included. */
-static double value_bytes(const struct psm_search *search, int bits) { return 4 + bits / 8. / search->block; }
-
-/* The most values, whole blocks of them, of one m x n factor within the budget; 0 when not even one fits. */
-static size_t most_values(const struct psm_search *search, int bits)
-{
-    int m = search->m, n = search->n;
-    size_t block = (size_t)search->block, fixed = psm_factor_bytes(m, n, 0, bits, search->block);
-    double bytes = search->budget.bytes > fixed ? (double)(search->budget.bytes - fixed) : 0;
-    double values = fmin(fmin(bytes / value_bytes(search, bits), (double)search->budget.values), INT32_MAX / 8);
-    size_t groups = ((size_t)m + block - 1) / block, count = (size_t)(values / (double)block);
-    if (count > groups * (size_t)n) count = groups * (size_t)n;
-    /* The padding. */
-    while (count && psm_factor_bytes(m, n, count * block, bits, search->block) > search->budget.bytes) count--;
-    return count * block;
 }
 
 /* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number; block is 1. */
@@ -96,90 +80,6 @@ static enum sn_status finish(const struct psm_search *search, struct palm *palm,
     return !status && fit->matrix ? psm_measure(search, fit, error) : status;
 }
 
-/* ---- One factor ---- */
-
-/* min ||(W - What) L||^2 over the entries of what that are not zero, by conjugate gradients: the gradient is (What - W) M
- * at these entries. difference, direction and image are scratch of W's size. */
-static void refit_pruned(const struct psm_search *search, float *what, float *gradient, float *direction, float *image)
-{
-    enum { STEPS = 12 };
-    const float *moment = search->options->weighting->moment;
-    int m = search->m, n = search->n;
-    size_t size = (size_t)m * (size_t)n;
-    double before = 0;
-    for (size_t i = 0; i < size; i++) image[i] = what[i] - search->w[i];
-    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, moment, n, image, n, 0, gradient, n);
-    for (int step = 0; step < STEPS; step++) {
-        double now = 0, slope = 0, curvature = 0;
-        for (size_t i = 0; i < size; i++) now += what[i] != 0 ? (double)gradient[i] * (double)gradient[i] : 0;
-        if (!(now > 0)) break;
-        for (size_t i = 0; i < size; i++) {
-            direction[i] = what[i] != 0 ? (step ? (float)(now / before) * direction[i] : 0) - gradient[i] : 0;
-            slope -= (double)gradient[i] * (double)direction[i];
-        }
-        cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, moment, n, direction, n, 0, image, n);
-        for (size_t i = 0; i < size; i++) curvature += (double)direction[i] * (double)image[i];
-        if (!(curvature > 0)) break;
-        float alpha = (float)(slope / curvature);
-        for (size_t i = 0; i < size; i++) {
-            if (what[i] != 0 && (what[i] += alpha * direction[i]) == 0) what[i] = 0x1p-126f;  /* The pattern stays. */
-            gradient[i] += alpha * image[i];
-        }
-        before = now;
-    }
-}
-
-/* The entries that carry most of the error that counts: |w_ij| sqrt(M_jj), alone, or in blocks. */
-static void prune(const struct psm_search *search, size_t count, float *what, float *norms)
-{
-    size_t m = (size_t)search->m, n = (size_t)search->n;
-    const struct sn_weighting *weighting = search->options->weighting;
-    for (size_t i = 0; i < m * n; i++)
-        what[i] = search->w[i] * (weighting ? sqrtf(weighting->moment[(i % n) * (n + 1)]) : 1);
-    palm_keep(what, m, n, search->options->pattern, 1, (size_t)search->block, count, norms);
-    for (size_t i = 0; i < m * n; i++)
-        if (what[i] != 0) what[i] = search->w[i];
-}
-
-/* prune() within the budget, bridges included. Returns the number of values, 0 when none fits. */
-static size_t prune_within(const struct psm_search *search, int bits, float *what, float *norms)
-{
-    struct psm_strided dense = { what, search->m, search->n, (size_t)search->n, 1 };
-    size_t most = most_values(search, bits), count = most, block = (size_t)search->block, bridges = 0;
-    do {
-        count = most > bridges * block ? most - bridges * block : 0;
-        prune(search, count, what, norms);
-        bridges = bits == 8 ? psm_bridge(&dense, search->block, 0) : 0;
-    } while (count && count + bridges * block > most);
-    if (bridges) psm_bridge(&dense, search->block, 1);
-    return count;
-}
-
-/* The largest entries, with indices of the width that leaves most of them. */
-static enum sn_status fit_one_factor(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
-{
-    int m = search->m, n = search->n, weighted = search->options->weighting != NULL, wide = n <= 65536 ? 16 : 32;
-    size_t size = (size_t)m * (size_t)n, most = most_values(search, wide);
-    float *kept = malloc((weighted ? 4 : 2) * size * sizeof *kept);
-    if (!kept) return psm_no_memory(error);
-    enum sn_status status = SN_OK;
-    struct psm_sparse factor = { 0 };
-    int bits = search->budget.values == SIZE_MAX && prune_within(search, 8, kept, kept + size) > most ? 8 : wide;
-    if (bits == wide && !prune_within(search, wide, kept, kept + size)) {
-        status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
-                         search->budget.bytes, m, n, psm_factor_bytes(m, n, (size_t)search->block, wide, search->block));
-        goto done;
-    }
-    if (weighted) refit_pruned(search, kept, kept + size, kept + 2 * size, kept + 3 * size);
-    struct psm_strided dense = { kept, m, n, (size_t)n, 1 };
-    if (!psm_sparse_new(&factor, &dense, search->block)) status = psm_no_memory(error);
-    else status = psm_build(search, &factor, &bits, 1, fit, error);
-done:
-    free(kept);
-    psm_sparse_free(&factor);
-    return status ? status : psm_measure(search, fit, error);
-}
-
 /* ---- Two factors by PALM ---- */
 
 /* What a run may use: counts of A and B, the factor that starts as the identity, which gets less than half; bits of the
@@ -197,7 +97,7 @@ static int set_targets(const struct psm_search *search, int flip, struct targets
     /* A is the right factor when the problem is flipped. */
     targets->bits[0] = index_bits(search, m, inner, share[flip ? PALM_B : PALM_A] * values);
     targets->bits[1] = index_bits(search, inner, n, share[flip ? PALM_A : PALM_B] * values);
-    double each_a = value_bytes(search, targets->bits[flip]), each_b = value_bytes(search, targets->bits[!flip]);
+    double each_a = psm_value_bytes(search, targets->bits[flip]), each_b = psm_value_bytes(search, targets->bits[!flip]);
     double most = fmin((double)search->budget.values, bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b));
     values = fmin(most, INT32_MAX / 8);
     double b = fmin(fmax(search->block, thin * values), (double)inner * inner);
@@ -371,7 +271,7 @@ static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit
 {
     if (search->options->n_factors > 2) return psm_chain_fit(search, fit, error);
     if (search->options->n_factors == 2) return fit_two_factors(search, fit, error);
-    enum sn_status status = fit_one_factor(search, fit, error);
+    enum sn_status status = psm_prune(search, fit, error);
     if (status || search->options->n_factors == 1 || fit->error == 0) return status;
     double error_of_one = fit->weighted_error;
     sn_fit_free(fit);
@@ -379,7 +279,7 @@ static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit
     /* A budget that is too small for two factors leaves the one. */
     if (status == SN_NO_MEMORY || (!status && fit->weighted_error < error_of_one)) return status;
     sn_fit_free(fit);
-    return fit_one_factor(search, fit, error);
+    return psm_prune(search, fit, error);
 }
 
 static enum sn_status check_finite(const float *dense, int m, int n, struct sn_error *error)

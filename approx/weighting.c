@@ -106,6 +106,18 @@ enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **r
     return status;
 }
 
+void sn_weighting_filter(const struct sn_weighting *weighting, float penalty, float *filter)
+{
+    size_t n = (size_t)weighting->n;
+    const float *moment = weighting->moment;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i; j++)
+            filter[i * n + j] = moment[i * n + j] / sqrtf(moment[i * n + i]) / sqrtf(moment[j * n + j]) + (i == j ? penalty : 0);
+    /* Lower in row-major is upper in column-major. */
+    LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, filter, (int)n);
+    LAPACKE_spotri_work(LAPACK_COL_MAJOR, 'U', (int)n, filter, (int)n);
+}
+
 enum { BATCH = 64 };  /* rows at a time */
 
 /* ||(W - What) L||_F^2 with what, or ||W L||_F^2 without, L = I without a weighting. a and b are scratch of BATCH x n. */

@@ -33,6 +33,10 @@ void sn_weighting_free(struct sn_weighting *weighting);
  * is not positive definite as rounded, which only a shrinkage of next to nothing leads to. Cost: n^3/3 multiply-adds. */
 enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **root, struct sn_error *error);
 
+/* filter (n x n, its lower triangle) <- (M' + penalty I)^-1, M' = D^-1 M D^-1 with D^2 the diagonal of M: the moment of
+ * columns that are scaled to count alike. penalty > 0, so that the inverse exists. Cost: n^3 / 2 multiply-adds. */
+void sn_weighting_filter(const struct sn_weighting *weighting, float penalty, float *filter);
+
 /* ||(W - What) L||_F / ||W L||_F, from ||D L||_F^2 = <D, D M>; or with the plain norm when weighting is NULL; 0 when both
  * norms are zero, 1 when only the denominator is. w and what are m x n. Negative when scratch cannot be had (error filled).
  * Cost: 2 m n^2 multiply-adds. */

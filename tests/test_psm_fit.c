@@ -448,6 +448,26 @@ Test(psm_fit, a_weighting_lowers_the_weighted_error)
     free(w);
 }
 
+/* With one factor too, entries are chosen for what they can make up for. The largest of the scaled matrix, with their values
+ * fitted, leave .386. */
+Test(psm_fit, a_weighting_chooses_the_entries_of_one_factor)
+{
+    enum { M = 60, N = 90 };
+    uint64_t seed = 38;
+    float *w = random_dense(&seed, M, N);
+    struct sn_weighting weighting = correlated(&seed, N);
+    for (int effort = SN_NORMAL; effort <= SN_QUICK; effort++) {
+        struct sn_fit_options options = { .budget_values = M * N / 10, .n_factors = 1, .weighting = &weighting,
+                                          .effort = (enum sn_effort)effort };
+        struct sn_fit fit;
+        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        cr_expect_leq(fit.weighted_error, .375, "effort %d: %g", effort, fit.weighted_error);
+        sn_fit_free(&fit);
+    }
+    sn_weighting_free(&weighting);
+    free(w);
+}
+
 /* A cosine transform is near products of sparse matrices that are far from the start, W and the identity. PALM whose target
  * stays W leaves .42, and .30 with the weighting. */
 Test(psm_fit, patterns_change_far_beyond_the_start)
