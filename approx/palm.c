@@ -137,6 +137,7 @@ static void lines_free(struct palm_lines *lines)
     free(lines->start);
     free(lines->column);
     free(lines->value);
+    *lines = (struct palm_lines){ 0 };
 }
 
 /* The columns of W. */
@@ -146,20 +147,20 @@ static int allocate(struct palm *palm, size_t most_b)
 {
     size_t a = palm_size(palm, PALM_A), b = palm_size(palm, PALM_B), w = (size_t)palm->m * (size_t)palm->n;
     size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n), larger = a > b ? a : b;
-    size_t moment = n_columns(palm) * n_columns(palm), widest = longest > inner ? longest : inner;
+    size_t filter = sn_filter_size((int)n_columns(palm)), widest = longest > inner ? longest : inner;
     /* The residual is the scratch of projections too, which count blocks. */
     size_t blocks_of_larger = (palm->block > 1 ? larger / (size_t)palm->block : 0) + widest;
+    most_b = most_b < inner ? inner : most_b > b ? b : most_b;  /* It starts as the identity. */
     float **blocks[] = { &palm->target, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
                          &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line };
-    size_t counts[] = { w, a, a, w > blocks_of_larger ? w : blocks_of_larger, larger, inner, inner, (size_t)palm->m, (size_t)palm->n, inner,
-                        2 * widest };
+    /* The previous A is where palm_refit keeps a direction, of either factor. */
+    size_t counts[] = { w, a, a > most_b ? a : most_b, w > blocks_of_larger ? w : blocks_of_larger, larger, inner, inner,
+                        (size_t)palm->m, (size_t)palm->n, inner, 2 * widest };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
-    if (palm->weighting) fine &= (palm->weighted = malloc((moment > w ? moment : w) * sizeof(float))) != NULL;
-    most_b = most_b < inner ? inner : most_b > b ? b : most_b;  /* It starts as the identity. */
-    return fine && lines_new(&palm->b, inner, most_b) && lines_new(&palm->b_previous, inner, most_b)
-        && lines_new(&palm->point, inner, 2 * most_b);
+    if (palm->weighting) fine &= (palm->weighted = malloc((filter > w ? filter : w) * sizeof(float))) != NULL;
+    return fine && lines_new(&palm->b, inner, most_b) && lines_new(&palm->b_previous, inner, most_b);
 }
 
 void palm_free(struct palm *palm)
@@ -170,7 +171,6 @@ void palm_free(struct palm *palm)
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     lines_free(&palm->b);
     lines_free(&palm->b_previous);
-    lines_free(&palm->point);
     memset(palm, 0, sizeof *palm);
 }
 
@@ -220,19 +220,19 @@ int palm_new(struct palm *palm, const struct palm_task *task)
 
 /* ---- Forms of B ---- */
 
-/* dense += the entries of lines. */
-static void add_lines(const struct palm *palm, const struct palm_lines *lines, float *dense)
+/* dense += factor times the entries of lines. */
+static void add_lines(const struct palm *palm, const struct palm_lines *lines, float factor, float *dense)
 {
     for (size_t p = 0; p < (size_t)palm->inner; p++)
         for (size_t q = lines->start[p]; q < lines->start[p + 1]; q++)
-            dense[p * (size_t)palm->n + (size_t)lines->column[q]] += lines->value[q];
+            dense[p * (size_t)palm->n + (size_t)lines->column[q]] += factor * lines->value[q];
 }
 
 float *palm_dense(struct palm *palm, int f)
 {
     if (f == PALM_A) return palm->a;
     memset(palm->dense, 0, palm_size(palm, PALM_B) * sizeof(float));
-    add_lines(palm, &palm->b, palm->dense);
+    add_lines(palm, &palm->b, 1, palm->dense);
     return palm->dense;
 }
 
@@ -263,24 +263,12 @@ void palm_start(struct palm *palm)
         }
 }
 
-/* point = B + momentum (B - previous): the entries of both, merged line by line. */
+/* dense = B + momentum (B - previous). */
 static void extrapolate(struct palm *palm, float momentum)
 {
-    const struct palm_lines *b = &palm->b, *old = &palm->b_previous;
-    size_t count = 0;
-    for (size_t p = 0; p < (size_t)palm->inner; p++) {
-        size_t q = b->start[p], r = old->start[p];
-        while (q < b->start[p + 1] || r < old->start[p + 1]) {
-            int column = q < b->start[p + 1] ? b->column[q] : palm->n;
-            if (r < old->start[p + 1] && old->column[r] < column) column = old->column[r];
-            float value = 0;
-            if (q < b->start[p + 1] && b->column[q] == column) value += (1 + momentum) * b->value[q++];
-            if (r < old->start[p + 1] && old->column[r] == column) value -= momentum * old->value[r++];
-            palm->point.column[count] = column;
-            palm->point.value[count++] = value;
-        }
-        palm->point.start[p + 1] = count;
-    }
+    memset(palm->dense, 0, palm_size(palm, PALM_B) * sizeof(float));
+    add_lines(palm, &palm->b, 1 + momentum, palm->dense);
+    add_lines(palm, &palm->b_previous, -momentum, palm->dense);
 }
 
 /* ---- Products ---- */
@@ -307,6 +295,17 @@ static void multiply(const struct palm *palm, const float *a, const struct palm_
     for (size_t p = 0; p < (size_t)palm->inner; p++)
         for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
             cblas_saxpy(palm->m, values[q], a + p * m, 1, out + (size_t)b->column[q] * m, 1);
+}
+
+/* residual = (A B)^T - T for the B that lies in dense. */
+static void multiply_dense(struct palm *palm)
+{
+    size_t m = (size_t)palm->m, n = (size_t)palm->n;
+    const float *row = palm->dense;
+    for (size_t i = 0; i < m * n; i++) palm->residual[i] = -palm->target[i];
+    for (size_t p = 0; p < (size_t)palm->inner; p++, row += n)
+        for (size_t j = 0; j < n; j++)
+            if (row[j] != 0) cblas_saxpy(palm->m, row[j], palm->a + p * m, 1, palm->residual + j * m, 1);
 }
 
 /* gradient = (R B^T)^T, inner x m, for R^T in residual. */
@@ -422,16 +421,16 @@ static void step_a(struct palm *palm, size_t k, float momentum)
     palm_project(palm, PALM_A, point, k);
 }
 
-/* The same for B, which is dense only while its k largest are looked for. */
+/* The same for B, which is dense meanwhile. */
 static void step_b(struct palm *palm, size_t k, float momentum)
 {
     normalise_other(palm, PALM_B);
     extrapolate(palm, momentum);
-    multiply(palm, palm->a, &palm->point, palm->point.value, palm->target, palm->residual);
+    multiply_dense(palm);
     double norm = norm_squared(palm, PALM_A);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m, norm > 0 ? (float)(-1 / norm) : 0,
-                palm->a, palm->m, palm->residual, palm->m, 0, palm->dense, palm->n);
-    add_lines(palm, &palm->point, palm->dense);
+    if (norm > 0)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m, (float)(-1 / norm), palm->a,
+                    palm->m, palm->residual, palm->m, 1, palm->dense, palm->n);
     palm_project(palm, PALM_B, palm->dense, k);
     struct palm_lines now = palm->b;
     palm->b = palm->b_previous;
@@ -450,19 +449,19 @@ void palm_round(struct palm *palm, const size_t k[2])
 /* T <- A B + (W - A B + U) M' (M' + penalty I)^-1, U = kept (T - A B). dense holds W - A B + U. */
 static void feed_back(struct palm *palm, float penalty, float kept)
 {
-    int m = palm->m, n = palm->n, columns = (int)n_columns(palm);
+    size_t size = (size_t)palm->m * (size_t)palm->n;
     float *sum = palm->dense, share = palm->weighting ? 1 : 1 / (1 + penalty);
     multiply(palm, palm->a, &palm->b, palm->b.value, NULL, palm->residual);
     take_w(palm, sum);
-    for (size_t i = 0; i < (size_t)m * (size_t)n; i++) {
+    for (size_t i = 0; i < size; i++) {
         float product = palm->residual[i];
         sum[i] += kept * (palm->target[i] - product) - product;
         palm->target[i] = product + share * sum[i];
     }
+    if (!palm->weighting) return;
     /* M' (M' + penalty I)^-1 = I - penalty (M' + penalty I)^-1. */
-    if (palm->weighting)
-        cblas_ssymm(CblasRowMajor, palm->flip ? CblasRight : CblasLeft, CblasLower, n, m, -penalty, palm->weighted, columns,
-                    sum, m, 1, palm->target, m);
+    sn_filter_apply(palm->weighted, (int)n_columns(palm), sum, palm->flip ? palm->n : palm->m, !palm->flip);
+    cblas_saxpy((int)size, -penalty, sum, 1, palm->target, 1);
 }
 
 double palm_penalty(int round, int n_rounds, double first, double last)
@@ -482,7 +481,7 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volati
         step_a(palm, k[PALM_A], momentum);  /* A first: B has no slope yet. */
         step_b(palm, k[PALM_B], momentum);
         double now = palm_penalty(round, n_rounds, first, last);
-        if (palm->weighting && now != penalty) sn_weighting_filter(palm->weighting, (float)now, palm->weighted);
+        if (palm->weighting && now != penalty) sn_filter_set(palm->weighting, (float)now, palm->weighted);
         feed_back(palm, (float)now, penalty > 0 ? (float)(penalty / now) : 1);
         penalty = now;
     }
@@ -547,8 +546,7 @@ static double refit_factor(struct palm *palm, int f, int n_steps)
 {
     double before = 0, fall = 0;
     size_t count = f == PALM_A ? palm_size(palm, PALM_A) : palm->b.start[palm->inner];
-    float *values = f == PALM_A ? palm->a : palm->b.value, *g = palm->dense, *slope;
-    float *d = f == PALM_A ? palm->a_previous : palm->point.value;
+    float *values = f == PALM_A ? palm->a : palm->b.value, *g = palm->dense, *d = palm->a_previous, *slope;
     for (int n = 0; n < n_steps; n++) {
         pattern_gradient(palm, f, palm->residual, g);
         double now = energy_of(g, count), descent = 0;
@@ -585,6 +583,7 @@ double palm_refit(struct palm *palm, int n_rounds, int n_steps)
 {
     float *slope;
     size_t size = (size_t)palm->m * (size_t)palm->n;
+    lines_free(&palm->b_previous);
     take_w(palm, palm->target);
     multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
     palm->energy = moment_energy(palm, palm->target, palm->weighted, &slope);

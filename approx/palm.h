@@ -55,13 +55,12 @@ struct palm {
     const float *source; /* W as the task gave it */
     float *target;       /* T^T, scaled: n x m, so that a column is one line */
     float *a;            /* A^T, inner x m: an atom is a line */
-    float *a_previous;   /* of one step before, in the same scaling */
+    float *a_previous;   /* of one step before, in the same scaling; scratch for palm_refit */
     struct palm_lines b, b_previous;
-    struct palm_lines point;  /* where B's gradient is taken: the entries of both */
     float *residual;     /* (A B - W)^T, n x m */
-    float *dense;        /* a gradient, or B's dense form, inner x n: as large as the larger factor */
+    float *dense;        /* A's gradient, or B's dense form, inner x n: as large as the larger factor */
     float *image;        /* n x m, for palm_refit, in target's place */
-    float *weighted;     /* with a weighting: (M' + r I)^-1 for palm_run, then n x m for palm_refit */
+    float *weighted;     /* with a weighting: M' + r I as a filter for palm_run, then n x m for palm_refit */
     float *vector[2];    /* of the power iterations, inner */
     float *product[2];   /* their images: m, n */
     float *norms;        /* of the atoms, inner */
@@ -69,7 +68,7 @@ struct palm {
     double energy;       /* ||W||^2 as palm_refit sees it, with the whole of M */
 };
 
-/* Scratch for all of it: five matrices of W's size, with a weighting one more of W's or M's. 0 when memory runs out;
+/* Scratch for all of it: five matrices of W's size, with a weighting one more. 0 when memory runs out;
  * palm_free is legal then. */
 int palm_new(struct palm *palm, const struct palm_task *task);
 void palm_free(struct palm *palm);
@@ -95,8 +94,8 @@ double palm_penalty(int round, int n_rounds, double first, double last);
 void palm_round(struct palm *palm, const size_t k[2]);
 
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate gradients for each factor.
- * Returns the squared error, in the norm in which palm->energy is W's. The target is gone then, so that neither this nor
- * palm_run can follow. */
+ * Returns the squared error, in the norm in which palm->energy is W's. The target and the steps before are gone then, so that
+ * only palm_free, palm_end and what takes the factors can follow. */
 double palm_refit(struct palm *palm, int n_rounds, int n_steps);
 
 /* The dense form of a factor, A^T (inner x m) or B (inner x n). B's lies in palm->dense; what is changed there counts after

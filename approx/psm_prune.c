@@ -28,7 +28,8 @@ static void scale_columns(const struct psm_search *search, float *scaled)
         scaled[i] = search->w[i] * (weighting ? sqrtf(weighting->moment[i % n * (n + 1)]) : 1);
 }
 
-/* target <- T after all steps, for count entries. kept and sum are scratch of W's size, filter of M's. */
+/* target <- T after all steps, for count entries. kept and sum are scratch of W's size, filter
+ * of sn_filter_size(n). */
 static void feed_back(const struct psm_search *search, size_t count, float *target, float *kept, float *sum, float *filter)
 {
     static const double first = .4, last = 1;  /* Tried on classifiers of trained nets. */
@@ -41,14 +42,15 @@ static void feed_back(const struct psm_search *search, size_t count, float *targ
         float ratio = penalty > 0 ? (float)(penalty / now) : 1;
         memcpy(kept, target, size * sizeof *kept);
         palm_keep(kept, (size_t)m, (size_t)n, search->options->pattern, 1, (size_t)search->block, count, sum);
-        if (now != penalty) sn_weighting_filter(search->options->weighting, (float)now, filter);
+        if (now != penalty) sn_filter_set(search->options->weighting, (float)now, filter);
         scale_columns(search, sum);
         for (size_t i = 0; i < size; i++) {
             sum[i] += ratio * (target[i] - kept[i]) - kept[i];
             target[i] = kept[i] + sum[i];
         }
         /* M' (M' + r I)^-1 = I - r (M' + r I)^-1. */
-        cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, (float)-now, filter, n, sum, n, 1, target, n);
+        sn_filter_apply(filter, n, sum, m, 0);
+        cblas_saxpy((int)size, (float)-now, sum, 1, target, 1);
         penalty = now;
     }
 }
@@ -113,7 +115,7 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit, st
 {
     int m = search->m, n = search->n, weighted = search->options->weighting != NULL, wide = n <= 65536 ? 16 : 32;
     size_t size = (size_t)m * (size_t)n, most = most_values(search, wide);
-    float *scratch = malloc(((weighted ? 4 : 2) * size + (weighted ? (size_t)n * (size_t)n : 0)) * sizeof *scratch);
+    float *scratch = malloc(((weighted ? 4 : 2) * size + (weighted ? sn_filter_size(n) : 0)) * sizeof *scratch);
     if (!scratch) return psm_no_memory(error);
     float *kept = scratch, *norms = scratch + size, *image = scratch + 2 * size, *filter = scratch + 4 * size;
     const float *target = weighted ? scratch + 3 * size : search->w;
@@ -127,9 +129,13 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit, st
         goto done;
     }
     if (weighted) refit_pruned(search, kept, norms, scratch + 3 * size, image);
+    float *smaller = realloc(scratch, size * sizeof *scratch);
+    if (smaller) kept = scratch = smaller;
     struct psm_strided dense = { kept, m, n, (size_t)n, 1 };
     if (!psm_sparse_new(&factor, &dense, search->block)) status = psm_no_memory(error);
-    else status = psm_build(search, &factor, &bits, 1, fit, error);
+    free(scratch);
+    scratch = NULL;
+    if (!status) status = psm_build(search, &factor, &bits, 1, fit, error);
 done:
     free(scratch);
     psm_sparse_free(&factor);

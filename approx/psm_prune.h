@@ -11,7 +11,7 @@
 #include "psm_factors.h"
 
 /* The matrix of one factor within the budget. SN_BAD_INPUT when not one entry fits, SN_NO_MEMORY. Scratch: two matrices of
- * W's size, with a weighting four and one of M's. Cost with a weighting: m n^2 multiply-adds for each of some forty steps. */
+ * W's size, with a weighting four and half of M's. Cost with a weighting: m n^2 multiply-adds for each of some forty steps. */
 enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error);
 
 #endif

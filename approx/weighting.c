@@ -106,16 +106,35 @@ enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **r
     return status;
 }
 
-void sn_weighting_filter(const struct sn_weighting *weighting, float penalty, float *filter)
+/* The entry (i, j), i >= j, of a lower triangle in LAPACK's rectangular full packed format (TRANSR = 'N', UPLO = 'L'): the
+ * first half of the columns stands below the transposed triangle of the others. */
+static size_t packed_index(size_t n, size_t i, size_t j)
+{
+    size_t even = n % 2 == 0, half = n - n / 2, rows = n + even;
+    return j < half ? i + even + j * rows : j - half + (i - half + 1 - even) * rows;
+}
+
+size_t sn_filter_size(int n) { return (size_t)n * ((size_t)n + 1) / 2; }
+
+void sn_filter_set(const struct sn_weighting *weighting, float penalty, float *filter)
 {
     size_t n = (size_t)weighting->n;
     const float *moment = weighting->moment;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j <= i; j++)
-            filter[i * n + j] = moment[i * n + j] / sqrtf(moment[i * n + i]) / sqrtf(moment[j * n + j]) + (i == j ? penalty : 0);
-    /* Lower in row-major is upper in column-major. */
-    LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, filter, (int)n);
-    LAPACKE_spotri_work(LAPACK_COL_MAJOR, 'U', (int)n, filter, (int)n);
+            filter[packed_index(n, i, j)] = moment[i * n + j] / sqrtf(moment[i * n + i]) / sqrtf(moment[j * n + j])
+                + (i == j ? penalty : 0);
+    LAPACKE_spftrf_work(LAPACK_COL_MAJOR, 'N', 'L', (int)n, filter);
+}
+
+void sn_filter_apply(const float *filter, int n, float *x, int lines, int transposed)
+{
+    /* Row-major is column-major of the transpose. */
+    int rows = transposed ? lines : n, columns = transposed ? n : lines;
+    char side = transposed ? 'R' : 'L';
+    for (int step = 0; step < 2; step++)
+        LAPACKE_stfsm_work(LAPACK_COL_MAJOR, 'N', side, 'L', (step == 0) == transposed ? 'T' : 'N', 'N', rows, columns, 1,
+                           filter, x, rows);
 }
 
 enum { BATCH = 64 };  /* rows at a time */

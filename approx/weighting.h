@@ -13,6 +13,8 @@
 
 #include "sn_error.h"
 
+#include <stddef.h>
+
 struct sn_weighting {
     int n;            /* inputs */
     double shrinkage; /* s */
@@ -33,9 +35,14 @@ void sn_weighting_free(struct sn_weighting *weighting);
  * is not positive definite as rounded, which only a shrinkage of next to nothing leads to. Cost: n^3/3 multiply-adds. */
 enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **root, struct sn_error *error);
 
-/* filter (n x n, its lower triangle) <- (M' + penalty I)^-1, M' = D^-1 M D^-1 with D^2 the diagonal of M: the moment of
- * columns that are scaled to count alike. penalty > 0, so that the inverse exists. Cost: n^3 / 2 multiply-adds. */
-void sn_weighting_filter(const struct sn_weighting *weighting, float penalty, float *filter);
+/* filter <- the Cholesky factor of M' + penalty I, M' = D^-1 M D^-1 with D^2 the diagonal of M: the moment of columns that
+ * are scaled to count alike. filter has sn_filter_size(n) floats; penalty > 0, so that the factor exists. Cost: n^3 / 6
+ * multiply-adds. */
+size_t sn_filter_size(int n);
+void sn_filter_set(const struct sn_weighting *weighting, float penalty, float *filter);
+
+/* X <- X (M' + penalty I)^-1, X of lines x n, row-major or, transposed, column-major. Cost: lines n^2 multiply-adds. */
+void sn_filter_apply(const float *filter, int n, float *x, int lines, int transposed);
 
 /* ||(W - What) L||_F / ||W L||_F, from ||D L||_F^2 = <D, D M>; or with the plain norm when weighting is NULL; 0 when both
  * norms are zero, 1 when only the denominator is. w and what are m x n. Negative when scratch cannot be had (error filled).
