@@ -4,17 +4,21 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* sum over the samples of ||(W - What)(x - mean)||^2. difference (m x n) and y (n_samples x m) are scratch; x is changed. */
-static double output_energy(const float *w, const float *what, int m, int n, const float *mean, float *x, int n_samples,
-                            float *difference, float *y)
+/* sum over the samples of ||(W - What)(x - mean)||^2, what a fit; x is changed meanwhile, y (n_samples x m) is scratch.
+ * Negative when memory runs out. */
+static double output_energy(const float *w, const struct sn_fit *what, int m, int n, const float *mean, float *x,
+                            int n_samples, float *y)
 {
-    size_t size = (size_t)m * (size_t)n, count = (size_t)n_samples * (size_t)n;
+    size_t count = (size_t)n_samples * (size_t)n;
+    float *states = malloc(((size_t)n_samples * what->matrix->n_states + 1) * sizeof *states);
     double sum = 0;
-    for (size_t i = 0; i < size; i++) difference[i] = w[i] - what[i];
+    if (!states) return -1;
     for (size_t i = 0; i < count; i++) x[i] -= mean[i % (size_t)n];
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_samples, m, n, 1, x, n, difference, n, 0, y, m);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_samples, m, n, -1, x, n, w, n, 0, y, m);
+    what->matrix->family->forward(what->matrix, what->words, n_samples, x, y, states);
     for (size_t i = 0; i < count; i++) x[i] += mean[i % (size_t)n];
     for (size_t i = 0; i < (size_t)n_samples * (size_t)m; i++) sum += (double)y[i] * (double)y[i];
+    free(states);
     return sum;
 }
 
@@ -24,19 +28,16 @@ struct trial { double shrinkage, alignment, energy; };
 /* Fills in trial->energy, for part of W's rows. */
 static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options *options, const float *w, int m,
                                     const float *part, int rows, int n, const float *x, int n_fitting, float *held,
-                                    int n_held, float *scratch, struct trial *trial, struct sn_error *error)
+                                    int n_held, float *y, struct trial *trial, struct sn_error *error)
 {
     struct sn_weighting weighting;
     struct sn_fit result = { 0 };
-    size_t size = (size_t)rows * (size_t)n;
     enum sn_status status = sn_weighting_new(w, m, x, n_fitting, n, trial->shrinkage, trial->alignment, &weighting, error);
     if (status) return status;
     options->weighting = &weighting;
     status = fit(part, rows, n, options, &result, error);
-    if (!status) status = sn_dense(result.matrix, result.words, scratch, error);
-    if (!status)
-        trial->energy = output_energy(part, scratch, rows, n, weighting.mean, held, n_held, scratch + size,
-                                      scratch + 2 * size);
+    if (!status) trial->energy = output_energy(part, &result, rows, n, weighting.mean, held, n_held, y);
+    if (!status && trial->energy < 0) status = sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
     sn_fit_free(&result);
     sn_weighting_free(&weighting);
     return status;
@@ -69,15 +70,15 @@ enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_opt
     int rows = m < MOST_ROWS ? m : MOST_ROWS;
     struct sn_fit_options simple = simplify(options, (double)rows / m);
     size_t size = (size_t)rows * (size_t)n, count = (size_t)n_held * (size_t)n;
-    float *held = malloc(count * sizeof *held);
-    float *scratch = malloc((3 * size + (size_t)n_held * (size_t)rows) * sizeof *scratch);
-    enum sn_status status = held && scratch ? SN_OK : sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
+    float *held = malloc(count * sizeof *held), *part = malloc(size * sizeof *part);
+    float *y = malloc((size_t)n_held * (size_t)rows * sizeof *y);
+    enum sn_status status = held && part && y ? SN_OK
+        : sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
     for (size_t i = 0; !status && i < count; i++) held[i] = x[(size_t)n_fitting * (size_t)n + i];
-    float *part = scratch ? scratch + 2 * size + (size_t)n_held * (size_t)rows : NULL;
     for (size_t i = 0; !status && i < size; i++)
         part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
     for (int i = 0; !status && i < n_trials; i++) {
-        status = try_shrinkage(fit, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, scratch, &trials[i], error);
+        status = try_shrinkage(fit, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, y, &trials[i], error);
         if (!status) least = fmin(least, trials[i].energy);
     }
     for (int i = 0; !status && i < n_trials; i++)
@@ -86,7 +87,8 @@ enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_opt
             if (!less) best = &trials[i];
         }
     free(held);
-    free(scratch);
+    free(part);
+    free(y);
     /* A budget that is too small for the part is for the fit of all rows to refuse. */
     if (status == SN_BAD_INPUT) return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
     return status ? status
