@@ -154,7 +154,7 @@ static int allocate(struct palm *palm, size_t most_b)
     float **blocks[] = { &palm->target, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
                          &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line };
     /* The previous A is where palm_refit keeps a direction, of either factor. */
-    size_t counts[] = { w, a, a > most_b ? a : most_b, w > blocks_of_larger ? w : blocks_of_larger, larger, inner, inner,
+    size_t counts[] = { w, a, a > most_b ? a : most_b, w > blocks_of_larger ? w : blocks_of_larger, larger > w ? larger : w, inner, inner,
                         (size_t)palm->m, (size_t)palm->n, inner, 2 * widest };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
@@ -166,7 +166,7 @@ static int allocate(struct palm *palm, size_t most_b)
 void palm_free(struct palm *palm)
 {
     float *const blocks[] = { palm->scale, palm->target, palm->a, palm->a_previous, palm->residual, palm->dense,
-                              palm->image, palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
+                              palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
                               palm->product[1], palm->norms, palm->line };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     lines_free(&palm->b);
@@ -176,7 +176,7 @@ void palm_free(struct palm *palm)
 
 void palm_end(struct palm *palm)
 {
-    float **const blocks[] = { &palm->target, &palm->a_previous, &palm->residual, &palm->image, &palm->weighted };
+    float **const blocks[] = { &palm->target, &palm->a_previous, &palm->residual, &palm->weighted };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
         free(*blocks[i]);
         *blocks[i] = NULL;
@@ -300,8 +300,16 @@ static void multiply(const struct palm *palm, const float *a, const struct palm_
 /* residual = (A B)^T - T for the B that lies in dense. */
 static void multiply_dense(struct palm *palm)
 {
-    size_t m = (size_t)palm->m, n = (size_t)palm->n;
+    enum { DENSE = 5 };  /* times as many entries take as long one by one. */
+    size_t m = (size_t)palm->m, n = (size_t)palm->n, count = 0;
     const float *row = palm->dense;
+    for (size_t i = 0; i < palm_size(palm, PALM_B); i++) count += row[i] != 0;
+    if (count > palm_size(palm, PALM_B) / DENSE) {
+        memcpy(palm->residual, palm->target, m * n * sizeof *row);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, palm->n, palm->m, palm->inner, 1, row, palm->n, palm->a, palm->m,
+                    -1, palm->residual, palm->m);
+        return;
+    }
     for (size_t i = 0; i < m * n; i++) palm->residual[i] = -palm->target[i];
     for (size_t p = 0; p < (size_t)palm->inner; p++, row += n)
         for (size_t j = 0; j < n; j++)
@@ -556,8 +564,8 @@ static double refit_factor(struct palm *palm, int f, int n_steps)
             d[i] = (n ? beta * d[i] : 0) - g[i];
             descent -= (double)g[i] * (double)d[i];
         }
-        multiply(palm, f == PALM_A ? d : palm->a, &palm->b, f == PALM_A ? palm->b.value : d, NULL, palm->image);
-        double curvature = moment_energy(palm, palm->image, palm->weighted, &slope);
+        multiply(palm, f == PALM_A ? d : palm->a, &palm->b, f == PALM_A ? palm->b.value : d, NULL, palm->dense);
+        double curvature = moment_energy(palm, palm->dense, palm->weighted, &slope);
         if (!(curvature > 0)) break;
         float alpha = (float)(descent / curvature);
         move(values, d, count, alpha);
@@ -586,10 +594,10 @@ double palm_refit(struct palm *palm, int n_rounds, int n_steps)
     lines_free(&palm->b_previous);
     take_w(palm, palm->target);
     multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
-    palm->energy = moment_energy(palm, palm->target, palm->weighted, &slope);
-    palm->image = palm->target;
+    palm->energy = moment_energy(palm, palm->target, palm->dense, &slope);
+    free(palm->target);
     palm->target = NULL;
-    double error = moment_energy(palm, palm->residual, palm->image, &slope);
+    double error = moment_energy(palm, palm->residual, palm->dense, &slope);
     if (slope != palm->residual) memcpy(palm->residual, slope, size * sizeof *slope);
     for (int round = 0; round < n_rounds; round++) {
         palm_balance(palm);

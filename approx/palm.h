@@ -58,8 +58,7 @@ struct palm {
     float *a_previous;   /* of one step before, in the same scaling; scratch for palm_refit */
     struct palm_lines b, b_previous;
     float *residual;     /* (A B - W)^T, n x m */
-    float *dense;        /* A's gradient, or B's dense form, inner x n: as large as the larger factor */
-    float *image;        /* n x m, for palm_refit, in target's place */
+    float *dense;        /* A's gradient, or B's dense form, inner x n, or n x m: as large as the largest */
     float *weighted;     /* with a weighting: M' + r I as a filter for palm_run, then n x m for palm_refit */
     float *vector[2];    /* of the power iterations, inner */
     float *product[2];   /* their images: m, n */
