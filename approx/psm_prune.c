@@ -28,8 +28,7 @@ static void scale_columns(const struct psm_search *search, float *scaled)
         scaled[i] = search->w[i] * (weighting ? sqrtf(weighting->moment[i % n * (n + 1)]) : 1);
 }
 
-/* target <- T after all steps, for count entries. kept and sum are scratch of W's size, filter
- * of sn_filter_size(n). */
+/* target <- T after all steps, for count entries. kept and sum are scratch of W's size, filter of sn_filter_size(n). */
 static void feed_back(const struct psm_search *search, size_t count, float *target, float *kept, float *sum, float *filter)
 {
     static const double first = .4, last = 1;  /* Tried on classifiers of trained nets. */
@@ -117,18 +116,18 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit, st
     size_t size = (size_t)m * (size_t)n, most = most_values(search, wide);
     float *scratch = malloc(((weighted ? 4 : 2) * size + (weighted ? sn_filter_size(n) : 0)) * sizeof *scratch);
     if (!scratch) return psm_no_memory(error);
-    float *kept = scratch, *norms = scratch + size, *image = scratch + 2 * size, *filter = scratch + 4 * size;
-    const float *target = weighted ? scratch + 3 * size : search->w;
+    float *kept = scratch, *norms = kept + size, *image = norms + size, *fed = image + size, *filter = fed + size;
+    const float *target = weighted ? fed : search->w;
     enum sn_status status = SN_OK;
     struct psm_sparse factor = { 0 };
-    if (weighted) feed_back(search, most, scratch + 3 * size, kept, norms, filter);
+    if (weighted) feed_back(search, most, fed, kept, norms, filter);
     int bits = search->budget.values == SIZE_MAX && keep_within(search, target, 8, kept, norms) > most ? 8 : wide;
     if (bits == wide && !keep_within(search, target, wide, kept, norms)) {
         status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
                          search->budget.bytes, m, n, psm_factor_bytes(m, n, (size_t)search->block, wide, search->block));
         goto done;
     }
-    if (weighted) refit_pruned(search, kept, norms, scratch + 3 * size, image);
+    if (weighted) refit_pruned(search, kept, norms, fed, image);
     float *smaller = realloc(scratch, size * sizeof *scratch);
     if (smaller) kept = scratch = smaller;
     struct psm_strided dense = { kept, m, n, (size_t)n, 1 };

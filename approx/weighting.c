@@ -32,7 +32,7 @@ static int add_covariance(const float *x, size_t rows, size_t n, double factor, 
     return 1;
 }
 
-/* sum of (x_ij - mean_j)^2, the trace of the above. */
+/* sum of (x_ij - mean_j)^2, the trace of the above with a factor of 1. */
 static double spread(const float *x, size_t rows, size_t n)
 {
     double trace = 0;
@@ -49,13 +49,12 @@ static double spread(const float *x, size_t rows, size_t n)
 static int add_moment(const float *w, int m, const float *x, int n_samples, size_t n, const struct sn_weighting *weighting,
                       double *moment)
 {
-    double trace = spread(x, (size_t)n_samples, n) / n_samples, rows = w ? spread(w, (size_t)m, n) : 0;
-    double s = trace > 0 ? weighting->shrinkage : 1, t = rows > 0 ? weighting->alignment : 0;
-    if (!(trace > 0)) trace = (double)n;
+    double samples = spread(x, (size_t)n_samples, n), rows = w ? spread(w, (size_t)m, n) : 0;
+    double s = samples > 0 ? weighting->shrinkage : 1, t = rows > 0 ? weighting->alignment : 0;
     /* The mean of W's rows is scratch, which that of the samples replaces. */
-    if (t > 0 && !add_covariance(w, (size_t)m, n, s * t * trace / rows, moment, weighting->mean)) return 0;
-    if (!add_covariance(x, (size_t)n_samples, n, (1 - s) / n_samples, moment, weighting->mean)) return 0;
-    for (size_t j = 0; j < n; j++) moment[j * n + j] += s * (1 - t) * trace / (double)n;
+    if (t > 0 && !add_covariance(w, (size_t)m, n, s * t * (double)n / rows, moment, weighting->mean)) return 0;
+    if (!add_covariance(x, (size_t)n_samples, n, s < 1 ? (1 - s) * (double)n / samples : 0, moment, weighting->mean)) return 0;
+    for (size_t j = 0; j < n; j++) moment[j * n + j] += s * (1 - t);
     return 1;
 }
 

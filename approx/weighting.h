@@ -3,7 +3,7 @@
  *     E ||(W - What)(x - mean)||^2 = ||(W - What) L||_F^2,    L L^T = M = E (x - mean)(x - mean)^T.
  * With fewer samples than inputs the estimate of M is singular, and it is shrunk towards a target of the same trace:
  *     M = (1 - s) C + s ((1 - t) I + t V^T V),    C the covariance of the samples, V the rows of W less their mean,
- *     0 < s <= 1,    0 <= t < 1,    I and V^T V scaled to the trace of C.
+ *     0 < s <= 1,    0 <= t < 1,    C, I and V^T V scaled to a trace of n, which relative errors do not see.
  * V^T V stands for what trained classifiers show: the means of the classes lie along the rows of W, so that the features
  * vary most where V does. Sources: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
  * J. Multivariate Anal. 88(2), 2004; Papyan, Han and Donoho, Prevalence of neural collapse during the terminal phase of

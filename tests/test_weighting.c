@@ -39,7 +39,8 @@ static double trace(double m[N][N])
 Test(weighting, the_moment_is_the_formula_and_its_root_gives_it_back)
 {
     static const double s[] = { 1, .1, .4, .7 }, t[] = { 0, 0, .5, .9 };
-    float w[M * N], x[SAMPLES * N];
+    static const float units[] = { 1, 1e-18f, 1e15f, 1 };  /* of the samples; none matters. */
+    float w[M * N], x[SAMPLES * N], scaled[SAMPLES * N];
     uint64_t seed = 1;
     fill(&seed, w, M * N);
     fill(&seed, x, SAMPLES * N);
@@ -49,13 +50,13 @@ Test(weighting, the_moment_is_the_formula_and_its_root_gives_it_back)
     for (int k = 0; k < 4; k++) {
         struct sn_weighting weighting;
         float *root;
-        cr_assert(!sn_weighting_new(w, M, x, SAMPLES, N, s[k], t[k], &weighting, NULL));
+        for (int i = 0; i < SAMPLES * N; i++) scaled[i] = units[k] * x[i];
+        cr_assert(!sn_weighting_new(w, M, scaled, SAMPLES, N, s[k], t[k], &weighting, NULL));
         cr_assert(!sn_weighting_root(&weighting, &root, NULL));
         for (int a = 0; a < N; a++)
             for (int b = 0; b < N; b++) {
-                double level = trace(c) / SAMPLES, product = 0;
-                double expected = (1 - s[k]) * c[a][b] / SAMPLES
-                    + s[k] * level * ((1 - t[k]) * (a == b) / N + t[k] * v[a][b] / trace(v));
+                double product = 0, expected = (1 - s[k]) * N / trace(c) * c[a][b]
+                    + s[k] * ((1 - t[k]) * (a == b) + t[k] * N / trace(v) * v[a][b]);
                 cr_assert_float_eq(weighting.moment[a * N + b], expected, 1e-5, "%d: %d, %d", k, a, b);
                 for (int j = 0; j < N; j++) product += (double)root[a * N + j] * (double)root[b * N + j];
                 cr_assert_float_eq(product, expected, 1e-5);
