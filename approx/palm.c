@@ -154,8 +154,8 @@ static int allocate(struct palm *palm, size_t most_b)
     float **blocks[] = { &palm->target, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
                          &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line };
     /* The previous A is where palm_refit keeps a direction, of either factor. */
-    size_t counts[] = { w, a, a > most_b ? a : most_b, w > blocks_of_larger ? w : blocks_of_larger, larger > w ? larger : w, inner, inner,
-                        (size_t)palm->m, (size_t)palm->n, inner, 2 * widest };
+    size_t counts[] = { w, a, a > most_b ? a : most_b, w > blocks_of_larger ? w : blocks_of_larger,
+                        larger > w ? larger : w, inner, inner, (size_t)palm->m, (size_t)palm->n, inner, 2 * widest };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
@@ -300,7 +300,7 @@ static void multiply(const struct palm *palm, const float *a, const struct palm_
 /* residual = (A B)^T - T for the B that lies in dense. */
 static void multiply_dense(struct palm *palm)
 {
-    enum { DENSE = 5 };  /* times as many entries take as long one by one. */
+    enum { DENSE = 5 };  /* One by one, entries take about so many times as long as in a dense product. */
     size_t m = (size_t)palm->m, n = (size_t)palm->n, count = 0;
     const float *row = palm->dense;
     for (size_t i = 0; i < palm_size(palm, PALM_B); i++) count += row[i] != 0;

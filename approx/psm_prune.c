@@ -23,9 +23,8 @@ static size_t most_values(const struct psm_search *search, int bits)
 static void scale_columns(const struct psm_search *search, float *scaled)
 {
     size_t m = (size_t)search->m, n = (size_t)search->n;
-    const struct sn_weighting *weighting = search->options->weighting;
-    for (size_t i = 0; i < m * n; i++)
-        scaled[i] = search->w[i] * (weighting ? sqrtf(weighting->moment[i % n * (n + 1)]) : 1);
+    const float *moment = search->options->weighting->moment;
+    for (size_t i = 0; i < m * n; i++) scaled[i] = search->w[i] * sqrtf(moment[i % n * (n + 1)]);
 }
 
 /* target <- T after all steps, for count entries. kept and sum are scratch of W's size, filter of sn_filter_size(n). */
@@ -85,7 +84,7 @@ static void refit_pruned(const struct psm_search *search, float *what, float *gr
     }
 }
 
-/* what <- the count largest entries of the target, alone, or in blocks, less their scale. */
+/* what <- the count largest entries of the target, alone, or in blocks, with the scaling undone. */
 static void keep(const struct psm_search *search, const float *target, size_t count, float *what, float *norms)
 {
     size_t m = (size_t)search->m, n = (size_t)search->n;
