@@ -8,10 +8,11 @@ CFLAGS = -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes
 SANITIZE =
 
-# Our files see Darknet's headers as system headers: their warnings are not ours to mend. Darknet calls exit(0) after
-# its error messages; -Dexit sends those to plug_exit, which leaves with status 1.
-OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Iapprox -Itools -isystem darknet/include \
-	-isystem darknet/src
+# libstructnet is C11 and sees no header of Darknet's. The other files see those as system headers: their warnings are not
+# ours to mend. Darknet calls exit(0) after its error messages; -Dexit sends those to plug_exit, which leaves with status 1.
+LIBRARY_FLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(SANITIZE) -fPIC -fvisibility=hidden -Ilayers -Iapprox
+OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import \
+	-isystem darknet/include -isystem darknet/src
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) -Idarknet/include -Idarknet/src -Dexit=plug_exit
 WRAP = -Wl,--wrap=gemm,--wrap=gemm_cpu,--wrap=error
 LIBS = -lopenblas -lm -pthread
@@ -21,8 +22,10 @@ darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compa
 darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
 	%/swag.c %/voxel.c %/writing.c,$(wildcard darknet/examples/*.c)))
 layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c))
-approx = $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
-tools = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tools/make_glyphs.c,$(wildcard tools/*.c))) $(BUILD)/imagenet.o
+library = $(layers) $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
+plug = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/darknet/*.c))
+tools = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c tools/import/*.c)) $(BUILD)/imagenet.o
+glyphs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/demo/*.c))
 tests = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz_%.c,$(wildcard tests/*.c)))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
 
@@ -41,7 +44,7 @@ deps:
 
 demo: deps
 	@$(MAKE) --no-print-directory all
-	@sh tools/demo.sh $(BUILD)
+	@sh tools/demo/demo.sh $(BUILD)
 
 test: deps
 	@$(MAKE) --no-print-directory source
@@ -58,12 +61,12 @@ parity:
 
 # libFuzzer, which clang has, on the reader of checkpoints, with AddressSanitizer and UndefinedBehaviorSanitizer.
 FUZZ_SECONDS = 60
-fuzzed = tests/fuzz_checkpoint.c layers/sn_error.c $(addprefix tools/,arena.c checkpoint.c checkpoint_legacy.c \
+fuzzed = tests/fuzz_checkpoint.c layers/sn_error.c $(addprefix tools/import/,arena.c checkpoint.c checkpoint_legacy.c \
 	checkpoint_safetensors.c checkpoint_torch.c checkpoint_zip.c pickle.c tensor.c)
 fuzz:
 	@sh tools/deps.sh '$(CC)' fuzz
 	@mkdir -p $(BUILD)
-	clang -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -Ilayers -Itools \
+	clang -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -Ilayers -Itools/import \
 		-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fprofile-instr-generate -fcoverage-mapping \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzzed) -o $(BUILD)/fuzz_checkpoint \
 		-lcjson -lminizip -ldeflate -lm
@@ -85,36 +88,40 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-$(BUILD)/darknet: $(darknet_main) $(darknet_src) $(layers)
+$(BUILD)/darknet: $(darknet_main) $(darknet_src) $(plug) $(layers)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(LIBS)
 
-$(BUILD)/structnet: $(tools) $(approx) $(layers) $(darknet_src)
+$(BUILD)/structnet: $(tools) $(plug) $(library) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(TOOL_LIBS)
 
-$(BUILD)/make_glyphs: $(BUILD)/tools/make_glyphs.o
+$(BUILD)/make_glyphs: $(glyphs)
 	$(CC) $(SANITIZE) $^ -o $@ -lm -pthread
 
-$(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(approx) $(layers) $(darknet_src)
+$(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(plug) $(library) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -lcriterion $(TOOL_LIBS)
 
 # The 1000 classes of ImageNet, from Darknet's lists.
-$(BUILD)/imagenet.c: tools/imagenet.sh darknet/data/imagenet.labels.list darknet/data/imagenet.shortnames.list
+$(BUILD)/imagenet.c: tools/import/imagenet.sh darknet/data/imagenet.labels.list darknet/data/imagenet.shortnames.list
 	@mkdir -p $(@D)
-	sh tools/imagenet.sh darknet/data > $@.new && mv $@.new $@
+	sh tools/import/imagenet.sh darknet/data > $@.new && mv $@.new $@
 
 $(BUILD)/imagenet.o: $(BUILD)/imagenet.c Makefile
 	$(CC) $(OUR_FLAGS) -c $< -o $@
 
 # parser.c alone is compiled with our header in front.
-$(BUILD)/darknet.o/src/parser.o: plug = -include layers/plug.h
-$(BUILD)/darknet.o/src/parser.o: layers/plug.h
+$(BUILD)/darknet.o/src/parser.o: in_front = -include layers/darknet/plug.h
+$(BUILD)/darknet.o/src/parser.o: layers/darknet/plug.h
 
 $(BUILD)/darknet.o/%.o: darknet/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(DARKNET_FLAGS) $(plug) -c $< -o $@
+	$(CC) $(DARKNET_FLAGS) $(in_front) -c $< -o $@
+
+$(library): $(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(LIBRARY_FLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(OUR_FLAGS) -MMD -MP -c $< -o $@
 
--include $(layers:.o=.d) $(approx:.o=.d) $(tools:.o=.d) $(tests:.o=.d)
+-include $(library:.o=.d) $(plug:.o=.d) $(tools:.o=.d) $(glyphs:.o=.d) $(tests:.o=.d)

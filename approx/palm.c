@@ -21,8 +21,8 @@ static uint32_t magnitude_bits(float value)
     return bits & 0x7fffffff;
 }
 
-/* The bits of the k-th largest magnitude, 1 <= k <= n; *above receives how many are larger. Magnitudes order as their
- * bits do, so the digits are found from the top by counting. */
+/* The bits of the k-th largest magnitude, 1 <= k <= n; *above receives how many are larger.
+ * Magnitudes order as their bits do, so the digits are found from the top by counting. */
 static uint32_t kth_magnitude(const float *values, size_t n, size_t k, size_t *above)
 {
     enum { DIGITS = 3, BITS = 11 };
@@ -31,7 +31,8 @@ static uint32_t kth_magnitude(const float *values, size_t n, size_t k, size_t *a
     *above = 0;
     for (int d = 0; d < DIGITS; d++) {
         size_t count[1 << BITS] = { 0 };
-        int shift = shifts[d] < 0 ? 0 : shifts[d], digits = shifts[d] < 0 ? 1 << (BITS + shifts[d]) : 1 << BITS;
+        int shift = shifts[d] < 0 ? 0 : shifts[d],
+            digits = shifts[d] < 0 ? 1 << (BITS + shifts[d]) : 1 << BITS;
         for (size_t i = 0; i < n; i++) {
             uint32_t bits = magnitude_bits(values[i]);
             if ((bits & mask) == prefix) count[bits >> shift & (uint32_t)(digits - 1)]++;
@@ -71,7 +72,8 @@ static void keep_strided(float *values, size_t count, size_t stride, size_t k, f
 }
 
 /* k entries of a lines x length matrix, spread evenly over its lines, or over its columns. */
-static void keep_in_each(float *values, size_t lines, size_t length, int by_line, size_t k, float *scratch)
+static void keep_in_each(float *values, size_t lines, size_t length, int by_line, size_t k,
+                         float *scratch)
 {
     size_t n = by_line ? lines : length;
     for (size_t i = 0; i < n; i++) {
@@ -81,9 +83,10 @@ static void keep_in_each(float *values, size_t lines, size_t length, int by_line
     }
 }
 
-/* The norm of one block: along != 0 as consecutive entries of a line, else as consecutive lines at one place. */
-static float block_norm(const float *values, size_t lines, size_t length, size_t line, size_t place, size_t block,
-                        int along)
+/* The norm of one block: along != 0 as consecutive entries of a line, else as consecutive lines at
+ * one place. */
+static float block_norm(const float *values, size_t lines, size_t length, size_t line, size_t place,
+                        size_t block, int along)
 {
     float sum = 0;
     for (size_t i = 0; i < block; i++) {
@@ -94,20 +97,23 @@ static float block_norm(const float *values, size_t lines, size_t length, size_t
 }
 
 /* Keeps the k/block blocks of largest norm; norms has room for all of them. */
-static void keep_blocks(float *values, size_t lines, size_t length, size_t block, int along, size_t k, float *norms)
+static void keep_blocks(float *values, size_t lines, size_t length, size_t block, int along,
+                        size_t k, float *norms)
 {
-    size_t n_lines = along ? lines : (lines + block - 1) / block, n_places = along ? (length + block - 1) / block : length;
+    size_t n_lines = along ? lines : (lines + block - 1) / block,
+           n_places = along ? (length + block - 1) / block : length;
     for (size_t l = 0; l < n_lines; l++)
         for (size_t p = 0; p < n_places; p++)
             norms[l * n_places + p] = block_norm(values, lines, length, l, p, block, along);
     keep_largest(norms, n_lines * n_places, k / block);
     for (size_t l = 0; l < lines; l++)
         for (size_t p = 0; p < length; p++)
-            if (norms[along ? l * n_places + p / block : l / block * n_places + p] == 0) values[l * length + p] = 0;
+            if (norms[along ? l * n_places + p / block : l / block * n_places + p] == 0)
+                values[l * length + p] = 0;
 }
 
-void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern pattern, int rows_are_lines, size_t block,
-               size_t k, float *scratch)
+void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern pattern,
+               int rows_are_lines, size_t block, size_t k, float *scratch)
 {
     if (block > 1) keep_blocks(values, lines, length, block, !rows_are_lines, k, scratch);
     else if (pattern == SN_ENTRIES) keep_largest(values, lines * length, k);
@@ -118,8 +124,8 @@ void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern patte
 void palm_project(struct palm *palm, int f, float *values, size_t k)
 {
     int leftmost = (f == PALM_A) != palm->flip;
-    palm_keep(values, (size_t)palm->inner, (size_t)line_length(palm, f), palm->pattern, !leftmost, (size_t)palm->block, k,
-              palm->residual);
+    palm_keep(values, (size_t)palm->inner, (size_t)line_length(palm, f), palm->pattern, !leftmost,
+              (size_t)palm->block, k, palm->residual);
 }
 
 /* ---- Memory ---- */
@@ -141,33 +147,52 @@ static void lines_free(struct palm_lines *lines)
 }
 
 /* The columns of W. */
-static size_t n_columns(const struct palm *palm) { return (size_t)(palm->flip ? palm->m : palm->n); }
+static size_t n_columns(const struct palm *palm)
+{
+    return (size_t)(palm->flip ? palm->m : palm->n);
+}
 
 static int allocate(struct palm *palm, size_t most_b)
 {
-    size_t a = palm_size(palm, PALM_A), b = palm_size(palm, PALM_B), w = (size_t)palm->m * (size_t)palm->n;
-    size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n), larger = a > b ? a : b;
-    size_t filter = sn_filter_size((int)n_columns(palm)), widest = longest > inner ? longest : inner;
+    size_t a = palm_size(palm, PALM_A), b = palm_size(palm, PALM_B),
+           w = (size_t)palm->m * (size_t)palm->n;
+    size_t inner = (size_t)palm->inner, longest = (size_t)(palm->m > palm->n ? palm->m : palm->n),
+           larger = a > b ? a : b;
+    size_t filter = sn_filter_size((int)n_columns(palm)),
+           widest = longest > inner ? longest : inner;
     /* The residual is the scratch of projections too, which count blocks. */
     size_t blocks_of_larger = (palm->block > 1 ? larger / (size_t)palm->block : 0) + widest;
-    most_b = most_b < inner ? inner : most_b > b ? b : most_b;  /* It starts as the identity. */
-    float **blocks[] = { &palm->target, &palm->a, &palm->a_previous, &palm->residual, &palm->dense, &palm->vector[0],
-                         &palm->vector[1], &palm->product[0], &palm->product[1], &palm->norms, &palm->line };
+    most_b = most_b < inner ? inner : most_b > b ? b : most_b; /* It starts as the identity. */
+    float **blocks[] = { &palm->target,     &palm->a,         &palm->a_previous, &palm->residual,
+                         &palm->dense,      &palm->vector[0], &palm->vector[1],  &palm->product[0],
+                         &palm->product[1], &palm->norms,     &palm->line };
     /* The previous A is where palm_refit keeps a direction, of either factor. */
-    size_t counts[] = { w, a, a > most_b ? a : most_b, w > blocks_of_larger ? w : blocks_of_larger,
-                        larger > w ? larger : w, inner, inner, (size_t)palm->m, (size_t)palm->n, inner, 2 * widest };
+    size_t counts[] = { w,
+                        a,
+                        a > most_b ? a : most_b,
+                        w > blocks_of_larger ? w : blocks_of_larger,
+                        larger > w ? larger : w,
+                        inner,
+                        inner,
+                        (size_t)palm->m,
+                        (size_t)palm->n,
+                        inner,
+                        2 * widest };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
-    if (palm->weighting) fine &= (palm->weighted = malloc((filter > w ? filter : w) * sizeof(float))) != NULL;
-    return fine && lines_new(&palm->b, inner, most_b) && lines_new(&palm->b_previous, inner, most_b);
+    if (palm->weighting)
+        fine &= (palm->weighted = malloc((filter > w ? filter : w) * sizeof(float))) != NULL;
+    return fine && lines_new(&palm->b, inner, most_b)
+        && lines_new(&palm->b_previous, inner, most_b);
 }
 
 void palm_free(struct palm *palm)
 {
-    float *const blocks[] = { palm->scale, palm->target, palm->a, palm->a_previous, palm->residual, palm->dense,
-                              palm->weighted, palm->vector[0], palm->vector[1], palm->product[0],
-                              palm->product[1], palm->norms, palm->line };
+    float *const blocks[] = { palm->scale,     palm->target,     palm->a,          palm->a_previous,
+                              palm->residual,  palm->dense,      palm->weighted,   palm->vector[0],
+                              palm->vector[1], palm->product[0], palm->product[1], palm->norms,
+                              palm->line };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     lines_free(&palm->b);
     lines_free(&palm->b_previous);
@@ -186,7 +211,8 @@ void palm_end(struct palm *palm)
 static int take_weighting(struct palm *palm, const struct sn_weighting *weighting, size_t n)
 {
     if (!(palm->scale = malloc(n * sizeof *palm->scale))) return 0;
-    for (size_t j = 0; j < n; j++) palm->scale[j] = weighting ? sqrtf(weighting->moment[j * n + j]) : 1;
+    for (size_t j = 0; j < n; j++)
+        palm->scale[j] = weighting ? sqrtf(weighting->moment[j * n + j]) : 1;
     palm->weighting = weighting;
     return 1;
 }
@@ -194,7 +220,7 @@ static int take_weighting(struct palm *palm, const struct sn_weighting *weightin
 /* W^T of the problem, scaled, n x m. */
 static void take_w(const struct palm *palm, float *w)
 {
-    enum { TOGETHER = 16 };  /* rows at a time, which share the cache lines that are written */
+    enum { TOGETHER = 16 }; /* rows at a time, which share the cache lines that are written */
     size_t columns = n_columns(palm), rows = (size_t)(palm->flip ? palm->n : palm->m);
     size_t step_i = palm->flip ? columns : 1, step_j = palm->flip ? 1 : rows;
     for (size_t first = 0; first < rows; first += TOGETHER)
@@ -205,10 +231,15 @@ static void take_w(const struct palm *palm, float *w)
 
 int palm_new(struct palm *palm, const struct palm_task *task)
 {
-    *palm = (struct palm){ .m = task->flip ? task->columns : task->rows, .n = task->flip ? task->rows : task->columns,
-                           .flip = task->flip, .block = task->block, .pattern = task->pattern, .source = task->w };
+    *palm = (struct palm){ .m = task->flip ? task->columns : task->rows,
+                           .n = task->flip ? task->rows : task->columns,
+                           .flip = task->flip,
+                           .block = task->block,
+                           .pattern = task->pattern,
+                           .source = task->w };
     palm->inner = task->inner ? task->inner : palm->n;
-    if (!take_weighting(palm, task->weighting, (size_t)task->columns) || !allocate(palm, task->most_b)) {
+    if (!take_weighting(palm, task->weighting, (size_t)task->columns)
+        || !allocate(palm, task->most_b)) {
         palm_free(palm);
         return 0;
     }
@@ -221,7 +252,8 @@ int palm_new(struct palm *palm, const struct palm_task *task)
 /* ---- Forms of B ---- */
 
 /* dense += factor times the entries of lines. */
-static void add_lines(const struct palm *palm, const struct palm_lines *lines, float factor, float *dense)
+static void add_lines(const struct palm *palm, const struct palm_lines *lines, float factor,
+                      float *dense)
 {
     for (size_t p = 0; p < (size_t)palm->inner; p++)
         for (size_t q = lines->start[p]; q < lines->start[p + 1]; q++)
@@ -283,10 +315,10 @@ static double energy_of(const float *values, size_t n)
     return sum;
 }
 
-/* out = (A B)^T - minus, n x m: line j is sum_p b_pj a_p. a has A's layout, values are those of b's entries; minus may be
- * NULL. */
-static void multiply(const struct palm *palm, const float *a, const struct palm_lines *b, const float *values,
-                     const float *minus, float *out)
+/* out = (A B)^T - minus, n x m: line j is sum_p b_pj a_p. a has A's layout, values are those of b's
+ * entries; minus may be NULL. */
+static void multiply(const struct palm *palm, const float *a, const struct palm_lines *b,
+                     const float *values, const float *minus, float *out)
 {
     size_t m = (size_t)palm->m, size = m * (size_t)palm->n;
     if (minus)
@@ -300,20 +332,23 @@ static void multiply(const struct palm *palm, const float *a, const struct palm_
 /* residual = (A B)^T - T for the B that lies in dense. */
 static void multiply_dense(struct palm *palm)
 {
-    enum { DENSE = 5 };  /* One by one, entries take about so many times as long as in a dense product. */
+    enum {
+        DENSE = 5
+    }; /* One by one, entries take about so many times as long as in a dense product. */
     size_t m = (size_t)palm->m, n = (size_t)palm->n, count = 0;
     const float *row = palm->dense;
     for (size_t i = 0; i < palm_size(palm, PALM_B); i++) count += row[i] != 0;
     if (count > palm_size(palm, PALM_B) / DENSE) {
         memcpy(palm->residual, palm->target, m * n * sizeof *row);
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, palm->n, palm->m, palm->inner, 1, row, palm->n, palm->a, palm->m,
-                    -1, palm->residual, palm->m);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, palm->n, palm->m, palm->inner, 1, row,
+                    palm->n, palm->a, palm->m, -1, palm->residual, palm->m);
         return;
     }
     for (size_t i = 0; i < m * n; i++) palm->residual[i] = -palm->target[i];
     for (size_t p = 0; p < (size_t)palm->inner; p++, row += n)
         for (size_t j = 0; j < n; j++)
-            if (row[j] != 0) cblas_saxpy(palm->m, row[j], palm->a + p * m, 1, palm->residual + j * m, 1);
+            if (row[j] != 0)
+                cblas_saxpy(palm->m, row[j], palm->a + p * m, 1, palm->residual + j * m, 1);
 }
 
 /* gradient = (R B^T)^T, inner x m, for R^T in residual. */
@@ -324,7 +359,8 @@ static void gradient_a(const struct palm *palm, const float *residual, float *gr
     memset(gradient, 0, palm_size(palm, PALM_A) * sizeof *gradient);
     for (size_t p = 0; p < (size_t)palm->inner; p++)
         for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
-            cblas_saxpy(palm->m, b->value[q], residual + (size_t)b->column[q] * m, 1, gradient + p * m, 1);
+            cblas_saxpy(palm->m, b->value[q], residual + (size_t)b->column[q] * m, 1,
+                        gradient + p * m, 1);
 }
 
 /* out[q] = (A^T R) at B's entries. */
@@ -333,7 +369,8 @@ static void gradient_at_b(const struct palm *palm, const float *residual, float 
     size_t m = (size_t)palm->m;
     for (size_t p = 0; p < (size_t)palm->inner; p++)
         for (size_t q = palm->b.start[p]; q < palm->b.start[p + 1]; q++)
-            out[q] = cblas_sdot(palm->m, palm->a + p * m, 1, residual + (size_t)palm->b.column[q] * m, 1);
+            out[q] = cblas_sdot(palm->m, palm->a + p * m, 1,
+                                residual + (size_t)palm->b.column[q] * m, 1);
 }
 
 /* y = x S and x = y S^T for factor f. */
@@ -343,20 +380,23 @@ static void power_products(struct palm *palm, int f, float *x, float *y)
     int inner = palm->inner;
     if (f == PALM_A) {
         cblas_sgemv(CblasRowMajor, CblasTrans, inner, palm->m, 1, palm->a, palm->m, x, 1, 0, y, 1);
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, inner, palm->m, 1, palm->a, palm->m, y, 1, 0, x, 1);
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, inner, palm->m, 1, palm->a, palm->m, y, 1, 0, x,
+                    1);
         return;
     }
     memset(y, 0, (size_t)palm->n * sizeof *y);
     for (int p = 0; p < inner; p++)
-        for (size_t q = b->start[p]; q < b->start[p + 1]; q++) y[b->column[q]] += b->value[q] * x[p];
+        for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
+            y[b->column[q]] += b->value[q] * x[p];
     for (int p = 0; p < inner; p++) {
         x[p] = 0;
-        for (size_t q = b->start[p]; q < b->start[p + 1]; q++) x[p] += b->value[q] * y[b->column[q]];
+        for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
+            x[p] += b->value[q] * y[b->column[q]];
     }
 }
 
-/* The largest eigenvalue of S^T S by power iteration, with a margin for its slow end. The vector stays from call to call,
- * while the factor changes little. */
+/* The largest eigenvalue of S^T S by power iteration, with a margin for its slow end. The vector
+ * stays from call to call, while the factor changes little. */
 static double norm_squared(struct palm *palm, int f)
 {
     enum { STEPS = 3 };
@@ -380,7 +420,8 @@ static double norm_squared(struct palm *palm, int f)
 static void scale_a(const struct palm *palm, float *a, int divide)
 {
     for (int p = 0; p < palm->inner; p++)
-        cblas_sscal(palm->m, divide ? 1 / palm->norms[p] : palm->norms[p], a + (size_t)p * (size_t)palm->m, 1);
+        cblas_sscal(palm->m, divide ? 1 / palm->norms[p] : palm->norms[p],
+                    a + (size_t)p * (size_t)palm->m, 1);
 }
 
 static void scale_b(const struct palm *palm, struct palm_lines *b, int divide)
@@ -396,7 +437,8 @@ static void atom_norms(struct palm *palm, int f)
     const struct palm_lines *b = &palm->b;
     size_t m = (size_t)palm->m;
     for (size_t p = 0; p < (size_t)palm->inner; p++) {
-        double energy = f == PALM_A ? energy_of(palm->a + p * m, m)
+        double energy = f == PALM_A
+            ? energy_of(palm->a + p * m, m)
             : energy_of(b->value + b->start[p], b->start[p + 1] - b->start[p]);
         palm->norms[p] = energy > 0 ? (float)sqrt(energy) : 1;
     }
@@ -412,8 +454,8 @@ static void normalise_other(struct palm *palm, int f)
     scale_b(palm, &palm->b_previous, f == PALM_A);
 }
 
-/* A <- the k largest of Y - grad(Y)/l at Y = A + momentum (A - previous). Y takes the place of previous, and becomes the
- * new A. */
+/* A <- the k largest of Y - grad(Y)/l at Y = A + momentum (A - previous). Y takes the place of
+ * previous, and becomes the new A. */
 static void step_a(struct palm *palm, size_t k, float momentum)
 {
     size_t size = palm_size(palm, PALM_A);
@@ -437,8 +479,9 @@ static void step_b(struct palm *palm, size_t k, float momentum)
     multiply_dense(palm);
     double norm = norm_squared(palm, PALM_A);
     if (norm > 0)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m, (float)(-1 / norm), palm->a,
-                    palm->m, palm->residual, palm->m, 1, palm->dense, palm->n);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m,
+                    (float)(-1 / norm), palm->a, palm->m, palm->residual, palm->m, 1, palm->dense,
+                    palm->n);
     palm_project(palm, PALM_B, palm->dense, k);
     struct palm_lines now = palm->b;
     palm->b = palm->b_previous;
@@ -468,7 +511,8 @@ static void feed_back(struct palm *palm, float penalty, float kept)
     }
     if (!palm->weighting) return;
     /* M' (M' + penalty I)^-1 = I - penalty (M' + penalty I)^-1. */
-    sn_filter_apply(palm->weighted, (int)n_columns(palm), sum, palm->flip ? palm->n : palm->m, !palm->flip);
+    sn_filter_apply(palm->weighted, (int)n_columns(palm), sum, palm->flip ? palm->n : palm->m,
+                    !palm->flip);
     cblas_saxpy((int)size, -penalty, sum, 1, palm->target, 1);
 }
 
@@ -480,20 +524,23 @@ double palm_penalty(int round, int n_rounds, double first, double last)
     return n_stages > 1 ? first * pow(last / first, stage / (n_stages - 1.)) : last;
 }
 
-double palm_run(struct palm *palm, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop)
+double palm_run(struct palm *palm, const size_t k[2], int n_rounds,
+                const volatile sig_atomic_t *stop)
 {
-    static const double most_momentum = .95, first = .27, last = .5;  /* Tried on classifiers of trained nets. */
+    static const double most_momentum = .95, first = .27,
+                        last = .5; /* Tried on classifiers of trained nets. */
     double penalty = 0;
     for (int round = 0; round < n_rounds && !(stop && *stop); round++) {
         float momentum = (float)(most_momentum * round / (round + 3));
-        step_a(palm, k[PALM_A], momentum);  /* A first: B has no slope yet. */
+        step_a(palm, k[PALM_A], momentum); /* A first: B has no slope yet. */
         step_b(palm, k[PALM_B], momentum);
         double now = palm_penalty(round, n_rounds, first, last);
-        if (palm->weighting && now != penalty) sn_filter_set(palm->weighting, (float)now, palm->weighted);
+        if (palm->weighting && now != penalty)
+            sn_filter_set(palm->weighting, (float)now, palm->weighted);
         feed_back(palm, (float)now, penalty > 0 ? (float)(penalty / now) : 1);
         penalty = now;
     }
-    palm_project(palm, PALM_A, palm->a, k[PALM_A]);  /* A stop may come before the first step. */
+    palm_project(palm, PALM_A, palm->a, k[PALM_A]); /* A stop may come before the first step. */
     take_w(palm, palm->target);
     multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
     return energy_of(palm->residual, (size_t)palm->m * (size_t)palm->n);
@@ -509,8 +556,8 @@ static void unscale(const struct palm *palm, float *x)
         for (size_t j = 0; j < m; j++) x[i * m + j] /= palm->scale[palm->flip ? j : i];
 }
 
-/* <X, X M'>, M' = D^-1 M D^-1 the moment of the scaled columns; *slope receives X M', which is X itself without a
- * weighting. X becomes scratch with one. */
+/* <X, X M'>, M' = D^-1 M D^-1 the moment of the scaled columns; *slope receives X M', which is X
+ * itself without a weighting. X becomes scratch with one. */
 static double moment_energy(const struct palm *palm, float *x, float *scratch, float **slope)
 {
     int n = palm->n, m = palm->m;
@@ -518,17 +565,23 @@ static double moment_energy(const struct palm *palm, float *x, float *scratch, f
     *slope = x;
     if (!palm->weighting) return energy_of(x, size);
     unscale(palm, x);
-    if (palm->flip) cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, n, m, 1, palm->weighting->moment, m, x, m, 0, scratch, m);
-    else cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, n, m, 1, palm->weighting->moment, n, x, m, 0, scratch, m);
+    if (palm->flip)
+        cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, n, m, 1, palm->weighting->moment, m, x,
+                    m, 0, scratch, m);
+    else
+        cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, n, m, 1, palm->weighting->moment, n, x, m,
+                    0, scratch, m);
     *slope = scratch;
     double sum = 0;
     for (size_t i = 0; i < size; i += 4096)
-        sum += (double)cblas_sdot(size - i < 4096 ? (int)(size - i) : 4096, x + i, 1, scratch + i, 1);
+        sum += (double)cblas_sdot(size - i < 4096 ? (int)(size - i) : 4096, x + i, 1, scratch + i,
+                                  1);
     unscale(palm, scratch);
     return sum;
 }
 
-/* The gradient of factor f at its entries: all of A's dense form with zeros elsewhere, or B's entries one by one. */
+/* The gradient of factor f at its entries: all of A's dense form with zeros elsewhere, or B's
+ * entries one by one. */
 static void pattern_gradient(const struct palm *palm, int f, const float *residual, float *g)
 {
     if (f == PALM_B) {
@@ -540,21 +593,23 @@ static void pattern_gradient(const struct palm *palm, int f, const float *residu
         if (palm->a[i] == 0) g[i] = 0;
 }
 
-/* values += alpha d at the entries that are not zero. One that would become exactly zero would leave the pattern; it stays
- * as the smallest number. */
+/* values += alpha d at the entries that are not zero. One that would become exactly zero would
+ * leave the pattern; it stays as the smallest number. */
 static void move(float *values, const float *d, size_t count, float alpha)
 {
     for (size_t i = 0; i < count; i++)
         if (values[i] != 0 && (values[i] += alpha * d[i]) == 0) values[i] = 0x1p-126f;
 }
 
-/* min over the values of factor f of ||W - A B||^2 by conjugate gradients on the normal equations (CGLS). residual holds
- * R M', R = A B - W, before and after. Returns what the squared error fell by. */
+/* min over the values of factor f of ||W - A B||^2 by conjugate gradients on the normal equations
+ * (CGLS). residual holds R M', R = A B - W, before and after. Returns what the squared error fell
+ * by. */
 static double refit_factor(struct palm *palm, int f, int n_steps)
 {
     double before = 0, fall = 0;
     size_t count = f == PALM_A ? palm_size(palm, PALM_A) : palm->b.start[palm->inner];
-    float *values = f == PALM_A ? palm->a : palm->b.value, *g = palm->dense, *d = palm->a_previous, *slope;
+    float *values = f == PALM_A ? palm->a : palm->b.value, *g = palm->dense, *d = palm->a_previous,
+          *slope;
     for (int n = 0; n < n_steps; n++) {
         pattern_gradient(palm, f, palm->residual, g);
         double now = energy_of(g, count), descent = 0;
@@ -564,7 +619,8 @@ static double refit_factor(struct palm *palm, int f, int n_steps)
             d[i] = (n ? beta * d[i] : 0) - g[i];
             descent -= (double)g[i] * (double)d[i];
         }
-        multiply(palm, f == PALM_A ? d : palm->a, &palm->b, f == PALM_A ? palm->b.value : d, NULL, palm->dense);
+        multiply(palm, f == PALM_A ? d : palm->a, &palm->b, f == PALM_A ? palm->b.value : d, NULL,
+                 palm->dense);
         double curvature = moment_energy(palm, palm->dense, palm->weighted, &slope);
         if (!(curvature > 0)) break;
         float alpha = (float)(descent / curvature);

@@ -7,10 +7,11 @@
 #include <string.h>
 
 struct chain {
-    int n;                                           /* factors */
+    int n; /* factors */
     struct psm_sparse factors[PSM_MOST_FACTORS];
-    struct psm_sparse halves[PSM_MOST_FACTORS][2];   /* of each factor, where it can be divided exactly */
-    char tried[PSM_MOST_FACTORS];                    /* whether the halves have been looked for */
+    struct psm_sparse halves[PSM_MOST_FACTORS]
+                            [2];  /* of each factor, where it can be divided exactly */
+    char tried[PSM_MOST_FACTORS]; /* whether the halves have been looked for */
 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -29,7 +30,8 @@ static void chain_free(struct chain *chain)
 /* W alone. */
 static int chain_new(struct chain *chain, const struct psm_search *search)
 {
-    struct psm_strided w = { (float *)search->w, search->m, search->n, (size_t)search->n, 1 };  /* It is only read. */
+    struct psm_strided w = { (float *)search->w, search->m, search->n, (size_t)search->n,
+                             1 }; /* It is only read. */
     *chain = (struct chain){ .n = 1 };
     return psm_sparse_new(&chain->factors[0], &w, 1);
 }
@@ -50,7 +52,7 @@ static void open_gap(struct chain *chain, int j)
 /* Puts two factors, which the chain then owns, in the place of factor j. */
 static void replace(struct chain *chain, int j, const struct psm_sparse pair[2])
 {
-    struct psm_sparse new[2] = { pair[0], pair[1] };  /* pair may be the halves. */
+    struct psm_sparse new[2] = { pair[0], pair[1] }; /* pair may be the halves. */
     psm_sparse_free(&chain->factors[j]);
     open_gap(chain, j);
     memcpy(&chain->factors[j], new, sizeof new);
@@ -82,11 +84,12 @@ static void set_bits(const struct chain *chain, int bits[PSM_MOST_FACTORS])
 struct division {
     const struct psm_sparse *s;
     int inner;
-    int divided;          /* whether any part of S was more than copied */
-    float *left, *right;  /* A^T (inner x rows), B (inner x columns) */
-    int *part;            /* rows+columns: the rows, then the columns, by the first row that entries join them to */
-    int *where;           /* rows+columns: a row's or column's place in its part */
-    int *members;         /* rows+columns: a part's rows, then its columns */
+    int divided;         /* whether any part of S was more than copied */
+    float *left, *right; /* A^T (inner x rows), B (inner x columns) */
+    int *part;  /* rows+columns: the rows, then the columns, by the first row that entries join them
+                   to */
+    int *where; /* rows+columns: a row's or column's place in its part */
+    int *members; /* rows+columns: a part's rows, then its columns */
 };
 
 static void division_free(struct division *d)
@@ -165,7 +168,8 @@ static float *gather(const struct division *d, const int size[2])
     float *dense = calloc((size_t)size[0] * (size_t)size[1], sizeof *dense);
     for (int k = 0; dense && k < size[0]; k++)
         for (uint32_t q = s->start[d->members[k]]; q < s->start[d->members[k] + 1]; q++)
-            dense[(size_t)k * (size_t)size[1] + (size_t)d->where[s->rows + (int)s->column[q]]] = s->value[q];
+            dense[(size_t)k * (size_t)size[1] + (size_t)d->where[s->rows + (int)s->column[q]]] =
+                s->value[q];
     return dense;
 }
 
@@ -186,7 +190,8 @@ static void copy_part(const struct division *d, const float *dense, const int si
         for (int j = 0; j < size[1]; j++) {
             int p = d->inner + (tall ? j : i);
             *side_at(d, size, p, tall ? size[0] + j : i) = 1;
-            *side_at(d, size, p, tall ? i : size[0] + j) = dense[(size_t)i * (size_t)size[1] + (size_t)j];
+            *side_at(d, size, p,
+                     tall ? i : size[0] + j) = dense[(size_t)i * (size_t)size[1] + (size_t)j];
         }
 }
 
@@ -198,20 +203,24 @@ static void copy_atoms(const struct division *d, const struct psm_atoms *atoms, 
             *side_at(d, size, d->inner + p, (int)k) = (float)atoms->sides[(size_t)p * length + k];
 }
 
-/* Divides one part if that takes fewer values than its product with the identity. 0 when memory runs out. */
+/* Divides one part if that takes fewer values than its product with the identity. 0 when memory
+ * runs out. */
 static int divide_part(struct division *d, int part, struct psm_budget budget)
 {
     int size[2], fine = 0;
     list_members(d, part, size);
     size_t n_values = 0, thin = smaller((size_t)size[0], (size_t)size[1]);
-    for (int k = 0; k < size[0]; k++) n_values += d->s->start[d->members[k] + 1] - d->s->start[d->members[k]];
+    for (int k = 0; k < size[0]; k++)
+        n_values += d->s->start[d->members[k] + 1] - d->s->start[d->members[k]];
     float *dense = gather(d, size);
     struct psm_atoms atoms = { 0 };
-    enum psm_peel_result found = dense ? psm_find_atoms(dense, size[0], size[1], budget, &atoms) : PSM_PEEL_NO_MEMORY;
+    enum psm_peel_result found = dense ? psm_find_atoms(dense, size[0], size[1], budget, &atoms)
+                                       : PSM_PEEL_NO_MEMORY;
     if (found == PSM_PEEL_NO_MEMORY) goto done;
     int divided = found == PSM_PEEL_WHOLE && psm_atoms_size(&atoms).values < n_values + thin;
     int more = divided ? atoms.n_atoms : (int)thin;
-    fine = lengthen(&d->left, d->inner, more, d->s->rows) && lengthen(&d->right, d->inner, more, d->s->columns);
+    fine = lengthen(&d->left, d->inner, more, d->s->rows)
+        && lengthen(&d->right, d->inner, more, d->s->columns);
     if (!fine) goto done;
     if (divided) copy_atoms(d, &atoms, size);
     else copy_part(d, dense, size);
@@ -239,8 +248,8 @@ static int divide(const struct psm_sparse *s, struct psm_budget budget, struct p
     return fine;
 }
 
-/* Divides the factor that takes the fewest values more by it, until there are n_factors or none can be divided. 0 when
- * memory runs out. */
+/* Divides the factor that takes the fewest values more by it, until there are n_factors or none can
+ * be divided. 0 when memory runs out. */
 static int divide_all(struct chain *chain, int n_factors, struct psm_budget budget)
 {
     while (chain->n < n_factors) {
@@ -251,7 +260,8 @@ static int divide_all(struct chain *chain, int n_factors, struct psm_budget budg
             if (!chain->tried[j] && !divide(&chain->factors[j], budget, halves)) return 0;
             chain->tried[j] = 1;
             if (!halves[0].start) continue;
-            double more = (double)psm_sparse_values(&halves[0]) + (double)psm_sparse_values(&halves[1])
+            double more = (double)psm_sparse_values(&halves[0])
+                + (double)psm_sparse_values(&halves[1])
                 - (double)psm_sparse_values(&chain->factors[j]);
             if (more < least) least = more, best = j;
         }
@@ -270,7 +280,8 @@ static int pad(struct chain *chain, int n_factors, struct psm_budget budget)
     int width = chain->factors[thin].columns;
     set_bits(chain, bits);
     struct psm_budget size = psm_size(chain->factors, bits, chain->n);
-    size.bytes += (size_t)missing * psm_factor_bytes(width, width, (size_t)width, bits_of(width), 1);
+    size.bytes += (size_t)missing
+        * psm_factor_bytes(width, width, (size_t)width, bits_of(width), 1);
     size.values += (size_t)missing * (size_t)width;
     if (!psm_is_within(size, budget)) return 1;
     for (; missing; missing--) {
@@ -292,44 +303,53 @@ static int pad(struct chain *chain, int n_factors, struct psm_budget budget)
 
 /* ---- Peeling ---- */
 
-/* How the largest factor T is divided, again and again: T ~ S T' with flip 1, T ~ T' S with flip 0. */
+/* How the largest factor T is divided, again and again: T ~ S T' with flip 1, T ~ T' S with flip 0.
+ */
 struct peeling {
-    int at;              /* T's number in the chain */
+    int at; /* T's number in the chain */
     int flip, n_peels;
-    size_t first, last;  /* T's values at the start and at the end */
-    size_t thin;         /* values of each S */
+    size_t first, last; /* T's values at the start and at the end */
+    size_t thin;        /* values of each S */
 };
 
-/* Values that the peeled factors together may have, with S of inner x inner and T' of rows x columns; 0 when the budget
- * does not hold the group lengths. The other factors take at most half of the budget. */
-static double peeled_values(const struct psm_search *search, const struct chain *chain, const struct peeling *peeling)
+/* Values that the peeled factors together may have, with S of inner x inner and T' of rows x
+ * columns; 0 when the budget does not hold the group lengths. The other factors take at most half
+ * of the budget. */
+static double peeled_values(const struct psm_search *search, const struct chain *chain,
+                            const struct peeling *peeling)
 {
     const struct psm_sparse *t = &chain->factors[peeling->at];
     int bits[PSM_MOST_FACTORS], inner = peeling->flip ? t->rows : t->columns;
     set_bits(chain, bits);
     struct psm_budget others = psm_size(chain->factors, bits, chain->n), limit = search->budget;
     others.values -= psm_sparse_values(t);
-    others.bytes -= psm_factor_bytes(t->rows, t->columns, psm_sparse_values(t), bits[peeling->at], 1);
-    size_t thin = psm_factor_bytes(inner, inner, 0, bits_of(inner), 1), n_peels = (size_t)peeling->n_peels;
+    others.bytes -= psm_factor_bytes(t->rows, t->columns, psm_sparse_values(t), bits[peeling->at],
+                                     1);
+    size_t thin = psm_factor_bytes(inner, inner, 0, bits_of(inner), 1),
+           n_peels = (size_t)peeling->n_peels;
     size_t fixed = n_peels * thin + psm_factor_bytes(t->rows, t->columns, 0, bits[peeling->at], 1)
-        + 4 * (n_peels + 1);  /* The padding. */
+        + 4 * (n_peels + 1); /* The padding. */
     size_t values = limit.values - smaller(others.values, limit.values / 2);
     size_t bytes = limit.bytes - smaller(others.bytes, limit.bytes / 2);
     double each = .25 * (4 + bits_of(inner) / 8.) + .75 * (4 + bits[peeling->at] / 8.);
-    return bytes > fixed ? fmin(fmin((double)values, (double)(bytes - fixed) / each), INT32_MAX / 8) : 0;
+    return bytes > fixed ? fmin(fmin((double)values, (double)(bytes - fixed) / each), INT32_MAX / 8)
+                         : 0;
 }
 
-/* A quarter for all S together, or as much more, up to half, as lets each S have an entry in every row. 0 when the
- * budget does not hold one value in each factor. */
+/* A quarter for all S together, or as much more, up to half, as lets each S have an entry in every
+ * row. 0 when the budget does not hold one value in each factor. */
 static int plan(const struct psm_search *search, const struct chain *chain, struct peeling *peeling)
 {
     *peeling = (struct peeling){ .n_peels = search->options->n_factors - chain->n };
     for (int j = 1; j < chain->n; j++)
-        if (psm_sparse_values(&chain->factors[j]) > psm_sparse_values(&chain->factors[peeling->at])) peeling->at = j;
+        if (psm_sparse_values(&chain->factors[j]) > psm_sparse_values(&chain->factors[peeling->at]))
+            peeling->at = j;
     const struct psm_sparse *t = &chain->factors[peeling->at];
     double size = (double)t->rows * t->columns;
-    peeling->flip = t->rows <= 256 || t->rows <= 4. * t->columns;  /* S should not be much larger than T. */
-    double inner = peeling->flip ? t->rows : t->columns, values = peeled_values(search, chain, peeling);
+    peeling->flip = t->rows <= 256
+        || t->rows <= 4. * t->columns; /* S should not be much larger than T. */
+    double inner = peeling->flip ? t->rows : t->columns,
+           values = peeled_values(search, chain, peeling);
     double thin = fmax(values / 4, fmin(inner * peeling->n_peels, values / 2)) / peeling->n_peels;
     thin = fmin(thin, inner * inner);
     peeling->thin = (size_t)thin;
@@ -341,13 +361,14 @@ static int plan(const struct psm_search *search, const struct chain *chain, stru
 /* T's values after so many peels: they fall geometrically. */
 static size_t values_after(const struct peeling *peeling, int step)
 {
-    double fall = pow((double)peeling->last / (double)peeling->first, (double)step / peeling->n_peels);
+    double fall = pow((double)peeling->last / (double)peeling->first,
+                      (double)step / peeling->n_peels);
     return fall < 1 ? (size_t)((double)peeling->first * fall + .5) : peeling->last;
 }
 
 /* One peel, the step-th. */
-static enum sn_status peel(const struct psm_search *search, struct chain *chain, const struct peeling *peeling, int step,
-                           struct sn_error *error)
+static enum sn_status peel(const struct psm_search *search, struct chain *chain,
+                           const struct peeling *peeling, int step, struct sn_error *error)
 {
     enum { REFIT_ROUNDS = 3, REFIT_STEPS = 6 };
     const struct sn_fit_options *options = search->options;
@@ -355,9 +376,15 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
     struct psm_sparse pair[2] = { { 0 } };
     struct palm palm = { 0 };
     float *dense = sparse_dense(t);
-    struct palm_task task = { .w = dense, .rows = t->rows, .columns = t->columns, .flip = peeling->flip, .block = 1,
-                              .most_b = peeling->thin, .pattern = options->pattern,
-                              .weighting = peeling->at == chain->n - 1 ? options->weighting : NULL };
+    struct palm_task task = { .w = dense,
+                              .rows = t->rows,
+                              .columns = t->columns,
+                              .flip = peeling->flip,
+                              .block = 1,
+                              .most_b = peeling->thin,
+                              .pattern = options->pattern,
+                              .weighting = peeling->at == chain->n - 1 ? options->weighting
+                                                                       : NULL };
     size_t k[2] = { [PALM_A] = values_after(peeling, step), [PALM_B] = peeling->thin };
     enum sn_status status = SN_OK;
     if (!dense || !palm_new(&palm, &task)) {
@@ -379,8 +406,10 @@ done:
     return status;
 }
 
-/* Peels until no factor is missing. The chain stays as it is when the budget is too small for that. */
-static enum sn_status peel_all(const struct psm_search *search, struct chain *chain, struct sn_error *error)
+/* Peels until no factor is missing. The chain stays as it is when the budget is too small for that.
+ */
+static enum sn_status peel_all(const struct psm_search *search, struct chain *chain,
+                               struct sn_error *error)
 {
     struct peeling peeling;
     enum sn_status status = SN_OK;
@@ -395,8 +424,8 @@ static enum sn_status peel_all(const struct psm_search *search, struct chain *ch
 
 /* ---- Down to the budget ---- */
 
-/* How much each value of factor j counts: with the norms of the row and the column that it is multiplied with. norms is
- * scratch for the sizes of the factor. */
+/* How much each value of factor j counts: with the norms of the row and the column that it is
+ * multiplied with. norms is scratch for the sizes of the factor. */
 static void weigh(const struct chain *chain, int j, float *weight, float *norms)
 {
     const struct psm_sparse *s = &chain->factors[j];
@@ -433,14 +462,16 @@ static double share_left(const struct chain *chain, const int *bits, struct psm_
 {
     struct psm_budget size = psm_size(chain->factors, bits, chain->n);
     if (psm_is_within(size, budget)) return 1;
-    size_t fixed = 4 * (size_t)chain->n;  /* The padding. */
+    size_t fixed = 4 * (size_t)chain->n; /* The padding. */
     for (int j = 0; j < chain->n; j++)
         fixed += psm_factor_bytes(chain->factors[j].rows, chain->factors[j].columns, 0, bits[j], 1);
     double bytes = ((double)budget.bytes - (double)fixed) / ((double)size.bytes - (double)fixed);
-    return fmin(1, fmin(size.bytes > fixed ? bytes : 1, (double)budget.values / (double)size.values));
+    return fmin(1,
+                fmin(size.bytes > fixed ? bytes : 1, (double)budget.values / (double)size.values));
 }
 
-/* Leaves every factor the same share of its values, those that weigh most. 0 when memory runs out. */
+/* Leaves every factor the same share of its values, those that weigh most. 0 when memory runs out.
+ */
 static int shrink(struct chain *chain, const int *bits, struct psm_budget budget)
 {
     double share = share_left(chain, bits, budget);
@@ -448,10 +479,12 @@ static int shrink(struct chain *chain, const int *bits, struct psm_budget budget
     for (int j = 0; j < chain->n; j++) {
         struct psm_sparse *s = &chain->factors[j];
         size_t count = psm_sparse_values(s);
-        float *weight = malloc((2 * count + (size_t)s->rows + (size_t)s->columns + 1) * sizeof *weight);
+        float *weight = malloc((2 * count + (size_t)s->rows + (size_t)s->columns + 1)
+                               * sizeof *weight);
         if (!weight) return 0;
         weigh(chain, j, weight, weight + 2 * count);
-        palm_keep(weight, 1, count, SN_ENTRIES, 1, 1, (size_t)(share * (double)count), weight + count);
+        palm_keep(weight, 1, count, SN_ENTRIES, 1, 1, (size_t)(share * (double)count),
+                  weight + count);
         thin_out(s, weight);
         free(weight);
     }
@@ -477,8 +510,8 @@ static void balance(struct chain *chain)
 }
 
 /* The chain as a matrix; fit->matrix stays NULL when it is too short or too large. */
-static enum sn_status finish(const struct psm_search *search, const struct chain *chain, struct sn_fit *fit,
-                             struct sn_error *error)
+static enum sn_status finish(const struct psm_search *search, const struct chain *chain,
+                             struct sn_fit *fit, struct sn_error *error)
 {
     int bits[PSM_MOST_FACTORS];
     set_bits(chain, bits);
@@ -489,9 +522,10 @@ static enum sn_status finish(const struct psm_search *search, const struct chain
     return status ? status : psm_measure(search, fit, error);
 }
 
-/* Completes the chain, shrinks it and fits its values. fit->matrix stays NULL when the budget is too small. */
-static enum sn_status approximate(const struct psm_search *search, struct chain *chain, struct sn_fit *fit,
-                                  struct sn_error *error)
+/* Completes the chain, shrinks it and fits its values. fit->matrix stays NULL when the budget is
+ * too small. */
+static enum sn_status approximate(const struct psm_search *search, struct chain *chain,
+                                  struct sn_fit *fit, struct sn_error *error)
 {
     static const int steps[] = { [SN_QUICK] = 20, [SN_NORMAL] = 80, [SN_THOROUGH] = 400 };
     const struct sn_fit_options *options = search->options;
@@ -503,20 +537,23 @@ static enum sn_status approximate(const struct psm_search *search, struct chain 
     balance(chain);
     status = finish(search, chain, fit, error);
     if (status || !fit->matrix) return status;
-    status = sn_refit(fit, search->w, options->weighting, steps[options->effort], options->stop, error);
+    status = sn_refit(fit, search->w, options->weighting, steps[options->effort], options->stop,
+                      error);
     if (!status) status = psm_measure(search, fit, error);
     if (status) sn_fit_free(fit);
     return status;
 }
 
 /* The exact chain if it fits, else the better of what becomes of it and of W by itself. */
-enum sn_status psm_chain_fit(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
+enum sn_status psm_chain_fit(const struct psm_search *search, struct sn_fit *fit,
+                             struct sn_error *error)
 {
     struct chain chain, whole = { 0 };
     struct sn_fit other = { 0 };
     int n_factors = search->options->n_factors;
     enum sn_status status = SN_OK;
-    if (!chain_new(&chain, search) || !chain_new(&whole, search) || !divide_all(&chain, n_factors, search->budget)
+    if (!chain_new(&chain, search) || !chain_new(&whole, search)
+        || !divide_all(&chain, n_factors, search->budget)
         || !pad(&chain, n_factors, search->budget))
         status = psm_no_memory(error);
     else status = finish(search, &chain, fit, error);
@@ -528,7 +565,8 @@ enum sn_status psm_chain_fit(const struct psm_search *search, struct sn_fit *fit
         psm_keep_better(fit, &other);
     }
     if (!status && !fit->matrix)
-        status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold %d sparse factors of %d x %d",
+        status = sn_fail(error, SN_BAD_INPUT,
+                         "budget of %zu bytes cannot hold %d sparse factors of %d x %d",
                          search->budget.bytes, n_factors, search->m, search->n);
     if (status) sn_fit_free(fit);
     chain_free(&chain);

@@ -51,8 +51,10 @@ static size_t take_blocks(const struct psm_strided *dense, struct psm_sparse *s)
 
 int psm_sparse_new(struct psm_sparse *s, const struct psm_strided *dense, int block)
 {
-    *s = (struct psm_sparse){ .rows = dense->rows, .columns = dense->columns, .block = block,
-                          .n_groups = (dense->rows + block - 1) / block };
+    *s = (struct psm_sparse){ .rows = dense->rows,
+                              .columns = dense->columns,
+                              .block = block,
+                              .n_groups = (dense->rows + block - 1) / block };
     size_t count = take_blocks(dense, s);
     s->start = calloc((size_t)s->n_groups + 1, sizeof *s->start);
     s->value = calloc(count * (size_t)block + 1, sizeof *s->value);
@@ -65,7 +67,10 @@ int psm_sparse_new(struct psm_sparse *s, const struct psm_strided *dense, int bl
     return 1;
 }
 
-size_t psm_sparse_values(const struct psm_sparse *s) { return (size_t)s->start[s->n_groups] * (size_t)s->block; }
+size_t psm_sparse_values(const struct psm_sparse *s)
+{
+    return (size_t)s->start[s->n_groups] * (size_t)s->block;
+}
 
 struct psm_strided psm_factor_of(struct palm *palm, int number)
 {
@@ -96,13 +101,17 @@ struct psm_budget psm_size(const struct psm_sparse *factors, const int *bits, in
     struct psm_budget size = { 0, 0 };
     for (int j = 0; j < n_factors; j++) {
         size_t values = psm_sparse_values(&factors[j]);
-        size.bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, values, bits[j], factors[j].block);
+        size.bytes += psm_factor_bytes(factors[j].rows, factors[j].columns, values, bits[j],
+                                       factors[j].block);
         size.values += values;
     }
     return size;
 }
 
-double psm_value_bytes(const struct psm_search *search, int bits) { return 4 + bits / 8. / search->block; }
+double psm_value_bytes(const struct psm_search *search, int bits)
+{
+    return 4 + bits / 8. / search->block;
+}
 
 int psm_is_within(struct psm_budget size, struct psm_budget budget)
 {
@@ -115,7 +124,7 @@ size_t psm_bridge(const struct psm_strided *dense, int block, int set)
 {
     size_t n = 0;
     for (size_t i = 0; i < (size_t)dense->rows; i += (size_t)block) {
-        size_t next = 0;  /* The first column that follows the last block. */
+        size_t next = 0; /* The first column that follows the last block. */
         for (size_t j = 0; j < (size_t)dense->columns; j++) {
             if (!is_live(dense, i, j, (size_t)block)) continue;
             for (; j - next > 255; next += 256, n++)
@@ -128,18 +137,23 @@ size_t psm_bridge(const struct psm_strided *dense, int block, int set)
 
 /* ---- From factors to the result ---- */
 
-enum sn_status psm_build(const struct psm_search *search, const struct psm_sparse *factors, const int *bits,
-                         int n_factors, struct sn_fit *fit, struct sn_error *error)
+enum sn_status psm_build(const struct psm_search *search, const struct psm_sparse *factors,
+                         const int *bits, int n_factors, struct sn_fit *fit, struct sn_error *error)
 {
-    int *sizes = calloc(2 * (size_t)n_factors + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n_factors + 1 : NULL;
+    int *sizes = calloc(2 * (size_t)n_factors + 1, sizeof *sizes),
+        *nonzeros = sizes ? sizes + n_factors + 1 : NULL;
     if (!sizes) return psm_no_memory(error);
     sizes[0] = factors[0].rows;
     for (int j = 0; j < n_factors; j++) {
         sizes[j + 1] = factors[j].columns;
         nonzeros[j] = (int)psm_sparse_values(&factors[j]);
     }
-    struct psm_layout layout = { .n_factors = n_factors, .sizes = sizes, .nonzeros = nonzeros, .index_bits = bits,
-                                 .block = search->block, .has_order = search->order != NULL };
+    struct psm_layout layout = { .n_factors = n_factors,
+                                 .sizes = sizes,
+                                 .nonzeros = nonzeros,
+                                 .index_bits = bits,
+                                 .block = search->block,
+                                 .has_order = search->order != NULL };
     struct psm *shape = psm_new(&layout, error);
     free(sizes);
     if (!shape) return error->code;
@@ -160,12 +174,14 @@ enum sn_status psm_build(const struct psm_search *search, const struct psm_spars
         columns += n_blocks;
         values += psm_sparse_values(&factors[j]);
     }
-    if (search->order) memcpy(shape->order, search->order, (size_t)search->m * sizeof *shape->order);
+    if (search->order)
+        memcpy(shape->order, search->order, (size_t)search->m * sizeof *shape->order);
     psm_pack(shape, fit->words);
     return SN_OK;
 }
 
-enum sn_status psm_measure(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
+enum sn_status psm_measure(const struct psm_search *search, struct sn_fit *fit,
+                           struct sn_error *error)
 {
     size_t n = (size_t)search->n;
     const float *w = search->w;
@@ -200,17 +216,19 @@ void psm_keep_better(struct sn_fit *fit, struct sn_fit *other)
 void psm_report(const struct psm_search *search, double done, double squared_error, double energy)
 {
     if (search->options->progress && squared_error < INFINITY)
-        search->options->progress(search->options->context, done, energy > 0 ? sqrt(squared_error / energy) : 0);
+        search->options->progress(search->options->context, done,
+                                  energy > 0 ? sqrt(squared_error / energy) : 0);
 }
 
-/* A round of 1000 x 1280 sets the time. B's entries count when they are many: each costs about as much as 18 multiply-adds
- * of the dense product for every row of A, since a sparse product reaches a part of that one's speed. Below half of the
- * bytes that changes nothing for 1000 x 1280. */
+/* A round of 1000 x 1280 sets the time. B's entries count when they are many: each costs about as
+ * much as 18 multiply-adds of the dense product for every row of A, since a sparse product reaches
+ * a part of that one's speed. Below half of the bytes that changes nothing for 1000 x 1280. */
 int psm_rounds(enum sn_effort effort, const struct palm *palm, size_t most_b)
 {
     static const double usual[] = { [SN_QUICK] = 40, [SN_NORMAL] = 160, [SN_THOROUGH] = 1000 };
     double dense = (double)palm->m * palm->n * palm->inner, sparse = 18. * palm->m * (double)most_b;
-    double work = fmax(dense / (1000. * 1280 * 1280), (dense + sparse) / 4e9), rounds = usual[effort];
+    double work = fmax(dense / (1000. * 1280 * 1280), (dense + sparse) / 4e9),
+           rounds = usual[effort];
     return (int)fmin(fmax(rounds / work, rounds / 8), 1.25 * rounds);
 }
 
@@ -222,10 +240,12 @@ struct psm_budget psm_atoms_size(const struct psm_atoms *atoms)
     for (size_t p = 0; p < (size_t)atoms->n_atoms; p++)
         for (size_t k = 0; k < length; k++) nonzeros[k >= m] += atoms->sides[p * length + k] != 0;
     return (struct psm_budget){ psm_factor_bytes(atoms->m, atoms->n_atoms, nonzeros[0], 0, 1)
-                            + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1], 0, 1), nonzeros[0] + nonzeros[1] };
+                                    + psm_factor_bytes(atoms->n_atoms, atoms->n, nonzeros[1], 0, 1),
+                                nonzeros[0] + nonzeros[1] };
 }
 
-enum psm_peel_result psm_find_atoms(const float *w, int m, int n, struct psm_budget budget, struct psm_atoms *best)
+enum psm_peel_result psm_find_atoms(const float *w, int m, int n, struct psm_budget budget,
+                                    struct psm_atoms *best)
 {
     unsigned n_searches = (unsigned)fmin(40, 1 + 4e5 / ((double)m * n));
     enum psm_peel_result result = psm_blocks(w, m, n, best);
@@ -234,7 +254,8 @@ enum psm_peel_result psm_find_atoms(const float *w, int m, int n, struct psm_bud
         if (result == PSM_PEEL_WHOLE && psm_is_within(psm_atoms_size(best), budget)) break;
         enum psm_peel_result one = psm_peel(w, m, n, seed, &atoms);
         if (one == PSM_PEEL_NO_MEMORY || result == PSM_PEEL_NONE
-            || (one == PSM_PEEL_WHOLE && psm_atoms_size(&atoms).bytes < psm_atoms_size(best).bytes)) {
+            || (one == PSM_PEEL_WHOLE
+                && psm_atoms_size(&atoms).bytes < psm_atoms_size(best).bytes)) {
             psm_atoms_free(best);
             *best = atoms;
             result = one;

@@ -1,4 +1,5 @@
-/* What the PSM approximators share: sparse factors, their budget, and the way from them to a matrix. */
+/* What the PSM approximators share: sparse factors, their budget, and the way from them to a
+ * matrix. */
 #ifndef PSM_FACTORS_H
 #define PSM_FACTORS_H
 
@@ -12,9 +13,9 @@
 /* A sparse matrix by groups of block rows; entries are blocks, as in psm.h. */
 struct psm_sparse {
     int rows, columns, block, n_groups;
-    uint32_t *start;   /* n_groups+1 */
-    uint32_t *column;  /* of each block */
-    float *value;      /* block for each block */
+    uint32_t *start;  /* n_groups+1 */
+    uint32_t *column; /* of each block */
+    float *value;     /* block for each block */
 };
 
 /* A dense rows x columns matrix: entry (i, j) lies at values[i * step_i + j * step_j]. */
@@ -25,16 +26,19 @@ struct psm_strided {
 };
 
 /* What a matrix may take; SIZE_MAX where there is no limit. */
-struct psm_budget { size_t bytes, values; };
+struct psm_budget {
+    size_t bytes, values;
+};
 
 /* One call of psm_fit. */
 struct psm_search {
-    const float *w;         /* m x n, scaled by a power of two, its rows in order */
+    const float *w; /* m x n, scaled by a power of two, its rows in order */
     int m, n;
     int block;
-    const uint32_t *order;  /* of the rows: row i of w is row order[i] of the matrix; NULL: as they stand */
-    struct psm_budget budget;  /* the order's bytes taken off */
-    double energy;          /* sum w_ij^2 M_jj: of W as PALM sees it */
+    const uint32_t
+        *order; /* of the rows: row i of w is row order[i] of the matrix; NULL: as they stand */
+    struct psm_budget budget; /* the order's bytes taken off */
+    double energy;            /* sum w_ij^2 M_jj: of W as PALM sees it */
     const struct sn_fit_options *options;
 };
 
@@ -46,11 +50,12 @@ void psm_sparse_free(struct psm_sparse *s);
 
 size_t psm_sparse_values(const struct psm_sparse *s);
 
-/* How factor number (0: the left one) lies in palm: W = A B, or W = B^T A^T. What palm_dense says of B holds. */
+/* How factor number (0: the left one) lies in palm: W = A B, or W = B^T A^T. What palm_dense says
+ * of B holds. */
 struct psm_strided psm_factor_of(struct palm *palm, int number);
 
-/* Both factors of palm, balanced, with the columns' scaling undone; palm is only good for palm_free then. 0 when memory runs
- * out; freeing both is legal then. */
+/* Both factors of palm, balanced, with the columns' scaling undone; palm is only good for palm_free
+ * then. 0 when memory runs out; freeing both is legal then. */
 int psm_take_factors(struct palm *palm, struct psm_sparse factors[2]);
 
 /* What factors take, indices of bits[j] bits. */
@@ -61,17 +66,21 @@ double psm_value_bytes(const struct psm_search *search, int bits);
 
 int psm_is_within(struct psm_budget size, struct psm_budget budget);
 
-/* Walks the groups of a factor and sets an entry next to nothing wherever two blocks are more than 256 columns apart, for
- * conjugate gradients to give it a value. Returns how many; only counts unless set. */
+/* Walks the groups of a factor and sets an entry next to nothing wherever two blocks are more than
+ * 256 columns apart, for conjugate gradients to give it a value. Returns how many; only counts
+ * unless set. */
 size_t psm_bridge(const struct psm_strided *dense, int block, int set);
 
-/* Turns sparse factors, indices of bits[j] bits, into a matrix and its words. *fit is empty on failure. */
-enum sn_status psm_build(const struct psm_search *search, const struct psm_sparse *factors, const int *bits,
-                         int n_factors, struct sn_fit *fit, struct sn_error *error);
+/* Turns sparse factors, indices of bits[j] bits, into a matrix and its words. *fit is empty on
+ * failure. */
+enum sn_status psm_build(const struct psm_search *search, const struct psm_sparse *factors,
+                         const int *bits, int n_factors, struct sn_fit *fit,
+                         struct sn_error *error);
 
-/* Fills in fit's errors, in both norms, for rows of w in search's order. SN_NO_MEMORY is the only failure, which empties
- * *fit. */
-enum sn_status psm_measure(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error);
+/* Fills in fit's errors, in both norms, for rows of w in search's order. SN_NO_MEMORY is the only
+ * failure, which empties *fit. */
+enum sn_status psm_measure(const struct psm_search *search, struct sn_fit *fit,
+                           struct sn_error *error);
 
 /* *fit <- the one with the smaller error; the other is freed. */
 void psm_keep_better(struct sn_fit *fit, struct sn_fit *other);
@@ -85,8 +94,10 @@ int psm_rounds(enum sn_effort effort, const struct palm *palm, size_t most_b);
 /* The bytes and values that the atoms of a product take as two factors. */
 struct psm_budget psm_atoms_size(const struct psm_atoms *atoms);
 
-/* Atoms whose sum is w (m x n), as few bytes of them as several searches find; the first that fit into the budget do. The
- * searches of a large matrix, which take seconds, are fewer. Conventions of psm_peel. */
-enum psm_peel_result psm_find_atoms(const float *w, int m, int n, struct psm_budget budget, struct psm_atoms *best);
+/* Atoms whose sum is w (m x n), as few bytes of them as several searches find; the first that fit
+ * into the budget do. The searches of a large matrix, which take seconds, are fewer. Conventions of
+ * psm_peel. */
+enum psm_peel_result psm_find_atoms(const float *w, int m, int n, struct psm_budget budget,
+                                    struct psm_atoms *best);
 
 #endif

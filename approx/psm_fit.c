@@ -1,5 +1,6 @@
-/* PSM approximation of a dense matrix: one factor (psm_prune), or two: exactly, when the matrix is the product of two
- * sparse ones (psm_peel), else by PALM (palm.h). More factors are psm_chain's. */
+/* PSM approximation of a dense matrix: one factor (psm_prune), or two: exactly, when the matrix is
+ * the product of two sparse ones (psm_peel), else by PALM (palm.h). More factors are psm_chain's.
+ */
 #include "psm_chain.h"
 #include "psm_factors.h"
 #include "psm_prune.h"
@@ -13,21 +14,26 @@
 
 static struct psm_budget budget_of(const struct sn_fit_options *options)
 {
-    return (struct psm_budget){ options->budget_bytes || !options->budget_values ? options->budget_bytes : SIZE_MAX,
-                            options->budget_values ? options->budget_values : SIZE_MAX };
+    return (struct psm_budget){ options->budget_bytes || !options->budget_values
+                                    ? options->budget_bytes
+                                    : SIZE_MAX,
+                                options->budget_values ? options->budget_values : SIZE_MAX };
 }
 
-/* Bits of an index in a factor of rows x columns that will hold about count values. Eight need a bridge where a gap is
- * wider than 256: at worst columns/256 in a group. They pay off when that is little beside what they save; where values
- * are what is counted they do not. */
+/* Bits of an index in a factor of rows x columns that will hold about count values. Eight need a
+ * bridge where a gap is wider than 256: at worst columns/256 in a group. They pay off when that is
+ * little beside what they save; where values are what is counted they do not. */
 static int index_bits(const struct psm_search *search, int rows, int columns, double count)
 {
-    double bridges = (double)(rows / search->block + 1) * ((columns - 1) / 256), per_bridge = 4 * search->block + 1;
-    if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge) return 8;
+    double bridges = (double)(rows / search->block + 1) * ((columns - 1) / 256),
+           per_bridge = 4 * search->block + 1;
+    if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge)
+        return 8;
     return columns <= 65536 ? 16 : 32;
 }
 
-/* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number; block is 1. */
+/* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number; block
+ * is 1. */
 static void renumber(struct psm_sparse *s, int rows, const int *number, int n_left)
 {
     uint32_t count = 0, start = 0;
@@ -47,8 +53,8 @@ static void renumber(struct psm_sparse *s, int rows, const int *number, int n_le
     s->n_groups = s->rows;
 }
 
-/* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the product has a shape. number
- * is scratch for every atom. Rows that stand in groups all stay. */
+/* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the
+ * product has a shape. number is scratch for every atom. Rows that stand in groups all stay. */
 static void drop_unused_atoms(struct psm_sparse factors[2], int *number)
 {
     struct psm_sparse *a = &factors[0], *b = &factors[1];
@@ -56,16 +62,17 @@ static void drop_unused_atoms(struct psm_sparse factors[2], int *number)
     if (a->block > 1) return;
     for (int p = 0; p < inner; p++) number[p] = 0;
     for (size_t q = 0; q < psm_sparse_values(a); q++) number[a->column[q]] = 1;
-    for (int p = 0; p < inner; p++) number[p] = number[p] && b->start[p + 1] > b->start[p] ? n_left++ : -1;
+    for (int p = 0; p < inner; p++)
+        number[p] = number[p] && b->start[p + 1] > b->start[p] ? n_left++ : -1;
     if (!n_left) number[n_left++] = 0;
     renumber(a, 0, number, n_left);
     renumber(b, 1, number, n_left);
 }
 
-/* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. Frees palm, and the factors before
- * the matrix is measured, so that only one of them is in memory. */
-static enum sn_status finish(const struct psm_search *search, struct palm *palm, const int bits[2], struct sn_fit *fit,
-                             struct sn_error *error)
+/* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. Frees palm,
+ * and the factors before the matrix is measured, so that only one of them is in memory. */
+static enum sn_status finish(const struct psm_search *search, struct palm *palm, const int bits[2],
+                             struct sn_fit *fit, struct sn_error *error)
 {
     struct psm_sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
@@ -82,27 +89,38 @@ static enum sn_status finish(const struct psm_search *search, struct palm *palm,
 
 /* ---- Two factors by PALM ---- */
 
-/* What a run may use: counts of A and B, the factor that starts as the identity, which gets less than half; bits of the
- * indices in the left and the right factor. */
-struct targets { size_t k[2]; int bits[2]; };
+/* What a run may use: counts of A and B, the factor that starts as the identity, which gets less
+ * than half; bits of the indices in the left and the right factor. */
+struct targets {
+    size_t k[2];
+    int bits[2];
+};
 
 /* 0 when the budget does not hold the group lengths and two entries. */
 static int set_targets(const struct psm_search *search, int flip, struct targets *targets)
 {
     static const double thin = .4;
     int m = search->m, n = search->n, inner = flip ? m : n;
-    size_t fixed = psm_factor_bytes(m, inner, 0, 0, search->block) + psm_factor_bytes(inner, n, 0, 0, search->block) + 8;
-    double bytes = search->budget.bytes > fixed ? fmin((double)(search->budget.bytes - fixed), INT32_MAX / 2) : 0;
-    double values = fmin((double)search->budget.values, bytes / (4 + 1. / search->block)), share[2] = { 1 - thin, thin };
+    size_t fixed = psm_factor_bytes(m, inner, 0, 0, search->block)
+        + psm_factor_bytes(inner, n, 0, 0, search->block) + 8;
+    double bytes = search->budget.bytes > fixed
+        ? fmin((double)(search->budget.bytes - fixed), INT32_MAX / 2)
+        : 0;
+    double values = fmin((double)search->budget.values, bytes / (4 + 1. / search->block)),
+           share[2] = { 1 - thin, thin };
     /* A is the right factor when the problem is flipped. */
     targets->bits[0] = index_bits(search, m, inner, share[flip ? PALM_B : PALM_A] * values);
     targets->bits[1] = index_bits(search, inner, n, share[flip ? PALM_A : PALM_B] * values);
-    double each_a = psm_value_bytes(search, targets->bits[flip]), each_b = psm_value_bytes(search, targets->bits[!flip]);
-    double most = fmin((double)search->budget.values, bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b));
+    double each_a = psm_value_bytes(search, targets->bits[flip]),
+           each_b = psm_value_bytes(search, targets->bits[!flip]);
+    double most = fmin((double)search->budget.values,
+                       bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b));
     values = fmin(most, INT32_MAX / 8);
     double b = fmin(fmax(search->block, thin * values), (double)inner * inner);
     double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), (double)m * n);
-    targets->k[PALM_A] = a >= search->block ? (size_t)a / (size_t)search->block * (size_t)search->block : 0;
+    targets->k[PALM_A] = a >= search->block
+        ? (size_t)a / (size_t)search->block * (size_t)search->block
+        : 0;
     targets->k[PALM_B] = (size_t)b / (size_t)search->block * (size_t)search->block;
     return targets->k[PALM_A] && values >= 2 * search->block;
 }
@@ -125,7 +143,8 @@ static void bridge_factors(struct palm *palm, const struct targets *targets)
     }
 }
 
-/* Whether a run with that start is worth its memory: its factor with the identity takes inner^2 entries. */
+/* Whether a run with that start is worth its memory: its factor with the identity takes inner^2
+ * entries. */
 static int affordable(const struct psm_search *search, int flip)
 {
     double inner = flip ? search->m : search->n;
@@ -134,14 +153,20 @@ static int affordable(const struct psm_search *search, int flip)
 
 static int new_problem(const struct psm_search *search, int flip, size_t most_b, struct palm *palm)
 {
-    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .flip = flip, .most_b = most_b,
+    struct palm_task task = { .w = search->w,
+                              .rows = search->m,
+                              .columns = search->n,
+                              .flip = flip,
+                              .most_b = most_b,
                               .block = search->block,
-                              .pattern = search->options->pattern, .weighting = search->options->weighting };
+                              .pattern = search->options->pattern,
+                              .weighting = search->options->weighting };
     return palm_new(palm, &task);
 }
 
 /* PALM for a start, with its values fitted. */
-static enum sn_status run_start(const struct psm_search *search, int flip, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status run_start(const struct psm_search *search, int flip, struct sn_fit *fit,
+                                struct sn_error *error)
 {
     enum { REFIT_STEPS = 6 };
     int refit_rounds = search->options->effort == SN_QUICK ? 2 : 6;
@@ -161,9 +186,10 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     return status;
 }
 
-/* The start, [W, I] or [I, W], whose short run comes closer; -1 when the budget holds no two factors. There is memory for
- * one problem at a time. */
-static enum sn_status choose_start(const struct psm_search *search, int *best, struct sn_error *error)
+/* The start, [W, I] or [I, W], whose short run comes closer; -1 when the budget holds no two
+ * factors. There is memory for one problem at a time. */
+static enum sn_status choose_start(const struct psm_search *search, int *best,
+                                   struct sn_error *error)
 {
     enum { ROUNDS = 16 };
     double least = INFINITY;
@@ -186,7 +212,8 @@ static enum sn_status choose_start(const struct psm_search *search, int *best, s
 }
 
 /* PALM from the better start. fit->matrix stays NULL when the budget does not hold two factors. */
-static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *fit,
+                               struct sn_error *error)
 {
     int flip;
     enum sn_status status = choose_start(search, &flip, error);
@@ -199,11 +226,13 @@ static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *f
 static void shrink(const struct psm_search *search, struct palm *palm)
 {
     enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
-    size_t counts[2] = { 0 }, k[2], fixed = psm_factor_bytes(palm->m, palm->inner, 0, 0, 1)
-        + psm_factor_bytes(palm->inner, palm->n, 0, 0, 1) + 8;  /* 8: the padding. */
+    size_t counts[2] = { 0 }, k[2],
+           fixed = psm_factor_bytes(palm->m, palm->inner, 0, 0, 1)
+        + psm_factor_bytes(palm->inner, palm->n, 0, 0, 1) + 8; /* 8: the padding. */
     for (size_t i = 0; i < palm_size(palm, PALM_A); i++) counts[PALM_A] += palm->a[i] != 0;
     counts[PALM_B] = palm->b.start[palm->inner];
-    double bytes = (double)counts[0] * (palm->inner <= 65536 ? 6 : 8) + (double)counts[1] * (palm->n <= 65536 ? 6 : 8);
+    double bytes = (double)counts[0] * (palm->inner <= 65536 ? 6 : 8)
+        + (double)counts[1] * (palm->n <= 65536 ? 6 : 8);
     double left = fmin(((double)search->budget.bytes - (double)fixed) / bytes,
                        (double)search->budget.values / (double)(counts[0] + counts[1]));
     if (left <= 0) return;
@@ -224,15 +253,22 @@ static void palm_from_atoms(struct palm *palm, const struct psm_atoms *atoms)
     palm_take_b(palm);
 }
 
-/* The fit that a product of sparse matrices allows, when W is found to be one; else fit->matrix stays NULL. */
-static enum sn_status fit_product(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
+/* The fit that a product of sparse matrices allows, when W is found to be one; else fit->matrix
+ * stays NULL. */
+static enum sn_status fit_product(const struct psm_search *search, struct sn_fit *fit,
+                                  struct sn_error *error)
 {
     struct psm_atoms atoms;
     struct palm palm = { 0 };
     enum sn_status status = SN_OK;
-    enum psm_peel_result found = psm_find_atoms(search->w, search->m, search->n, search->budget, &atoms);
+    enum psm_peel_result found = psm_find_atoms(search->w, search->m, search->n, search->budget,
+                                                &atoms);
     if (found == PSM_PEEL_NONE) goto done;
-    struct palm_task task = { .w = search->w, .rows = search->m, .columns = search->n, .inner = atoms.n_atoms, .block = 1,
+    struct palm_task task = { .w = search->w,
+                              .rows = search->m,
+                              .columns = search->n,
+                              .inner = atoms.n_atoms,
+                              .block = 1,
                               .most_b = SIZE_MAX };
     if (found != PSM_PEEL_WHOLE || !palm_new(&palm, &task)) {
         status = psm_no_memory(error);
@@ -250,7 +286,8 @@ done:
 /* ---- The choice ---- */
 
 /* PALM, unless W is a product. */
-static enum sn_status fit_two_factors(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
+static enum sn_status fit_two_factors(const struct psm_search *search, struct sn_fit *fit,
+                                      struct sn_error *error)
 {
     struct sn_fit other = { 0 };
     enum sn_status status = search->block > 1 ? SN_OK : fit_product(search, fit, error);
@@ -259,15 +296,17 @@ static enum sn_status fit_two_factors(const struct psm_search *search, struct sn
         psm_keep_better(fit, &other);
     }
     if (!status && !fit->matrix)
-        status = sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold two sparse factors of %d x %d",
+        status = sn_fail(error, SN_BAD_INPUT,
+                         "budget of %zu bytes cannot hold two sparse factors of %d x %d",
                          search->budget.bytes, search->m, search->n);
     if (status) sn_fit_free(fit);
     return status;
 }
 
-/* One factor, two, the better of both, or a longer chain. The one is fitted again where it is the better, since two take
- * most of the memory. */
-static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit *fit, struct sn_error *error)
+/* One factor, two, the better of both, or a longer chain. The one is fitted again where it is the
+ * better, since two take most of the memory. */
+static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit *fit,
+                                  struct sn_error *error)
 {
     if (search->options->n_factors > 2) return psm_chain_fit(search, fit, error);
     if (search->options->n_factors == 2) return fit_two_factors(search, fit, error);
@@ -286,13 +325,14 @@ static enum sn_status check_finite(const float *dense, int m, int n, struct sn_e
 {
     for (size_t i = 0; i < (size_t)m * (size_t)n; i++)
         if (!isfinite(dense[i]))
-            return sn_fail(error, SN_BAD_INPUT, "row %zu, column %zu: found %g, expected a finite number",
-                           i / (size_t)n, i % (size_t)n, (double)dense[i]);
+            return sn_fail(error, SN_BAD_INPUT,
+                           "row %zu, column %zu: found %g, expected a finite number", i / (size_t)n,
+                           i % (size_t)n, (double)dense[i]);
     return SN_OK;
 }
 
-/* The power of two that brings W's largest entry near 1, so that sums of squares can be formed in float32; 0 when they
- * can be as it stands. */
+/* The power of two that brings W's largest entry near 1, so that sums of squares can be formed in
+ * float32; 0 when they can be as it stands. */
 static int exponent_of(const float *dense, size_t size)
 {
     float largest = 0;
@@ -312,17 +352,19 @@ static float *scale_copy(const float *dense, size_t size, int exponent)
 
 /* ---- Rows in an order that suits blocks ---- */
 
-/* similarity[i, l] = sum_j w_ij^2 w_lj^2: how much of their energy two rows have in the same columns. */
+/* similarity[i, l] = sum_j w_ij^2 w_lj^2: how much of their energy two rows have in the same
+ * columns. */
 static void row_similarity(const float *w, int m, int n, float *squares, float *similarity)
 {
     for (size_t i = 0; i < (size_t)m * (size_t)n; i++) squares[i] = w[i] * w[i];
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, m, n, 1, squares, n, 0, similarity, m);
     for (size_t i = 0; i < (size_t)m; i++)
-        for (size_t l = 0; l < i; l++) similarity[i * (size_t)m + l] = similarity[l * (size_t)m + i];
+        for (size_t l = 0; l < i; l++)
+            similarity[i * (size_t)m + l] = similarity[l * (size_t)m + i];
 }
 
-/* Groups of block rows, one after the other: the row of most energy that is left, then those which agree best with the
- * group so far. The last rows make the group that is not whole. */
+/* Groups of block rows, one after the other: the row of most energy that is left, then those which
+ * agree best with the group so far. The last rows make the group that is not whole. */
 static void group_rows(const float *similarity, int m, int block, uint32_t *order, char *taken)
 {
     for (int i = 0; i < m; i++) {
@@ -331,7 +373,8 @@ static void group_rows(const float *similarity, int m, int block, uint32_t *orde
         for (int l = 0; l < m; l++) {
             if (taken[l]) continue;
             float sum = start == i ? similarity[(size_t)l * (size_t)m + (size_t)l] : 0;
-            for (int k = start; k < i; k++) sum += similarity[(size_t)order[k] * (size_t)m + (size_t)l];
+            for (int k = start; k < i; k++)
+                sum += similarity[(size_t)order[k] * (size_t)m + (size_t)l];
             if (sum > most) most = sum, best = l;
         }
         taken[best] = 1;
@@ -339,11 +382,14 @@ static void group_rows(const float *similarity, int m, int block, uint32_t *orde
     }
 }
 
-/* Puts the rows of w in the order that order receives (row i is row order[i] of before). Cost: m^2 n multiply-adds. */
-static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *order, struct sn_error *error)
+/* Puts the rows of w in the order that order receives (row i is row order[i] of before). Cost: m^2
+ * n multiply-adds. */
+static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *order,
+                                 struct sn_error *error)
 {
     size_t rows = (size_t)m, columns = (size_t)n;
-    float *squares = malloc(rows * columns * sizeof *squares), *similarity = malloc(rows * rows * sizeof *similarity);
+    float *squares = malloc(rows * columns * sizeof *squares),
+          *similarity = malloc(rows * rows * sizeof *similarity);
     char *taken = calloc(rows, 1);
     enum sn_status status = SN_OK;
     if (!squares || !similarity || !taken) status = psm_no_memory(error);
@@ -351,7 +397,8 @@ static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *or
         row_similarity(w, m, n, squares, similarity);
         group_rows(similarity, m, block, order, taken);
         memcpy(squares, w, rows * columns * sizeof *w);
-        for (size_t i = 0; i < rows; i++) memcpy(w + i * columns, squares + order[i] * columns, columns * sizeof *w);
+        for (size_t i = 0; i < rows; i++)
+            memcpy(w + i * columns, squares + order[i] * columns, columns * sizeof *w);
     }
     free(squares);
     free(similarity);
@@ -362,17 +409,21 @@ static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *or
 static enum sn_status check_options(const struct sn_fit_options *options, struct sn_error *error)
 {
     if (options->n_factors < 0 || options->n_factors > PSM_MOST_FACTORS)
-        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 to %d", options->n_factors, PSM_MOST_FACTORS);
+        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 to %d", options->n_factors,
+                       PSM_MOST_FACTORS);
     if (options->block != 0 && options->block != 1 && options->block != 4 && options->block != 8)
-        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8", options->block);
+        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8",
+                       options->block);
     if (options->n_factors > 2 && options->block > 1)
-        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows with %d factors, expected at most 2 factors",
+        return sn_fail(error, SN_BAD_INPUT,
+                       "psm: blocks of %d rows with %d factors, expected at most 2 factors",
                        options->block, options->n_factors);
     return SN_OK;
 }
 
-enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
-                       struct sn_fit *fit, struct sn_error *error)
+enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs,
+                       const struct sn_fit_options *options, struct sn_fit *fit,
+                       struct sn_error *error)
 {
     struct sn_error local = { 0 };
     error = error ? error : &local;
@@ -383,8 +434,13 @@ enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs, const st
     int exponent = exponent_of(dense, size), block = options->block > 1 ? options->block : 1;
     uint32_t *order = block > 1 ? malloc((size_t)n_outputs * sizeof *order) : NULL;
     float *copy = exponent || order ? scale_copy(dense, size, exponent) : NULL;
-    struct psm_search search = { .w = copy ? copy : dense, .m = n_outputs, .n = n_inputs, .block = block, .order = order,
-                                 .budget = budget_of(options), .options = options };
+    struct psm_search search = { .w = copy ? copy : dense,
+                                 .m = n_outputs,
+                                 .n = n_inputs,
+                                 .block = block,
+                                 .order = order,
+                                 .budget = budget_of(options),
+                                 .options = options };
     if ((block > 1 && !order) || ((exponent || order) && !copy)) {
         status = psm_no_memory(error);
         goto done;

@@ -15,22 +15,22 @@ struct view {
     double *left;
     size_t line, place;
     int n_lines, n_places;
-    int side;  /* where a line's coefficient lies in an atom: 0 in a, 1 in b */
+    int side; /* where a line's coefficient lies in an atom: 0 in a, 1 in b */
 };
 
 struct peel {
     struct psm_atoms *atoms;
     struct view views[2];
-    int *order[2];         /* which row, column of W is left's row i, column j */
-    struct ratio *ratios;  /* max(m, n) */
-    double *saved;         /* two atoms */
-    uint64_t work;         /* about the nanoseconds spent */
-    int *counts;           /* m+n */
-    int *support;          /* max(m, n) */
-    double zero;           /* entries up to this are rounding errors */
-    double rounding;       /* the error of an entry */
-    double small;          /* entries below this have ratios too inexact to start from: at first ... */
-    double least_small;    /* ... and at last */
+    int *order[2];        /* which row, column of W is left's row i, column j */
+    struct ratio *ratios; /* max(m, n) */
+    double *saved;        /* two atoms */
+    uint64_t work;        /* about the nanoseconds spent */
+    int *counts;          /* m+n */
+    int *support;         /* max(m, n) */
+    double zero;          /* entries up to this are rounding errors */
+    double rounding;      /* the error of an entry */
+    double small;       /* entries below this have ratios too inexact to start from: at first ... */
+    double least_small; /* ... and at last */
 };
 
 void psm_atoms_free(struct psm_atoms *atoms)
@@ -39,7 +39,10 @@ void psm_atoms_free(struct psm_atoms *atoms)
     *atoms = (struct psm_atoms){ 0 };
 }
 
-static size_t atom_length(const struct psm_atoms *atoms) { return (size_t)atoms->m + (size_t)atoms->n; }
+static size_t atom_length(const struct psm_atoms *atoms)
+{
+    return (size_t)atoms->m + (size_t)atoms->n;
+}
 
 static double *atom_side(const struct psm_atoms *atoms, int p, int side)
 {
@@ -51,7 +54,8 @@ static int append_atom(struct psm_atoms *atoms)
 {
     if (atoms->n_atoms == atoms->capacity) {
         int capacity = atoms->capacity ? 2 * atoms->capacity : 64;
-        double *sides = realloc(atoms->sides, (size_t)capacity * atom_length(atoms) * sizeof *sides);
+        double *sides = realloc(atoms->sides,
+                                (size_t)capacity * atom_length(atoms) * sizeof *sides);
         if (!sides) return -1;
         atoms->sides = sides;
         atoms->capacity = capacity;
@@ -94,8 +98,8 @@ static void sort_ratios(struct ratio *ratios, int count)
     }
 }
 
-/* The longest run of peel->ratios[count] that are equal within their errors; sorts them. Returns its length, *first its
- * start. */
+/* The longest run of peel->ratios[count] that are equal within their errors; sorts them. Returns
+ * its length, *first its start. */
 static int longest_run(struct peel *peel, int count, int *first)
 {
     struct ratio *ratios = peel->ratios;
@@ -103,7 +107,8 @@ static int longest_run(struct peel *peel, int count, int *first)
     peel->work += 64 * (uint64_t)count;
     sort_ratios(ratios, count);
     for (int i = 0, start = 0; i < count; i++) {
-        if (i && ratios[i].value - ratios[i - 1].value > ratios[i].error + ratios[i - 1].error) start = i;
+        if (i && ratios[i].value - ratios[i - 1].value > ratios[i].error + ratios[i - 1].error)
+            start = i;
         if (i + 1 - start <= best) continue;
         best = i + 1 - start;
         *first = start;
@@ -129,8 +134,8 @@ static int find_support(const double *values, int n, int *support)
     return count;
 }
 
-/* left(line, .) -= coefficient * other(.), which has count places, peel->support. Returns how many entries became zero,
- * less those that ceased to be. */
+/* left(line, .) -= coefficient * other(.), which has count places, peel->support. Returns how many
+ * entries became zero, less those that ceased to be. */
 static int subtract_line(struct peel *peel, const struct view *view, int line, double coefficient,
                          const double *other, int count)
 {
@@ -156,24 +161,30 @@ static int subtract_atom(struct peel *peel, int p, double sign)
     return freed;
 }
 
-/* 1 when subtracting coefficient * other from a line spoils an entry that is zero: hardly any atom covers one. */
-static int spoils(struct peel *peel, const struct view *view, int line, double coefficient, const double *other,
-                  int count)
+/* 1 when subtracting coefficient * other from a line spoils an entry that is zero: hardly any atom
+ * covers one. */
+static int spoils(struct peel *peel, const struct view *view, int line, double coefficient,
+                  const double *other, int count)
 {
     peel->work += (uint64_t)count;
     for (int k = 0; k < count; k++) {
         int j = peel->support[k];
-        if (fabs(coefficient * other[j]) > 3 * peel->zero && fabs(*entry(view, line, j)) <= peel->zero) return 1;
+        if (fabs(coefficient * other[j]) > 3 * peel->zero
+            && fabs(*entry(view, line, j)) <= peel->zero)
+            return 1;
     }
     return 0;
 }
 
-/* Joins to the atom every line of the view on which at least so many of the atom's places agree about the coefficient, and
- * subtracts it there, if that frees as many entries. Returns how many it frees. */
-static int join_lines(struct peel *peel, const struct view *view, double *own, const double *other, int least)
+/* Joins to the atom every line of the view on which at least so many of the atom's places agree
+ * about the coefficient, and subtracts it there, if that frees as many entries. Returns how many it
+ * frees. */
+static int join_lines(struct peel *peel, const struct view *view, double *own, const double *other,
+                      int least)
 {
     int freed = 0, n_places = find_support(other, view->n_places, peel->support);
-    double floor = least > 1 ? 1000 * peel->rounding : peel->zero;  /* Small entries agree by chance. */
+    double floor = least > 1 ? 1000 * peel->rounding
+                             : peel->zero; /* Small entries agree by chance. */
     peel->work += (uint64_t)view->n_lines * (uint64_t)(n_places + 1);
     for (int i = 0; i < view->n_lines; i++) {
         int count = 0, first = 0;
@@ -182,7 +193,8 @@ static int join_lines(struct peel *peel, const struct view *view, double *own, c
             int j = peel->support[k];
             double x = *entry(view, i, j);
             if (fabs(x) > floor)
-                peel->ratios[count++] = (struct ratio){ x / other[j], peel->rounding / fabs(other[j]), j };
+                peel->ratios[count++] = (struct ratio){ x / other[j],
+                                                        peel->rounding / fabs(other[j]), j };
         }
         int run = longest_run(peel, count, &first);
         if (run < least) continue;
@@ -212,11 +224,11 @@ static int grow(struct peel *peel, int p, int least)
     return freed;
 }
 
-/* An atom seen on lines i and l, where their ratios agree. Returns 1 when one was taken, 0 when there is none, -1 without
- * memory.
+/* An atom seen on lines i and l, where their ratios agree. Returns 1 when one was taken, 0 when
+ * there is none, -1 without memory.
  *
- * An atom of s lines and t places has s+t-1 parameters. Each entry that it frees beyond these is a coincidence that a wrong
- * atom has one chance in some 1e5 to meet; proof of them are asked for. */
+ * An atom of s lines and t places has s+t-1 parameters. Each entry that it frees beyond these is a
+ * coincidence that a wrong atom has one chance in some 1e5 to meet; proof of them are asked for. */
 static int take_atom(struct peel *peel, const struct view *view, int i, int l, int least, int proof)
 {
     struct ratio *ratios = peel->ratios;
@@ -232,12 +244,15 @@ static int take_atom(struct peel *peel, const struct view *view, int i, int l, i
     if (run < least) return 0;
     int p = append_atom(peel->atoms);
     if (p < 0) return -1;
-    double *own = atom_side(peel->atoms, p, view->side), *other = atom_side(peel->atoms, p, !view->side);
-    for (int r = first; r < first + run; r++) other[ratios[r].index] = *entry(view, i, ratios[r].index);
+    double *own = atom_side(peel->atoms, p, view->side),
+           *other = atom_side(peel->atoms, p, !view->side);
+    for (int r = first; r < first + run; r++)
+        other[ratios[r].index] = *entry(view, i, ratios[r].index);
     own[i] = 1;
     own[l] = sharpest(ratios + first, run);
     int freed = subtract_atom(peel, p, 1) + grow(peel, p, 2);
-    if (freed >= count_nonzeros(atom_side(peel->atoms, p, 0), atom_length(peel->atoms)) - 1 + proof) return 1;
+    if (freed >= count_nonzeros(atom_side(peel->atoms, p, 0), atom_length(peel->atoms)) - 1 + proof)
+        return 1;
     subtract_atom(peel, p, -1);
     peel->atoms->n_atoms--;
     return 0;
@@ -246,8 +261,8 @@ static int take_atom(struct peel *peel, const struct view *view, int i, int l, i
 /* The fewest equal ratios that are worth a look: two, unless chance makes many such pairs. */
 static int least_run(const struct view *view) { return view->n_places <= 256 ? 2 : 3; }
 
-/* W is no sparse product when its atoms are too many; and chance, in matrices of few values, must not cost minutes. Products
- * of up to 1000 x 1000 were found with less work than this. */
+/* W is no sparse product when its atoms are too many; and chance, in matrices of few values, must
+ * not cost minutes. Products of up to 1000 x 1000 were found with less work than this. */
 static int given_up(const struct peel *peel)
 {
     double m = peel->atoms->m, n = peel->atoms->n, limit = fmax(1.5e9, 2400 * m * n);
@@ -267,7 +282,8 @@ static int sweep(struct peel *peel, const struct view *view, int proof)
     return taken;
 }
 
-/* Some pairs of lines, spread evenly. Returns 1 at the first atom, 0 when there is none, -1 without memory. */
+/* Some pairs of lines, spread evenly. Returns 1 at the first atom, 0 when there is none, -1 without
+ * memory. */
 static int probe(struct peel *peel, const struct view *view)
 {
     enum { PAIRS = 2000 };
@@ -285,8 +301,9 @@ static int probe(struct peel *peel, const struct view *view)
     return 0;
 }
 
-/* Two finds that agree on a side are parts of one atom: q joins p on that side, and the other side is found anew. Returns
- * 1 when that leaves no more entries than before; then q is the last atom and zero. */
+/* Two finds that agree on a side are parts of one atom: q joins p on that side, and the other side
+ * is found anew. Returns 1 when that leaves no more entries than before; then q is the last atom
+ * and zero. */
 static int merge(struct peel *peel, int p, int q, int side)
 {
     size_t length = atom_length(peel->atoms);
@@ -295,15 +312,18 @@ static int merge(struct peel *peel, int p, int q, int side)
     double *own = atom_side(peel->atoms, p, side), *joining = atom_side(peel->atoms, q, side);
     for (int i = 0; i < n_lines; i++)
         if (own[i] != 0 && joining[i] != 0)
-            peel->ratios[count++] = (struct ratio){ own[i] / joining[i], 1e-5 * fabs(own[i] / joining[i]), i };
+            peel->ratios[count++] = (struct ratio){ own[i] / joining[i],
+                                                    1e-5 * fabs(own[i] / joining[i]), i };
     if (longest_run(peel, count, &first) < 2) return 0;
     double scale = peel->ratios[first].value;
     double *atoms[2] = { atom_side(peel->atoms, p, 0), atom_side(peel->atoms, q, 0) };
     int freed = subtract_atom(peel, p, -1) + subtract_atom(peel, q, -1);
-    for (int k = 0; k < 2; k++) memcpy(peel->saved + (size_t)k * length, atoms[k], length * sizeof(double));
+    for (int k = 0; k < 2; k++)
+        memcpy(peel->saved + (size_t)k * length, atoms[k], length * sizeof(double));
     for (int i = 0; i < n_lines; i++)
         if (own[i] == 0) own[i] = scale * joining[i];
-    memset(atom_side(peel->atoms, p, !side), 0, (size_t)peel->views[side].n_places * sizeof(double));
+    memset(atom_side(peel->atoms, p, !side), 0,
+           (size_t)peel->views[side].n_places * sizeof(double));
     memset(atoms[1], 0, length * sizeof(double));
     if (freed + grow(peel, p, 2) >= 0) {
         double *last = atom_side(peel->atoms, peel->atoms->n_atoms - 1, 0);
@@ -312,7 +332,8 @@ static int merge(struct peel *peel, int p, int q, int side)
         return 1;
     }
     subtract_atom(peel, p, -1);
-    for (int k = 0; k < 2; k++) memcpy(atoms[k], peel->saved + (size_t)k * length, length * sizeof(double));
+    for (int k = 0; k < 2; k++)
+        memcpy(atoms[k], peel->saved + (size_t)k * length, length * sizeof(double));
     subtract_atom(peel, p, 1);
     subtract_atom(peel, q, 1);
     return 0;
@@ -330,7 +351,8 @@ static int merge_all(struct peel *peel)
     return merged;
 }
 
-/* Sweeps by rows and by columns, then lets the atoms grow into what became visible, while that takes anything. */
+/* Sweeps by rows and by columns, then lets the atoms grow into what became visible, while that
+ * takes anything. */
 static int sweep_all(struct peel *peel)
 {
     for (int proof = 2; proof > 0 && !given_up(peel);) {
@@ -340,22 +362,27 @@ static int sweep_all(struct peel *peel)
             if (taken < 0) return -1;
             change += taken;
         }
-        for (int p = 0; p < peel->atoms->n_atoms && !given_up(peel); p++) change += grow(peel, p, 2);
+        for (int p = 0; p < peel->atoms->n_atoms && !given_up(peel); p++)
+            change += grow(peel, p, 2);
         change += merge_all(peel);
         if (change) continue;
         /* Then by smaller entries, whose ratios agree by chance more often; then by less proof. */
         if (peel->small > peel->least_small) peel->small = peel->least_small;
         else proof--;
     }
-    /* A place that another atom hides on all lines but one. It costs no more than an entry that is left. */
+    /* A place that another atom hides on all lines but one. It costs no more than an entry that is
+     * left. */
     for (int p = 0; p < peel->atoms->n_atoms && !given_up(peel); p++) grow(peel, p, 1);
     return 0;
 }
 
-/* The entries that are left become atoms, a unit vector times a line: the longest line first, a row or a column. */
+/* The entries that are left become atoms, a unit vector times a line: the longest line first, a row
+ * or a column. */
 static int append_left(struct peel *peel)
 {
-    int *counts[2] = { peel->counts, peel->counts + peel->atoms->m };  /* entries left in each row, in each column */
+    int *counts[2] = {
+        peel->counts, peel->counts + peel->atoms->m
+    }; /* entries left in each row, in each column */
     memset(peel->counts, 0, atom_length(peel->atoms) * sizeof *peel->counts);
     for (int i = 0; i < peel->atoms->m; i++)
         for (int j = 0; j < peel->atoms->n; j++)
@@ -405,7 +432,8 @@ static void restore_order(struct peel *peel)
         }
 }
 
-static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned seed, struct psm_atoms *atoms)
+static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned seed,
+                    struct psm_atoms *atoms)
 {
     size_t size = (size_t)m * (size_t)n, nonzeros = 0;
     double energy = 0, *left = malloc(size * sizeof *left);
@@ -419,12 +447,14 @@ static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned se
     peel->support = malloc((size_t)(m > n ? m : n) * sizeof *peel->support);
     peel->order[0] = malloc((size_t)m * sizeof(int));
     peel->order[1] = malloc((size_t)n * sizeof(int));
-    if (!left || !peel->ratios || !peel->saved || !peel->counts || !peel->support || !peel->order[0] || !peel->order[1])
+    if (!left || !peel->ratios || !peel->saved || !peel->counts || !peel->support || !peel->order[0]
+        || !peel->order[1])
         return 0;
     shuffle(peel->order[0], m, seed);
     shuffle(peel->order[1], n, 2 * (uint64_t)seed);
     for (size_t k = 0; k < size; k++) {
-        left[k] = (double)w[(size_t)peel->order[0][k / (size_t)n] * (size_t)n + (size_t)peel->order[1][k % (size_t)n]];
+        left[k] = (double)w[(size_t)peel->order[0][k / (size_t)n] * (size_t)n
+                            + (size_t)peel->order[1][k % (size_t)n]];
         energy += left[k] * left[k];
         nonzeros += left[k] != 0;
     }
@@ -443,7 +473,9 @@ enum psm_peel_result psm_peel(const float *w, int m, int n, unsigned seed, struc
     if (!peel_new(&peel, w, m, n, seed, atoms)) goto done;
     int found = 0;
     for (int side = 0; side < 2 && !found; side++) found = probe(&peel, &peel.views[side]);
-    if (found < 0 || (found && (sweep_all(&peel) < 0 || (!given_up(&peel) && append_left(&peel) < 0)))) goto done;
+    if (found < 0
+        || (found && (sweep_all(&peel) < 0 || (!given_up(&peel) && append_left(&peel) < 0))))
+        goto done;
     result = found && !given_up(&peel) ? PSM_PEEL_WHOLE : PSM_PEEL_NONE;
     if (result == PSM_PEEL_WHOLE) restore_order(&peel);
 done:
@@ -460,10 +492,11 @@ done:
 
 /* ---- Blocks of rank one ---- */
 
-/* Takes the block of rows i0 + i i_step, columns j0 + j j_step (height x width) as one atom when it has rank one up to
- * rounding. Returns 1, 0 when it has not, -1 without memory. A zero block makes no atom. */
-static int take_block(const float *w, struct psm_atoms *atoms, size_t i0, size_t i_step, size_t height, size_t j0,
-                      size_t j_step, size_t width)
+/* Takes the block of rows i0 + i i_step, columns j0 + j j_step (height x width) as one atom when it
+ * has rank one up to rounding. Returns 1, 0 when it has not, -1 without memory. A zero block makes
+ * no atom. */
+static int take_block(const float *w, struct psm_atoms *atoms, size_t i0, size_t i_step,
+                      size_t height, size_t j0, size_t j_step, size_t width)
 {
     size_t n = (size_t)atoms->n, i_most = i0, j_most = j0;
     for (size_t i = 0; i < height; i++)
@@ -481,25 +514,28 @@ static int take_block(const float *w, struct psm_atoms *atoms, size_t i0, size_t
     int p = append_atom(atoms);
     if (p < 0) return -1;
     double *a = atom_side(atoms, p, 0), *b = atom_side(atoms, p, 1);
-    for (size_t i = 0; i < height; i++) a[i0 + i * i_step] = w[(i0 + i * i_step) * n + j_most] / most;
+    for (size_t i = 0; i < height; i++)
+        a[i0 + i * i_step] = w[(i0 + i * i_step) * n + j_most] / most;
     for (size_t j = 0; j < width; j++) b[j0 + j * j_step] = w[i_most * n + j0 + j * j_step];
     return 1;
 }
 
-/* The ways in which the rows i = i1 height + i2 and the columns j = j1 wide + j2 can make blocks: of one i1 or of one i2,
- * of one j2 or of one j1. */
+/* The ways in which the rows i = i1 height + i2 and the columns j = j1 wide + j2 can make blocks:
+ * of one i1 or of one i2, of one j2 or of one j1. */
 enum { STRIDED_ROWS = 1, WHOLE_COLUMNS = 2, N_GRIDS = 4 };
 
 /* All blocks of a grid. Returns as take_block does. */
-static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, size_t wide, int grid)
+static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, size_t wide,
+                       int grid)
 {
     size_t m = (size_t)atoms->m, n = (size_t)atoms->n, tall = m / height, width = n / wide;
     int strided = grid & STRIDED_ROWS, whole = grid & WHOLE_COLUMNS;
     atoms->n_atoms = 0;
     for (size_t k = 0; k < (strided ? height : tall); k++)
         for (size_t l = 0; l < (whole ? width : wide); l++) {
-            int one = take_block(w, atoms, strided ? k : k * height, strided ? height : 1, strided ? tall : height,
-                                 whole ? l * wide : l, whole ? 1 : wide, whole ? wide : width);
+            int one = take_block(w, atoms, strided ? k : k * height, strided ? height : 1,
+                                 strided ? tall : height, whole ? l * wide : l, whole ? 1 : wide,
+                                 whole ? wide : width);
             if (one < 1) return one;
         }
     return 1;
@@ -507,7 +543,8 @@ static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, s
 
 enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms)
 {
-    size_t least = (size_t)m * (size_t)n + 1;  /* Blocks of 2 x 2, as H_4 has, save nothing but divide. */
+    size_t least = (size_t)m * (size_t)n
+        + 1; /* Blocks of 2 x 2, as H_4 has, save nothing but divide. */
     *atoms = (struct psm_atoms){ .m = m, .n = n };
     for (int height = 1; height <= m; height++)
         for (int wide = 1; wide <= n && m % height == 0; wide++)
@@ -515,12 +552,14 @@ enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *
                 size_t rows = (size_t)(grid & STRIDED_ROWS ? m / height : height);
                 size_t columns = (size_t)(grid & WHOLE_COLUMNS ? wide : n / wide);
                 size_t n_blocks = (size_t)m / rows * ((size_t)n / columns);
-                if (n_blocks > (size_t)m + (size_t)n || n_blocks * (rows + columns) >= least) continue;
+                if (n_blocks > (size_t)m + (size_t)n || n_blocks * (rows + columns) >= least)
+                    continue;
                 struct psm_atoms tried = { .m = m, .n = n };
                 int whole = take_blocks(w, &tried, (size_t)height, (size_t)wide, grid);
                 size_t nonzeros = 0;
                 for (int p = 0; p < tried.n_atoms; p++)
-                    nonzeros += (size_t)count_nonzeros(atom_side(&tried, p, 0), atom_length(&tried));
+                    nonzeros += (size_t)count_nonzeros(atom_side(&tried, p, 0),
+                                                       atom_length(&tried));
                 if (whole == 1 && nonzeros < least) {
                     psm_atoms_free(atoms);
                     *atoms = tried;

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* W = sum_p a_p b_p^T, p < n_atoms: a_p (m) and b_p (n) lie one after the other in one dense row of m+n doubles. */
+/* W = sum_p a_p b_p^T, p < n_atoms: a_p (m) and b_p (n) lie one after the other in one dense row of
+ * m+n doubles. */
 struct psm_atoms {
     int m, n, n_atoms, capacity;
     double *sides;
@@ -12,22 +13,26 @@ struct psm_atoms {
 
 enum psm_peel_result { PSM_PEEL_NO_MEMORY = -1, PSM_PEEL_NONE, PSM_PEEL_WHOLE };
 
-/* W = A B with sparse A and B in general position: columns where row i and row l of W hold nothing but a common atom p
- * all have the ratio a_ip / a_lp there. Equal ratios so betray an atom; the rows and columns that agree with it are
- * joined to it, it is subtracted, and what was covered by it becomes visible (as in the decoding of erasure codes). What
- * no atom explains (an atom that two lines or places never show bare) is left as rows or columns of its own, so that W may
- * take a few entries more than A and B have.
+/* W = A B with sparse A and B in general position: columns where row i and row l of W hold nothing
+ * but a common atom p all have the ratio a_ip / a_lp there. Equal ratios so betray an atom; the
+ * rows and columns that agree with it are joined to it, it is subtracted, and what was covered by
+ * it becomes visible (as in the decoding of erasure codes). What no atom explains (an atom that two
+ * lines or places never show bare) is left as rows or columns of its own, so that W may take a few
+ * entries more than A and B have.
  *
- * w (m x n, row-major) is borrowed. *atoms belongs to the caller (psm_atoms_free) unless the result is NO_MEMORY; it holds
- * all of W when the result is WHOLE. NONE, quickly, for a matrix without such structure. Another seed visits the lines in
- * another order, which may leave fewer of them over; 0 leaves them in place.
+ * w (m x n, row-major) is borrowed. *atoms belongs to the caller (psm_atoms_free) unless the result
+ * is NO_MEMORY; it holds all of W when the result is WHOLE. NONE, quickly, for a matrix without
+ * such structure. Another seed visits the lines in another order, which may leave fewer of them
+ * over; 0 leaves them in place.
  *
- * Cost: O((m^2 n + m n^2) log) per sweep, a few sweeps, when there is structure; else a sample of pairs. */
+ * Cost: O((m^2 n + m n^2) log) per sweep, a few sweeps, when there is structure; else a sample of
+ * pairs. */
 enum psm_peel_result psm_peel(const float *w, int m, int n, unsigned seed, struct psm_atoms *atoms);
 
-/* W of which all blocks of some regular grid, contiguous or strided, have rank one, as in a Kronecker product A x B =
- * (A x I)(I x B), a Hadamard matrix, a step of an FFT. Ratios tell nothing there, since all entries may be 1 or -1. Same
- * conventions; of several grids the one with the fewest entries.
+/* W of which all blocks of some regular grid, contiguous or strided, have rank one, as in a
+ * Kronecker product A x B = (A x I)(I x B), a Hadamard matrix, a step of an FFT. Ratios tell
+ * nothing there, since all entries may be 1 or -1. Same conventions; of several grids the one with
+ * the fewest entries.
  *
  * Cost: m n for every grid that W has, little for the others. */
 enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms);

@@ -10,16 +10,16 @@ enum { BATCH = 64, HISTORY = 8 };
 /* f and its gradient come from products with the columns of L, a batch at a time. */
 struct refit {
     const struct sn_matrix *matrix;
-    float *root;               /* L, NULL for I */
-    size_t m, n, count;        /* outputs, inputs, values */
-    float *target;             /* (W L)^T, n x m */
-    float *x, *y;              /* BATCH columns of L, and their images less the target's */
+    float *root;        /* L, NULL for I */
+    size_t m, n, count; /* outputs, inputs, values */
+    float *target;      /* (W L)^T, n x m */
+    float *x, *y;       /* BATCH columns of L, and their images less the target's */
     float *states, *dstates;
-    float *words[2];           /* where the search stands, and a trial; indices included */
-    float *gradient[2];        /* there */
+    float *words[2];    /* where the search stands, and a trial; indices included */
+    float *gradient[2]; /* there */
     float *direction;
-    float *s[HISTORY], *dg[HISTORY];  /* steps and what they changed in the gradient, a ring */
-    double rho[HISTORY];       /* 1 / <s, dg> */
+    float *s[HISTORY], *dg[HISTORY]; /* steps and what they changed in the gradient, a ring */
+    double rho[HISTORY];             /* 1 / <s, dg> */
     int n_pairs, newest;
 };
 
@@ -50,7 +50,9 @@ static void refit_free(struct refit *r)
 static void set_target(struct refit *r, const float *w)
 {
     int m = (int)r->m, n = (int)r->n;
-    if (r->root) cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, n, m, n, 1, r->root, n, w, n, 0, r->target, m);
+    if (r->root)
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, n, m, n, 1, r->root, n, w, n, 0,
+                    r->target, m);
     else
         for (size_t i = 0; i < r->m; i++)
             for (size_t j = 0; j < r->n; j++) r->target[j * r->m + i] = w[i * r->n + j];
@@ -60,12 +62,24 @@ static enum sn_status refit_new(struct refit *r, const struct sn_fit *fit, const
                                 const struct sn_weighting *weighting, struct sn_error *error)
 {
     const struct sn_matrix *matrix = fit->matrix;
-    *r = (struct refit){ .matrix = matrix, .m = (size_t)matrix->n_outputs,
-                         .n = (size_t)matrix->n_inputs, .count = matrix->n_values };
-    float **blocks[] = { &r->target, &r->x, &r->y, &r->states, &r->dstates, &r->direction, &r->words[0], &r->words[1],
-                         &r->gradient[0], &r->gradient[1] };
-    size_t counts[] = { r->n * r->m, BATCH * r->n, BATCH * r->m, BATCH * matrix->n_states, BATCH * matrix->n_states,
-                        r->count, matrix->n_words, matrix->n_words, r->count, r->count };
+    *r = (struct refit){ .matrix = matrix,
+                         .m = (size_t)matrix->n_outputs,
+                         .n = (size_t)matrix->n_inputs,
+                         .count = matrix->n_values };
+    float **blocks[] = {
+        &r->target,    &r->x,        &r->y,        &r->states,      &r->dstates,
+        &r->direction, &r->words[0], &r->words[1], &r->gradient[0], &r->gradient[1]
+    };
+    size_t counts[] = { r->n * r->m,
+                        BATCH * r->n,
+                        BATCH * r->m,
+                        BATCH * matrix->n_states,
+                        BATCH * matrix->n_states,
+                        r->count,
+                        matrix->n_words,
+                        matrix->n_words,
+                        r->count,
+                        r->count };
     int fine = 1;
     enum sn_status status = weighting ? sn_weighting_root(weighting, &r->root, error) : SN_OK;
     if (status) return status;
@@ -75,7 +89,8 @@ static enum sn_status refit_new(struct refit *r, const struct sn_fit *fit, const
         fine &= (r->s[i] = malloc((r->count + 1) * sizeof(float))) != NULL;
         fine &= (r->dg[i] = malloc((r->count + 1) * sizeof(float))) != NULL;
     }
-    if (!fine) return sn_fail(error, SN_NO_MEMORY, "out of memory for fitting %zu values", r->count);
+    if (!fine)
+        return sn_fail(error, SN_NO_MEMORY, "out of memory for fitting %zu values", r->count);
     set_target(r, w);
     for (int i = 0; i < 2; i++) memcpy(r->words[i], fit->words, matrix->n_words * sizeof(float));
     return SN_OK;
@@ -104,15 +119,16 @@ static double evaluate(struct refit *r, int which)
         for (size_t i = 0; i < size; i++) r->y[i] = -r->target[first * r->m + i];
         family->forward(r->matrix, r->words[which], batch, r->x, r->y, r->states);
         sum += dot(r->y, r->y, size);
-        family->backward(r->matrix, r->words[which], batch, r->x, r->states, r->y, r->gradient[which], NULL,
-                         r->dstates);
+        family->backward(r->matrix, r->words[which], batch, r->x, r->states, r->y,
+                         r->gradient[which], NULL, r->dstates);
     }
     return sum / 2;
 }
 
 /* ---- The search ---- */
 
-/* direction <- -H gradient, H the inverse Hessian that the last steps suggest. Returns the slope along it. */
+/* direction <- -H gradient, H the inverse Hessian that the last steps suggest. Returns the slope
+ * along it. */
 static double set_direction(struct refit *r)
 {
     double alpha[HISTORY] = { 0 };
@@ -128,22 +144,24 @@ static double set_direction(struct refit *r)
     }
     for (int k = r->n_pairs - 1; k >= 0; k--) {
         int i = (r->newest - k + HISTORY) % HISTORY;
-        add(r->direction, alpha[i] - r->rho[i] * dot(r->dg[i], r->direction, r->count), r->s[i], r->count);
+        add(r->direction, alpha[i] - r->rho[i] * dot(r->dg[i], r->direction, r->count), r->s[i],
+            r->count);
     }
     return dot(r->direction, r->gradient[0], r->count);
 }
 
-/* Shortens the step until f falls by a share of what the slope promises; the trial is filled in then. Returns the new
- * f / 2, or a negative number when no step does. */
+/* Shortens the step until f falls by a share of what the slope promises; the trial is filled in
+ * then. Returns the new f / 2, or a negative number when no step does. */
 static double search_line(struct refit *r, double now, double slope)
 {
     enum { TRIES = 20 };
-    double length = r->n_pairs ? 1 : -now / slope;  /* The way to 0 were f linear. */
+    double length = r->n_pairs ? 1 : -now / slope; /* The way to 0 were f linear. */
     for (int k = 0; k < TRIES; k++) {
-        for (size_t i = 0; i < r->count; i++) r->words[1][i] = r->words[0][i] + (float)length * r->direction[i];
+        for (size_t i = 0; i < r->count; i++)
+            r->words[1][i] = r->words[0][i] + (float)length * r->direction[i];
         double next = evaluate(r, 1), bend = 2 * (next - now - length * slope);
         if (next < now && next <= now + 1e-4 * length * slope) return next;
-        double least = -slope * length / bend;  /* of the parabola, as a share of length */
+        double least = -slope * length / bend; /* of the parabola, as a share of length */
         length *= isfinite(least) ? fmin(.5, fmax(.1, least)) : .1;
     }
     return -1;
@@ -158,7 +176,9 @@ static void accept_trial(struct refit *r)
         r->dg[slot][i] = r->gradient[1][i] - r->gradient[0][i];
     }
     double curvature = dot(r->s[slot], r->dg[slot], r->count);
-    if (curvature > 1e-8 * sqrt(dot(r->s[slot], r->s[slot], r->count) * dot(r->dg[slot], r->dg[slot], r->count))) {
+    if (curvature > 1e-8
+            * sqrt(dot(r->s[slot], r->s[slot], r->count)
+                   * dot(r->dg[slot], r->dg[slot], r->count))) {
         r->rho[slot] = 1 / curvature;
         r->newest = slot;
         r->n_pairs += r->n_pairs < HISTORY;
@@ -167,8 +187,8 @@ static void accept_trial(struct refit *r)
     memcpy(r->gradient[0], r->gradient[1], r->count * sizeof(float));
 }
 
-enum sn_status sn_refit(struct sn_fit *fit, const float *w, const struct sn_weighting *weighting, int n_steps,
-                        const volatile sig_atomic_t *stop, struct sn_error *error)
+enum sn_status sn_refit(struct sn_fit *fit, const float *w, const struct sn_weighting *weighting,
+                        int n_steps, const volatile sig_atomic_t *stop, struct sn_error *error)
 {
     static const double least_gain = 1e-5;
     struct refit r;
@@ -182,7 +202,7 @@ enum sn_status sn_refit(struct sn_fit *fit, const float *w, const struct sn_weig
         double slope = set_direction(&r), next = slope < 0 ? search_line(&r, now, slope) : -1;
         if (next >= 0) accept_trial(&r);
         else if (!r.n_pairs) break;
-        else r.n_pairs = 0;  /* Starts again from the gradient. */
+        else r.n_pairs = 0; /* Starts again from the gradient. */
         int ended = next >= 0 && now - next < least_gain * now;
         if (next >= 0) now = next;
         if (ended) break;

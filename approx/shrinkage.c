@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* sum over the samples of ||(W - What)(x - mean)||^2, what a fit; x is changed meanwhile, y (n_samples x m) is scratch.
- * Negative when memory runs out. */
-static double output_energy(const float *w, const struct sn_fit *what, int m, int n, const float *mean, float *x,
-                            int n_samples, float *y)
+/* sum over the samples of ||(W - What)(x - mean)||^2, what a fit; x is changed meanwhile, y
+ * (n_samples x m) is scratch. Negative when memory runs out. */
+static double output_energy(const float *w, const struct sn_fit *what, int m, int n,
+                            const float *mean, float *x, int n_samples, float *y)
 {
     size_t count = (size_t)n_samples * (size_t)n;
     float *states = malloc(((size_t)n_samples * what->matrix->n_states + 1) * sizeof *states);
@@ -23,21 +23,27 @@ static double output_energy(const float *w, const struct sn_fit *what, int m, in
 }
 
 /* A way to shrink, and the error of outputs on samples that did not fit. */
-struct trial { double shrinkage, alignment, energy; };
+struct trial {
+    double shrinkage, alignment, energy;
+};
 
 /* Fills in trial->energy, for part of W's rows. */
-static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options *options, const float *w, int m,
-                                    const float *part, int rows, int n, const float *x, int n_fitting, float *held,
-                                    int n_held, float *y, struct trial *trial, struct sn_error *error)
+static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options *options,
+                                    const float *w, int m, const float *part, int rows, int n,
+                                    const float *x, int n_fitting, float *held, int n_held,
+                                    float *y, struct trial *trial, struct sn_error *error)
 {
     struct sn_weighting weighting;
     struct sn_fit result = { 0 };
-    enum sn_status status = sn_weighting_new(w, m, x, n_fitting, n, trial->shrinkage, trial->alignment, &weighting, error);
+    enum sn_status status = sn_weighting_new(w, m, x, n_fitting, n, trial->shrinkage,
+                                             trial->alignment, &weighting, error);
     if (status) return status;
     options->weighting = &weighting;
     status = fit(part, rows, n, options, &result, error);
-    if (!status) trial->energy = output_energy(part, &result, rows, n, weighting.mean, held, n_held, y);
-    if (!status && trial->energy < 0) status = sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
+    if (!status)
+        trial->energy = output_energy(part, &result, rows, n, weighting.mean, held, n_held, y);
+    if (!status && trial->energy < 0)
+        status = sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
     sn_fit_free(&result);
     sn_weighting_free(&weighting);
     return status;
@@ -56,41 +62,49 @@ static struct sn_fit_options simplify(const struct sn_fit_options *options, doub
     return simple;
 }
 
-enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_options *options, const float *w, int m, int n,
-                                   const float *x, int n_samples, struct sn_weighting *weighting, struct sn_error *error)
+enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_options *options,
+                                   const float *w, int m, int n, const float *x, int n_samples,
+                                   struct sn_weighting *weighting, struct sn_error *error)
 {
     enum { LEAST_SAMPLES = 10, MOST_ROWS = 300 };
-    struct trial trials[] = { { .3, 0, 0 }, { .3, .5, 0 }, { .5, 0, 0 }, { .5, .5, 0 }, { .7, 0, 0 }, { .7, .5, 0 },
+    struct trial trials[] = { { .3, 0, 0 },  { .3, .5, 0 },  { .5, 0, 0 },
+                              { .5, .5, 0 }, { .7, 0, 0 },   { .7, .5, 0 },
                               { .85, 0, 0 }, { .85, .5, 0 }, { 1, 0, 0 } };
     const struct trial *best = NULL;
     double least = INFINITY;
     int n_trials = sizeof trials / sizeof *trials;
     int n_held = n_samples / 5, n_fitting = n_samples - n_held;
-    if (n_samples < LEAST_SAMPLES) return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
+    if (n_samples < LEAST_SAMPLES)
+        return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
     int rows = m < MOST_ROWS ? m : MOST_ROWS;
     struct sn_fit_options simple = simplify(options, (double)rows / m);
     size_t size = (size_t)rows * (size_t)n, count = (size_t)n_held * (size_t)n;
     float *held = malloc(count * sizeof *held), *part = malloc(size * sizeof *part);
     float *y = malloc((size_t)n_held * (size_t)rows * sizeof *y);
-    enum sn_status status = held && part && y ? SN_OK
+    enum sn_status status = held && part && y
+        ? SN_OK
         : sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
     for (size_t i = 0; !status && i < count; i++) held[i] = x[(size_t)n_fitting * (size_t)n + i];
     for (size_t i = 0; !status && i < size; i++)
         part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
     for (int i = 0; !status && i < n_trials; i++) {
-        status = try_shrinkage(fit, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, y, &trials[i], error);
+        status = try_shrinkage(fit, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, y,
+                               &trials[i], error);
         if (!status) least = fmin(least, trials[i].energy);
     }
     for (int i = 0; !status && i < n_trials; i++)
-        if (trials[i].energy <= least * (1 + 2. / 30)) {  /* Of squares, hence twice. */
-            int less = best && best->shrinkage == trials[i].shrinkage && best->energy < trials[i].energy;
+        if (trials[i].energy <= least * (1 + 2. / 30)) { /* Of squares, hence twice. */
+            int less = best && best->shrinkage == trials[i].shrinkage
+                && best->energy < trials[i].energy;
             if (!less) best = &trials[i];
         }
     free(held);
     free(part);
     free(y);
     /* A budget that is too small for the part is for the fit of all rows to refuse. */
-    if (status == SN_BAD_INPUT) return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
+    if (status == SN_BAD_INPUT)
+        return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
     return status ? status
-        : sn_weighting_new(w, m, x, n_samples, n, best->shrinkage, best->alignment, weighting, error);
+                  : sn_weighting_new(w, m, x, n_samples, n, best->shrinkage, best->alignment,
+                                     weighting, error);
 }

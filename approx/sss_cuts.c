@@ -10,27 +10,30 @@ enum { CAP = 48, SKETCH = 64, MOST_POINTS = 8192 };
 
 static const size_t most_entries = (size_t)1 << 21;
 
-/* ranks[(m+1) x (n+1)]: entry (i, j) belongs to W cut before row i and before column j. CAP+1 stands for any more. */
+/* ranks[(m+1) x (n+1)]: entry (i, j) belongs to W cut before row i and before column j. CAP+1
+ * stands for any more. */
 struct ranks {
     int m, n;
-    uint8_t *lower;  /* of W[i.., ..j-1] */
-    uint8_t *upper;  /* of W[..i-1, j..] */
+    uint8_t *lower; /* of W[i.., ..j-1] */
+    uint8_t *upper; /* of W[..i-1, j..] */
 };
 
-/* W, or W turned by half a turn so that its upper blocks lie at the lower left; SKETCH random combinations of its last
- * rows, which have the ranks of all of them as far as these are counted; and an orthonormal basis of columns. */
+/* W, or W turned by half a turn so that its upper blocks lie at the lower left; SKETCH random
+ * combinations of its last rows, which have the ranks of all of them as far as these are counted;
+ * and an orthonormal basis of columns. */
 struct columns {
     const float *w;
     int m, n, flipped;
     double bound;
     uint64_t random;
-    double *sketch;  /* n columns of SKETCH */
-    double *basis;   /* CAP+1 columns of SKETCH */
+    double *sketch; /* n columns of SKETCH */
+    double *basis;  /* CAP+1 columns of SKETCH */
     double column[SKETCH], weights[CAP + 1];
-    double errors[CAP + 1];  /* of the basis vectors */
+    double errors[CAP + 1]; /* of the basis vectors */
 };
 
-static int columns_new(struct columns *columns, const float *w, int m, int n, int flipped, double bound)
+static int columns_new(struct columns *columns, const float *w, int m, int n, int flipped,
+                       double bound)
 {
     *columns = (struct columns){ .w = w, .m = m, .n = n, .flipped = flipped, .bound = bound };
     columns->sketch = malloc(SKETCH * (size_t)n * sizeof(double));
@@ -61,16 +64,17 @@ static void sketch_row(struct columns *columns, int i)
     }
     for (size_t j = 0; j < n; j++) {
         size_t at = (size_t)i * n + j;
-        double x = (double)columns->w[columns->flipped ? last - at : at], *sketch = columns->sketch + j * SKETCH;
+        double x = (double)columns->w[columns->flipped ? last - at : at],
+               *sketch = columns->sketch + j * SKETCH;
         if (x != 0)
             for (int k = 0; k < SKETCH; k++) sketch[k] += factors[k] * x;
     }
 }
 
-/* Whether column j of the sketch is independent of the basis, its first count vectors, to which it is added then: whether
- * what Gram-Schmidt leaves of it exceeds its error. That is the column's own, relative to its norm since float32 entries
- * are, however small, known to 24 bits, and those of the basis vectors taken away. Twice, because what is left may be
- * small. */
+/* Whether column j of the sketch is independent of the basis, its first count vectors, to which it
+ * is added then: whether what Gram-Schmidt leaves of it exceeds its error. That is the column's
+ * own, relative to its norm since float32 entries are, however small, known to 24 bits, and those
+ * of the basis vectors taken away. Twice, because what is left may be small. */
 static int extends(struct columns *columns, int j, int count)
 {
     double *v = columns->column, *next = columns->basis + (size_t)count * SKETCH;
@@ -79,8 +83,10 @@ static int extends(struct columns *columns, int j, int count)
     double error = columns->bound * norm * columns->bound * norm;
     for (int pass = 0; pass < 2 && count && left > 0; pass++) {
         if (pass && left > .5 * norm) break;
-        cblas_dgemv(CblasColMajor, CblasTrans, SKETCH, count, 1, columns->basis, SKETCH, v, 1, 0, columns->weights, 1);
-        cblas_dgemv(CblasColMajor, CblasNoTrans, SKETCH, count, -1, columns->basis, SKETCH, columns->weights, 1, 1, v, 1);
+        cblas_dgemv(CblasColMajor, CblasTrans, SKETCH, count, 1, columns->basis, SKETCH, v, 1, 0,
+                    columns->weights, 1);
+        cblas_dgemv(CblasColMajor, CblasNoTrans, SKETCH, count, -1, columns->basis, SKETCH,
+                    columns->weights, 1, 1, v, 1);
         left = sqrt(cblas_ddot(SKETCH, v, 1, v, 1));
         for (int k = 0; k < count && !pass; k++) {
             double e = columns->weights[k] * columns->errors[k];
@@ -94,7 +100,8 @@ static int extends(struct columns *columns, int j, int count)
     return 1;
 }
 
-/* ranks[j] = rank W[i.., ..j-1] for j up to n. Returns 1 when a column came that the ones before it determine. */
+/* ranks[j] = rank W[i.., ..j-1] for j up to n. Returns 1 when a column came that the ones before it
+ * determine. */
 static int find_row_of_ranks(struct columns *columns, int i, uint8_t *ranks)
 {
     int count = 0, most = columns->m - i < CAP + 1 ? columns->m - i : CAP + 1, stalls = 0;
@@ -119,7 +126,8 @@ static int find_ranks(struct columns *columns, uint8_t *ranks)
         sketch_clear(columns);
         for (int i = columns->m - 1; i >= 0; i--) {
             sketch_row(columns, i);
-            if (pass || i % step == 0) stalls += find_row_of_ranks(columns, i, ranks + (size_t)i * stride);
+            if (pass || i % step == 0)
+                stalls += find_row_of_ranks(columns, i, ranks + (size_t)i * stride);
         }
         if (!stalls) return 0;
     }
@@ -136,21 +144,30 @@ static int upper_at(const struct ranks *ranks, int i, int j)
     return ranks->upper[(size_t)(ranks->m - i) * ((size_t)ranks->n + 1) + (size_t)(ranks->n - j)];
 }
 
-static int both_at(const struct ranks *ranks, int i, int j) { return lower_at(ranks, i, j) + upper_at(ranks, i, j); }
-
-/* Whether (i, j) may be a boundary: the ranks have a local minimum there, and where that is flat, its rim. */
-static int is_point(const struct ranks *ranks, int i, int j)
+static int both_at(const struct ranks *ranks, int i, int j)
 {
-    int m = ranks->m, n = ranks->n, lower = lower_at(ranks, i, j), upper = upper_at(ranks, i, j), both = lower + upper;
-    if (lower > CAP || upper > CAP) return 0;
-    if ((i && both_at(ranks, i - 1, j) < both) || (i < m && both_at(ranks, i + 1, j) < both)) return 0;
-    if ((j && both_at(ranks, i, j - 1) < both) || (j < n && both_at(ranks, i, j + 1) < both)) return 0;
-    return (i == 0 || i == m || lower_at(ranks, i - 1, j) > lower || upper_at(ranks, i + 1, j) > upper)
-        && (j == 0 || j == n || lower_at(ranks, i, j + 1) > lower || upper_at(ranks, i, j - 1) > upper);
+    return lower_at(ranks, i, j) + upper_at(ranks, i, j);
 }
 
-/* All points in order, the corners (0, 0) and (m, n) included, which have no states. Returns their number, 0 when they
- * are too many. */
+/* Whether (i, j) may be a boundary: the ranks have a local minimum there, and where that is flat,
+ * its rim. */
+static int is_point(const struct ranks *ranks, int i, int j)
+{
+    int m = ranks->m, n = ranks->n, lower = lower_at(ranks, i, j), upper = upper_at(ranks, i, j),
+        both = lower + upper;
+    if (lower > CAP || upper > CAP) return 0;
+    if ((i && both_at(ranks, i - 1, j) < both) || (i < m && both_at(ranks, i + 1, j) < both))
+        return 0;
+    if ((j && both_at(ranks, i, j - 1) < both) || (j < n && both_at(ranks, i, j + 1) < both))
+        return 0;
+    return (i == 0 || i == m || lower_at(ranks, i - 1, j) > lower
+            || upper_at(ranks, i + 1, j) > upper)
+        && (j == 0 || j == n || lower_at(ranks, i, j + 1) > lower
+            || upper_at(ranks, i, j - 1) > upper);
+}
+
+/* All points in order, the corners (0, 0) and (m, n) included, which have no states. Returns their
+ * number, 0 when they are too many. */
 static int find_points(const struct ranks *ranks, struct sss_cut *points)
 {
     int count = 0;
@@ -159,7 +176,8 @@ static int find_points(const struct ranks *ranks, struct sss_cut *points)
             int corner = (i == 0 && j == 0) || (i == ranks->m && j == ranks->n);
             if (!corner && !is_point(ranks, i, j)) continue;
             if (count == MOST_POINTS) return 0;
-            points[count++] = (struct sss_cut){ i, j, lower_at(ranks, i, j), upper_at(ranks, i, j) };
+            points[count++] = (struct sss_cut){ i, j, lower_at(ranks, i, j),
+                                                upper_at(ranks, i, j) };
         }
     return count;
 }
@@ -168,11 +186,12 @@ static int find_points(const struct ranks *ranks, struct sss_cut *points)
 static double stage_values(const struct sss_cut *a, const struct sss_cut *b)
 {
     double height = b->row - a->row, width = b->column - a->column;
-    return (height + b->causal) * (width + a->causal) + (height + a->anticausal) * (width + b->anticausal)
-        - height * width;
+    return (height + b->causal) * (width + a->causal)
+        + (height + a->anticausal) * (width + b->anticausal) - height * width;
 }
 
-/* The cheapest chain from the first point to the last; cuts gets its inner points. Returns their number or -1. */
+/* The cheapest chain from the first point to the last; cuts gets its inner points. Returns their
+ * number or -1. */
 static int cheapest_chain(const struct sss_cut *points, int count, struct sss_cut *cuts)
 {
     double *values = malloc((size_t)count * sizeof *values);
@@ -209,7 +228,8 @@ int sss_cuts(const float *w, int m, int n, double bound, struct sss_cut **cuts)
     *cuts = malloc(MOST_POINTS * sizeof **cuts);
     if (fine && ranks.lower && ranks.upper && points && *cuts) {
         int count = 0;
-        if (find_ranks(&lower, ranks.lower) && find_ranks(&upper, ranks.upper)) count = find_points(&ranks, points);
+        if (find_ranks(&lower, ranks.lower) && find_ranks(&upper, ranks.upper))
+            count = find_points(&ranks, points);
         n_cuts = count ? cheapest_chain(points, count, *cuts) : 0;
     }
     columns_free(&lower);

@@ -1,11 +1,13 @@
-/* SSS approximation of a dense matrix: balanced truncation of Hankel blocks (sss_sweep.h) at many segmentations,
- * the most promising of them refined (sss_refine.h). Segments are equal, as an exact SSS matrix has them (sss_cuts.h), or
- * moved from equal ones by local search. The choice is this project's.
+/* SSS approximation of a dense matrix: balanced truncation of Hankel blocks (sss_sweep.h) at many
+ * segmentations, the most promising of them refined (sss_refine.h). Segments are equal, as an exact
+ * SSS matrix has them (sss_cuts.h), or moved from equal ones by local search. The choice is this
+ * project's.
  *
- * With a weighting the search runs on W diag(M)^1/2, which is exact for the inputs' scales and blind to their
- * correlation, since a scaled column of W is a scaled column of its B, D and F; the refinement sees M whole. The
- * truncated SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T W (Eckart and Young, since What L = U_r U_r^T W
- * L). What is handed back is the candidate of lowest weighted error, so that it never exceeds that of low rank. */
+ * With a weighting the search runs on W diag(M)^1/2, which is exact for the inputs' scales and
+ * blind to their correlation, since a scaled column of W is a scaled column of its B, D and F; the
+ * refinement sees M whole. The truncated SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T
+ * W (Eckart and Young, since What L = U_r U_r^T W L). What is handed back is the candidate of
+ * lowest weighted error, so that it never exceeds that of low rank. */
 #include "approx.h"
 #include "sss.h"
 #include "sss_cuts.h"
@@ -24,25 +26,27 @@
 struct measured {
     struct sss_plan *plan;
     size_t n_values;
-    double lost;  /* predicted ||W - What||_F^2 */
+    double lost; /* predicted ||W - What||_F^2 */
 };
 
 enum { MOST_OTHERS = 5, ROUNDS = 3 /* of spreading states */ };
 
 struct search {
-    const float *given;  /* the caller's matrix */
-    const float *dense;  /* the matrix, its rows and columns in order */
-    const float *w;      /* what is swept: dense, its columns times scale, or dense times L */
-    const float *scale;  /* n_inputs, in order; NULL: 1 */
-    const struct sn_weighting *weighting;     /* the caller's, its moment in order */
-    const uint32_t *row_order, *column_order; /* position i of dense has row row_order[i] of given; NULL: as they are */
+    const float *given; /* the caller's matrix */
+    const float *dense; /* the matrix, its rows and columns in order */
+    const float *w;     /* what is swept: dense, its columns times scale, or dense times L */
+    const float *scale; /* n_inputs, in order; NULL: 1 */
+    const struct sn_weighting *weighting; /* the caller's, its moment in order */
+    const uint32_t *row_order,
+        *column_order; /* position i of dense has row row_order[i] of given; NULL: as they are */
     int n_outputs, n_inputs;
-    size_t budget;  /* values */
-    double energy;  /* ||w||_F^2 */
+    size_t budget; /* values */
+    double energy; /* ||w||_F^2 */
     const struct sn_fit_options *options;
     struct measured best;
-    struct measured others[MOST_OTHERS];  /* the next best of other numbers of stages, in order; no plan ends them */
-    double reached;  /* the weighted error of the best fit so far; infinite while there is none */
+    struct measured others[MOST_OTHERS]; /* the next best of other numbers of stages, in order; no
+                                            plan ends them */
+    double reached; /* the weighted error of the best fit so far; infinite while there is none */
 };
 
 static int smaller(int a, int b) { return a < b ? a : b; }
@@ -55,14 +59,19 @@ static enum sn_status no_memory(struct sn_error *error)
 
 /* ---- Candidates ---- */
 
-static int stopped(const struct search *search) { return search->options->stop && *search->options->stop; }
+static int stopped(const struct search *search)
+{
+    return search->options->stop && *search->options->stop;
+}
 
-/* Takes a plan, which it owns from then on, among the others. Of one number of stages the better stays. */
+/* Takes a plan, which it owns from then on, among the others. Of one number of stages the better
+ * stays. */
 static void keep_other(struct search *search, struct measured candidate)
 {
     struct measured *others = search->others;
     int at = 0, alike = 0;
-    while (alike < MOST_OTHERS - 1 && others[alike].plan && others[alike].plan->n_stages != candidate.plan->n_stages)
+    while (alike < MOST_OTHERS - 1 && others[alike].plan
+           && others[alike].plan->n_stages != candidate.plan->n_stages)
         alike++;
     while (at < MOST_OTHERS && others[at].plan && others[at].lost <= candidate.lost) at++;
     if (at > alike || at == MOST_OTHERS) {
@@ -80,17 +89,21 @@ static void forget(struct search *search)
     for (int i = 0; i < MOST_OTHERS; i++) free(search->others[i].plan);
 }
 
-/* Keeps plan, with the states it has, when it is better than the best so far: a smaller error, or the same error with
- * fewer values. Errors within 2^-22 are the same, which is about what rounding the values to float32 adds. A plan
- * without values cannot be trained and never wins. */
-static enum sn_status consider(struct search *search, const struct sss_plan *plan, double lost, struct sn_error *error)
+/* Keeps plan, with the states it has, when it is better than the best so far: a smaller error, or
+ * the same error with fewer values. Errors within 2^-22 are the same, which is about what rounding
+ * the values to float32 adds. A plan without values cannot be trained and never wins. */
+static enum sn_status consider(struct search *search, const struct sss_plan *plan, double lost,
+                               struct sn_error *error)
 {
     struct measured *best = &search->best;
     size_t n_values = sss_plan_values(plan);
     if (!n_values || n_values > search->budget) return SN_OK;
-    struct measured candidate = { .plan = sss_plan_copy(plan, error), .n_values = n_values, .lost = lost };
+    struct measured candidate = { .plan = sss_plan_copy(plan, error),
+                                  .n_values = n_values,
+                                  .lost = lost };
     if (!candidate.plan) return SN_NO_MEMORY;
-    double change = best->plan ? sqrt(lost) - sqrt(best->lost) : -INFINITY, rounding = 0x1p-22 * sqrt(search->energy);
+    double change = best->plan ? sqrt(lost) - sqrt(best->lost) : -INFINITY,
+           rounding = 0x1p-22 * sqrt(search->energy);
     if (change > rounding || (change >= -rounding && n_values >= best->n_values)) {
         keep_other(search, candidate);
         return SN_OK;
@@ -102,8 +115,8 @@ static enum sn_status consider(struct search *search, const struct sss_plan *pla
 }
 
 /* Sweeps both directions with plan->states as limits and puts the sizes used in their place. */
-static enum sn_status measure(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra,
-                              double *lost, struct sn_error *error)
+static enum sn_status measure(const struct search *search, struct sss_plan *plan,
+                              struct sss_spectra *spectra, double *lost, struct sn_error *error)
 {
     *lost = 0;
     enum sn_status status = SN_OK;
@@ -113,8 +126,8 @@ static enum sn_status measure(const struct search *search, struct sss_plan *plan
     return status;
 }
 
-/* A state size that no boundary is likely to exceed: four times the s for which s at every boundary costs the budget,
- * sum m_k n_k + 2 (N-1) s (s + (m+n)/N). */
+/* A state size that no boundary is likely to exceed: four times the s for which s at every boundary
+ * costs the budget, sum m_k n_k + 2 (N-1) s (s + (m+n)/N). */
 static int likely_limit(const struct search *search, const struct sss_plan *plan)
 {
     double n = plan->n_stages, c = ((double)search->n_outputs + search->n_inputs) / n / 2;
@@ -123,12 +136,13 @@ static int likely_limit(const struct search *search, const struct sss_plan *plan
     return (int)fmin(limit, smaller(search->n_outputs, search->n_inputs));
 }
 
-/* Singular values of all Hankel blocks, and states spread by them. The limit of likely_limit saves most of the time;
- * when the spread runs into it, it is doubled. */
-static enum sn_status first_spread(const struct search *search, struct sss_plan *plan, struct sss_spectra *spectra,
-                                   struct sn_error *error)
+/* Singular values of all Hankel blocks, and states spread by them. The limit of likely_limit saves
+ * most of the time; when the spread runs into it, it is doubled. */
+static enum sn_status first_spread(const struct search *search, struct sss_plan *plan,
+                                   struct sss_spectra *spectra, struct sn_error *error)
 {
-    int most = smaller(search->n_outputs, search->n_inputs), limit = likely_limit(search, plan), hit;
+    int most = smaller(search->n_outputs, search->n_inputs), limit = likely_limit(search, plan),
+        hit;
     double lost;
     do {
         sss_spectra_free(spectra);
@@ -147,12 +161,13 @@ static enum sn_status first_spread(const struct search *search, struct sss_plan 
     return SN_OK;
 }
 
-/* Spreads states over plan's boundaries and measures. The Hankel blocks overlap, so the first spread counts what is
- * lost at one boundary again at the next; the sweep that measures it sees every loss once, and a spread by its singular
- * values may do better. Candidates far behind the best are not refined. *lost gets the squared error of the first
- * spread, and is left alone where the diagonal blocks exceed the budget. */
-static enum sn_status examine(struct search *search, struct sss_plan *plan, int rounds, double *lost,
-                              struct sn_error *error)
+/* Spreads states over plan's boundaries and measures. The Hankel blocks overlap, so the first
+ * spread counts what is lost at one boundary again at the next; the sweep that measures it sees
+ * every loss once, and a spread by its singular values may do better. Candidates far behind the
+ * best are not refined. *lost gets the squared error of the first spread, and is left alone where
+ * the diagonal blocks exceed the budget. */
+static enum sn_status examine(struct search *search, struct sss_plan *plan, int rounds,
+                              double *lost, struct sn_error *error)
 {
     if (sss_plan_diagonal_values(plan) > search->budget) return SN_OK;
     *lost = 0;
@@ -174,7 +189,8 @@ static enum sn_status examine(struct search *search, struct sss_plan *plan, int 
 }
 
 /* examine() for a plan that may be NULL because memory ran out, and that is freed. */
-static enum sn_status examine_new(struct search *search, struct sss_plan *plan, double *lost, struct sn_error *error)
+static enum sn_status examine_new(struct search *search, struct sss_plan *plan, double *lost,
+                                  struct sn_error *error)
 {
     *lost = INFINITY;
     if (!plan) return SN_NO_MEMORY;
@@ -183,8 +199,8 @@ static enum sn_status examine_new(struct search *search, struct sss_plan *plan, 
     return status;
 }
 
-/* Widths (n, 0), heights (0, m): the only Hankel block is W, the state size is the rank, so this is the truncated
- * SVD. */
+/* Widths (n, 0), heights (0, m): the only Hankel block is W, the state size is the rank, so this is
+ * the truncated SVD. */
 static enum sn_status examine_low_rank(struct search *search, struct sn_error *error)
 {
     double lost;
@@ -196,7 +212,8 @@ static enum sn_status examine_low_rank(struct search *search, struct sn_error *e
     return examine_new(search, plan, &lost, error);
 }
 
-/* ---- Windows: everything outside one rectangle of W is zero, for budgets that hold little else ---- */
+/* ---- Windows: everything outside one rectangle of W is zero, for budgets that hold little else
+ * ---- */
 
 /* W[row .. row+height-1, column .. column+width-1], kept with that rank; dense when rank is 0. */
 struct window {
@@ -230,10 +247,12 @@ static void place(const struct search *search, const double *sums, struct window
     size_t stride = (size_t)search->n_inputs + 1, width = (size_t)window->width;
     window->energy = -1;
     for (int i = 0; i + window->height <= search->n_outputs; i++) {
-        const double *top = sums + (size_t)i * stride, *bottom = top + (size_t)window->height * stride;
+        const double *top = sums + (size_t)i * stride,
+                     *bottom = top + (size_t)window->height * stride;
         for (int j = 0; j + window->width <= search->n_inputs; j++) {
             double energy = bottom[(size_t)j + width] - bottom[j] - top[(size_t)j + width] + top[j];
-            if (energy > window->energy) window->energy = energy, window->row = i, window->column = j;
+            if (energy > window->energy)
+                window->energy = energy, window->row = i, window->column = j;
         }
     }
 }
@@ -245,9 +264,11 @@ static void append(struct sss_plan *plan, int width, int height)
     plan->outputs[plan->n_stages++] = height;
 }
 
-/* Stages (columns before, 0), (0, rows before), the window, (columns behind, 0), (0, rows behind); the window is one
- * stage when it is dense, else (width, 0), (0, height) with a causal state. No other boundary carries a state. */
-static enum sn_status examine_window(struct search *search, const struct window *window, struct sn_error *error)
+/* Stages (columns before, 0), (0, rows before), the window, (columns behind, 0), (0, rows behind);
+ * the window is one stage when it is dense, else (width, 0), (0, height) with a causal state. No
+ * other boundary carries a state. */
+static enum sn_status examine_window(struct search *search, const struct window *window,
+                                     struct sn_error *error)
 {
     enum { MOST = 6 };
     struct sss_plan *plan = sss_plan_new(MOST, error);
@@ -267,8 +288,9 @@ static enum sn_status examine_window(struct search *search, const struct window 
     return status;
 }
 
-/* The windows that use up the budget, with heights from 1 to m in steps of a fifth: the dense one with most energy, and
- * when a rank one for all of W is too dear, one of low rank for each height. */
+/* The windows that use up the budget, with heights from 1 to m in steps of a fifth: the dense one
+ * with most energy, and when a rank one for all of W is too dear, one of low rank for each height.
+ */
 static enum sn_status examine_windows(struct search *search, struct sn_error *error)
 {
     int m = search->n_outputs, n = search->n_inputs;
@@ -297,17 +319,20 @@ static enum sn_status examine_windows(struct search *search, struct sn_error *er
 
 /* ---- The search ---- */
 
-/* The parts of all work after which the search for plans ends, and their refinement; the rest is spent on orders. */
+/* The parts of all work after which the search for plans ends, and their refinement; the rest is
+ * spent on orders. */
 static const double search_part = 0.5, settle_part = 0.8;
 
-/* Of a plan without a weighting the error is foretold; with one it is known only of what was realised. */
+/* Of a plan without a weighting the error is foretold; with one it is known only of what was
+ * realised. */
 static void report(const struct search *search, double done)
 {
-    if (search->row_order) return;  /* fit_ordered() reports on what it improves. */
+    if (search->row_order) return; /* fit_ordered() reports on what it improves. */
     double error = search->reached;
     if (search->best.plan && !search->options->weighting)
         error = fmin(error, search->energy > 0 ? sqrt(search->best.lost / search->energy) : 0);
-    if (search->options->progress && isfinite(error)) search->options->progress(search->options->context, done, error);
+    if (search->options->progress && isfinite(error))
+        search->options->progress(search->options->context, done, error);
 }
 
 /* The fewest equal stages whose diagonal blocks fit into the budget, at most limit+1. */
@@ -317,15 +342,16 @@ static int fewest_stages(const struct search *search, int limit)
     for (; stages <= limit; stages++) {
         size_t values = 0;
         for (long long k = 0; k < stages && values <= search->budget; k++)
-            values += (size_t)(((k + 1) * m / stages - k * m / stages) * ((k + 1) * n / stages - k * n / stages));
+            values += (size_t)(((k + 1) * m / stages - k * m / stages)
+                               * ((k + 1) * n / stages - k * n / stages));
         if (values <= search->budget) break;
     }
     return (int)stages;
 }
 
-/* Whether a search tries n_stages equal stages after first, the fewest. A small matrix has all numbers up to 64 tried,
- * a larger one those next to 2^(i/2). Common divisors of both sizes, which give stages that are all alike, are tried up
- * to any number. */
+/* Whether a search tries n_stages equal stages after first, the fewest. A small matrix has all
+ * numbers up to 64 tried, a larger one those next to 2^(i/2). Common divisors of both sizes, which
+ * give stages that are all alike, are tried up to any number. */
 static int tries(const struct search *search, int first, int n_stages)
 {
     enum { SMALL = 64 * 64, MOST = 64 };
@@ -335,8 +361,10 @@ static int tries(const struct search *search, int first, int n_stages)
     return n_stages == (int)lrint(exp2(rint(2 * log2(n_stages)) / 2));
 }
 
-/* Steps away from stages, the best number of equal stages so far, by an eighth of it, a sixteenth, ... 1 either way. */
-static enum sn_status refine_stages(struct search *search, int first, int stages, double lowest, struct sn_error *error)
+/* Steps away from stages, the best number of equal stages so far, by an eighth of it, a sixteenth,
+ * ... 1 either way. */
+static enum sn_status refine_stages(struct search *search, int first, int stages, double lowest,
+                                    struct sn_error *error)
 {
     int m = search->n_outputs, n = search->n_inputs;
     enum sn_status status = SN_OK;
@@ -354,9 +382,9 @@ static enum sn_status refine_stages(struct search *search, int first, int stages
     return status;
 }
 
-/* Equal stages, more and more of them. The search ends when the error has not come down for a while, since it falls and
- * then rises with the number of stages, apart from wiggles. The best number is refined where it is a match for the
- * other candidates. */
+/* Equal stages, more and more of them. The search ends when the error has not come down for a
+ * while, since it falls and then rises with the number of stages, apart from wiggles. The best
+ * number is refined where it is a match for the other candidates. */
 static enum sn_status search_stages(struct search *search, struct sn_error *error)
 {
     enum { PATIENCE = 5 };
@@ -364,13 +392,15 @@ static enum sn_status search_stages(struct search *search, struct sn_error *erro
     int first = larger(2, fewest_stages(search, larger(m, n)));
     enum sn_status status = SN_OK;
     double lowest = INFINITY;
-    for (int stages = first; !status && (stages == first || stages <= most) && worse < PATIENCE; stages++) {
+    for (int stages = first; !status && (stages == first || stages <= most) && worse < PATIENCE;
+         stages++) {
         if (stages > larger(m, n) || stopped(search)) break;
         if (!tries(search, first, stages)) continue;
         double lost;
         status = examine_new(search, sss_plan_equal(stages, m, n, error), &lost, error);
         worse++;
-        int won = search->best.plan && search->best.plan->n_stages == stages;  /* Perhaps with fewer values. */
+        int won = search->best.plan
+            && search->best.plan->n_stages == stages; /* Perhaps with fewer values. */
         if (lost < lowest || won) lowest = lost, best = stages, worse = 0;
         report(search, search_part * fmin(1, log(stages) / log(larger(3, most + 1))));
     }
@@ -379,7 +409,8 @@ static enum sn_status search_stages(struct search *search, struct sn_error *erro
     return status;
 }
 
-static void cut_plan(const struct search *search, struct sss_plan *plan, const struct sss_cut *cuts, int n_cuts)
+static void cut_plan(const struct search *search, struct sss_plan *plan, const struct sss_cut *cuts,
+                     int n_cuts)
 {
     struct sss_cut from = { 0 }, end = { .row = search->n_outputs, .column = search->n_inputs };
     for (int k = 0; k <= n_cuts; k++) {
@@ -392,8 +423,9 @@ static void cut_plan(const struct search *search, struct sss_plan *plan, const s
     }
 }
 
-/* The segments of W when it is exactly SSS. What counts as a rounding error is tried: a low bound takes errors for
- * structure, a high one misses structure in the small entries of a matrix with large ones. */
+/* The segments of W when it is exactly SSS. What counts as a rounding error is tried: a low bound
+ * takes errors for structure, a high one misses structure in the small entries of a matrix with
+ * large ones. */
 static enum sn_status examine_exact(struct search *search, struct sn_error *error)
 {
     static const double bounds[] = { 1e-6, 3e-7, 3e-6, 1e-7, 1e-5 };
@@ -419,7 +451,8 @@ static enum sn_status examine_exact(struct search *search, struct sn_error *erro
     return status;
 }
 
-/* Whether a plan is low rank alone, which no refinement improves: its truncated SVD, weighted or not, is a candidate. */
+/* Whether a plan is low rank alone, which no refinement improves: its truncated SVD, weighted or
+ * not, is a candidate. */
 static int is_low_rank(const struct sss_plan *plan)
 {
     return plan->n_stages == 2 && !plan->outputs[0] && !plan->inputs[1];
@@ -431,12 +464,13 @@ static int is_low_rank(const struct sss_plan *plan)
 struct recut {
     struct search *search;
     struct sss_plan *plan;
-    double lost;  /* of the first spread */
-    int left;     /* plans that may still be examined */
+    double lost; /* of the first spread */
+    int left;    /* plans that may still be examined */
 };
 
 /* Takes other, which may be NULL because memory ran out, in place of the plan when it is better. */
-static enum sn_status try_cuts(struct recut *recut, struct sss_plan *other, int *won, struct sn_error *error)
+static enum sn_status try_cuts(struct recut *recut, struct sss_plan *other, int *won,
+                               struct sn_error *error)
 {
     double lost = INFINITY;
     *won = 0;
@@ -467,28 +501,33 @@ static enum sn_status merge_and_split(struct recut *recut, int *gained, struct s
     return status;
 }
 
-/* Every cut by a part of the mean segment: both its row and its column, which moves it along a diagonal of blocks, then
- * one of them; as often as that gains. */
+/* Every cut by a part of the mean segment: both its row and its column, which moves it along a
+ * diagonal of blocks, then one of them; as often as that gains. */
 static enum sn_status shift_cuts(struct recut *recut, int part, int *gained, struct sn_error *error)
 {
-    static const int directions[][2] = { { 1, 1 }, { -1, -1 }, { 1, 0 }, { -1, 0 }, { 0, 1 }, { 0, -1 } };
+    static const int directions[][2] = { { 1, 1 },  { -1, -1 }, { 1, 0 },
+                                         { -1, 0 }, { 0, 1 },   { 0, -1 } };
     int rows = larger(1, recut->search->n_outputs / recut->plan->n_stages / part);
     int columns = larger(1, recut->search->n_inputs / recut->plan->n_stages / part);
     enum sn_status status = SN_OK;
     for (int k = 1; k < recut->plan->n_stages; k++)
         for (int i = 0, won; i < 6 && goes_on(recut) && !status; i += !won) {
             int down = directions[i][0] * rows, right = directions[i][1] * columns;
-            status = try_cuts(recut, sss_plan_shifted(recut->plan, k, down, right, error), &won, error);
+            status = try_cuts(recut, sss_plan_shifted(recut->plan, k, down, right, error), &won,
+                              error);
             *gained |= won;
         }
     return status;
 }
 
-/* A local search from the cuts of plan: stages merged and split, cuts shifted by a half, a quarter, ... of a segment; at
- * most so many plans are examined. */
-static enum sn_status move_cuts(struct search *search, const struct sss_plan *plan, int most, struct sn_error *error)
+/* A local search from the cuts of plan: stages merged and split, cuts shifted by a half, a quarter,
+ * ... of a segment; at most so many plans are examined. */
+static enum sn_status move_cuts(struct search *search, const struct sss_plan *plan, int most,
+                                struct sn_error *error)
 {
-    struct recut recut = { .search = search, .plan = sss_plan_copy(plan, error), .lost = INFINITY, .left = most };
+    struct recut recut = {
+        .search = search, .plan = sss_plan_copy(plan, error), .lost = INFINITY, .left = most
+    };
     if (!recut.plan) return SN_NO_MEMORY;
     enum sn_status status = examine(search, recut.plan, 1, &recut.lost, error);
     int m = search->n_outputs, n = search->n_inputs;
@@ -504,21 +543,25 @@ static enum sn_status move_cuts(struct search *search, const struct sss_plan *pl
     return status;
 }
 
-/* Moves the cuts of the best plan that has any, unless it is far behind, or exact up to rounding. Examining a plan takes
- * a time of about (m n)^3/2; so many are examined that a matrix of a million entries takes twice as long as the
- * search for equal segments, and a small one no more than 120. */
+/* Moves the cuts of the best plan that has any, unless it is far behind, or exact up to rounding.
+ * Examining a plan takes a time of about (m n)^3/2; so many are examined that a matrix of a million
+ * entries takes twice as long as the search for equal segments, and a small one no more than 120.
+ */
 static enum sn_status search_cuts(struct search *search, struct sn_error *error)
 {
     const struct measured *start = &search->best;
     double most = fmin(120, 1.5e11 / pow((double)search->n_outputs * search->n_inputs, 1.5));
     if (search->options->effort == SN_THOROUGH) most *= 10;
-    for (int i = 0; i < MOST_OTHERS && start->plan && is_low_rank(start->plan); i++) start = &search->others[i];
-    if (!start->plan || start->plan->n_stages < 2 || start->lost > 1.3 * search->best.lost) return SN_OK;
+    for (int i = 0; i < MOST_OTHERS && start->plan && is_low_rank(start->plan); i++)
+        start = &search->others[i];
+    if (!start->plan || start->plan->n_stages < 2 || start->lost > 1.3 * search->best.lost)
+        return SN_OK;
     if (most < start->plan->n_stages || search->best.lost < 1e-12 * search->energy) return SN_OK;
     return move_cuts(search, start->plan, (int)most, error);
 }
 
-/* All candidates, the one dense stage first; for low rank alone, windows where the budget is below rank one. */
+/* All candidates, the one dense stage first; for low rank alone, windows where the budget is below
+ * rank one. */
 static enum sn_status search_all(struct search *search, struct sn_error *error)
 {
     double lost;
@@ -528,7 +571,8 @@ static enum sn_status search_all(struct search *search, struct sn_error *error)
         struct sss_plan *dense = sss_plan_equal(1, search->n_outputs, search->n_inputs, error);
         status = examine_new(search, dense, &lost, error);
     }
-    if (!status && (!search->options->low_rank || search->budget < rank_one)) status = examine_windows(search, error);
+    if (!status && (!search->options->low_rank || search->budget < rank_one))
+        status = examine_windows(search, error);
     if (!status) status = examine_low_rank(search, error);
     if (!status && search->options->low_rank) return SN_OK;
     if (!status) status = examine_exact(search, error);
@@ -543,7 +587,8 @@ static enum sn_status search_given(struct search *search, struct sn_error *error
 {
     int m = search->n_outputs, n = search->n_inputs, stages = search->options->n_stages;
     if (stages > (long long)m + n)
-        return sn_fail(error, SN_BAD_INPUT, "stages: expected at most %lld, found %d", (long long)m + n, stages);
+        return sn_fail(error, SN_BAD_INPUT, "stages: expected at most %lld, found %d",
+                       (long long)m + n, stages);
     double lost;
     struct sss_plan *plan = sss_plan_equal(stages, m, n, error);
     if (!plan) return SN_NO_MEMORY;
@@ -551,9 +596,11 @@ static enum sn_status search_given(struct search *search, struct sn_error *error
     enum sn_status status = examine_new(search, plan, &lost, error);
     if (status || search->best.plan) return status;
     if (diagonal > search->budget)
-        return sn_fail(error, SN_BAD_INPUT, "the diagonal blocks of %d stages take %zu bytes, the budget is %zu",
-                       stages, 4 * diagonal, search->options->budget_bytes);
-    return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single state of %d stages",
+        return sn_fail(error, SN_BAD_INPUT,
+                       "the diagonal blocks of %d stages take %zu bytes, the budget is %zu", stages,
+                       4 * diagonal, search->options->budget_bytes);
+    return sn_fail(error, SN_BAD_INPUT,
+                   "budget of %zu bytes cannot hold a single state of %d stages",
                    search->options->budget_bytes, stages);
 }
 
@@ -573,7 +620,8 @@ static void store_diagonal(const struct search *search, const struct sss *shape,
     }
 }
 
-/* Takes the scale out of the columns of B, D and F: they are those of W times scale, as the sweep saw it. */
+/* Takes the scale out of the columns of B, D and F: they are those of W times scale, as the sweep
+ * saw it. */
 static void unscale(const struct search *search, const struct sss *shape, float *values)
 {
     size_t column = 0;
@@ -584,25 +632,27 @@ static void unscale(const struct search *search, const struct sss *shape, float 
         size_t width = (size_t)shape->inputs[k];
         for (int i = 0; i < 3; i++)
             for (int row = 0; row < heights[i]; row++)
-                for (size_t j = 0; j < width; j++) blocks[i][(size_t)row * width + j] /= search->scale[column + j];
+                for (size_t j = 0; j < width; j++)
+                    blocks[i][(size_t)row * width + j] /= search->scale[column + j];
         column += width;
     }
 }
 
 /* A plan as a matrix. The sweeps repeat those that measured it, so they lead to the same states. */
-static enum sn_status realise(const struct search *search, const struct sss_plan *plan, struct sn_fit *fit,
-                              struct sn_error *error)
+static enum sn_status realise(const struct search *search, const struct sss_plan *plan,
+                              struct sn_fit *fit, struct sn_error *error)
 {
     double lost = 0;
-    struct sss *shape = sss_new(plan->n_stages, plan->inputs, plan->outputs, plan->states[SSS_CAUSAL] + 1,
-                                plan->states[SSS_ANTICAUSAL] + 1, error);
+    struct sss *shape = sss_new(plan->n_stages, plan->inputs, plan->outputs,
+                                plan->states[SSS_CAUSAL] + 1, plan->states[SSS_ANTICAUSAL] + 1,
+                                error);
     if (!shape) return error && error->code ? error->code : SN_NO_MEMORY;
     float *words = calloc(shape->matrix.n_words, sizeof *words);
     enum sn_status status = words ? SN_OK : no_memory(error);
     if (!status) store_diagonal(search, shape, words);
     for (int d = 0; d < 2 && !status; d++)
-        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL, &lost, shape, words,
-                           error);
+        status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL,
+                           &lost, shape, words, error);
     if (!status && search->scale) unscale(search, shape, words);
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
     if (status) sn_fit_free(fit);
@@ -610,10 +660,13 @@ static enum sn_status realise(const struct search *search, const struct sss_plan
 }
 
 /* Measures a fit, which becomes the best where it is better, and is freed otherwise. */
-static enum sn_status offer(struct search *search, struct sn_fit *candidate, struct sn_fit *best, struct sn_error *error)
+static enum sn_status offer(struct search *search, struct sn_fit *candidate, struct sn_fit *best,
+                            struct sn_error *error)
 {
-    enum sn_status status = sn_fit_measure(candidate, search->given, search->options->weighting, error);
-    if (status || (best->matrix && !(candidate->weighted_error < best->weighted_error))) sn_fit_free(candidate);
+    enum sn_status status = sn_fit_measure(candidate, search->given, search->options->weighting,
+                                           error);
+    if (status || (best->matrix && !(candidate->weighted_error < best->weighted_error)))
+        sn_fit_free(candidate);
     else {
         sn_fit_free(best);
         *best = *candidate;
@@ -627,8 +680,9 @@ static enum sn_status wrap(const struct search *search, struct sn_fit *fit, stru
 {
     if (!search->row_order) return SN_OK;
     const struct sss *plain = (const struct sss *)fit->matrix;
-    struct sss *shape = sss_new_ordered(plain->n_stages, plain->inputs, plain->outputs, plain->causal + 1,
-                                        plain->anticausal + 1, SSS_ORDER_BOTH, error);
+    struct sss *shape = sss_new_ordered(plain->n_stages, plain->inputs, plain->outputs,
+                                        plain->causal + 1, plain->anticausal + 1, SSS_ORDER_BOTH,
+                                        error);
     float *words = shape ? realloc(fit->words, shape->matrix.n_words * sizeof *words) : NULL;
     if (!words) {
         free(shape);
@@ -642,10 +696,10 @@ static enum sn_status wrap(const struct search *search, struct sn_fit *fit, stru
     return SN_OK;
 }
 
-/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding, float32's with a margin, is
- * not refined. */
-static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds, struct sn_fit *best,
-                             struct sn_error *error)
+/* A candidate as the sweeps leave it, then refined in so many rounds. An error of rounding,
+ * float32's with a margin, is not refined. */
+static enum sn_status settle(struct search *search, const struct sss_plan *plan, int rounds,
+                             struct sn_fit *best, struct sn_error *error)
 {
     struct sn_fit fit = { 0 };
     enum sn_status status = SN_OK;
@@ -654,8 +708,8 @@ static enum sn_status settle(struct search *search, const struct sss_plan *plan,
         if (refined && (stopped(search) || search->reached < 1e-6)) break;
         status = realise(search, plan, &fit, error);
         if (!status && refined)
-            status = sss_refine((struct sss *)fit.matrix, fit.words, search->dense, search->weighting, rounds,
-                                search->options->stop, error);
+            status = sss_refine((struct sss *)fit.matrix, fit.words, search->dense,
+                                search->weighting, rounds, search->options->stop, error);
         if (!status) status = wrap(search, &fit, error);
         if (status) sn_fit_free(&fit);
         else status = offer(search, &fit, best, error);
@@ -663,14 +717,17 @@ static enum sn_status settle(struct search *search, const struct sss_plan *plan,
     return status;
 }
 
-/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold to be far behind is
- * left out: refinement gains less than that. */
+/* The plans of the search, the more of them and the longer the greater the effort. A plan foretold
+ * to be far behind is left out: refinement gains less than that. */
 static enum sn_status settle_all(struct search *search, struct sn_fit *best, struct sn_error *error)
 {
-    static const struct { int others, rounds; } efforts[] = {
+    static const struct {
+        int others, rounds;
+    } efforts[] = {
         [SN_NORMAL] = { 3, 6 }, [SN_QUICK] = { 0, 0 }, [SN_THOROUGH] = { MOST_OTHERS, 40 }
     };
-    int others = efforts[search->options->effort].others, rounds = efforts[search->options->effort].rounds;
+    int others = efforts[search->options->effort].others,
+        rounds = efforts[search->options->effort].rounds;
     if (!search->best.plan) return SN_OK;
     report(search, search_part);
     enum sn_status status = settle(search, search->best.plan, rounds, best, error);
@@ -685,13 +742,15 @@ static enum sn_status settle_all(struct search *search, struct sn_fit *best, str
 
 /* ---- With a weighting ---- */
 
-/* C = U T^-1 and B = T V^T, of W L = U S V^T, become those of U U^T W: B = T^2 C^T W, 1/T the norms of C's columns. */
+/* C = U T^-1 and B = T V^T, of W L = U S V^T, become those of U U^T W: B = T^2 C^T W, 1/T the norms
+ * of C's columns. */
 static void project_rows(const struct search *search, struct sn_fit *fit)
 {
     const struct sss *shape = (const struct sss *)fit->matrix;
     int m = search->n_outputs, n = search->n_inputs, r = shape->causal[1];
     float *b = sss_stage_at(shape, fit->words, 0).b, *c = sss_stage_at(shape, fit->words, 1).c;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, r, n, m, 1, c, r, search->dense, n, 0, b, n);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, r, n, m, 1, c, r, search->dense, n, 0, b,
+                n);
     for (int s = 0; s < r; s++) {
         double norm = cblas_dsdot(m, c + s, r, c + s, r);
         if (norm > 0) cblas_sscal(n, (float)(1 / norm), b + (size_t)s * (size_t)n, 1);
@@ -699,7 +758,8 @@ static void project_rows(const struct search *search, struct sn_fit *fit)
 }
 
 /* The weighted truncated SVD. */
-static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, struct sn_error *error)
+static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best,
+                                   struct sn_error *error)
 {
     int m = search->n_outputs, n = search->n_inputs;
     size_t count = (size_t)m * (size_t)n;
@@ -713,7 +773,8 @@ static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, s
         return no_memory(error);
     }
     memcpy(w, search->dense, count * sizeof *w);
-    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, root, n, w, n);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, root, n,
+                w, n);
     free(root);
     low.w = w;
     low.scale = NULL;
@@ -731,13 +792,15 @@ static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best, s
 }
 
 /* w and scale: the matrix with its columns times the standard deviations of the inputs. */
-static enum sn_status scale_columns(struct search *search, float **w, float **scale, struct sn_error *error)
+static enum sn_status scale_columns(struct search *search, float **w, float **scale,
+                                    struct sn_error *error)
 {
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
     *w = malloc(m * n * sizeof **w);
     *scale = malloc(n * sizeof **scale);
     if (!*w || !*scale) return no_memory(error);
-    for (size_t j = 0; j < n; j++) (*scale)[j] = sqrtf(search->options->weighting->moment[j * n + j]);
+    for (size_t j = 0; j < n; j++)
+        (*scale)[j] = sqrtf(search->options->weighting->moment[j * n + j]);
     search->energy = 0;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
@@ -754,11 +817,11 @@ static enum sn_status scale_columns(struct search *search, float **w, float **sc
 
 /* What an order is found for: the matrix as it is swept, its rows and columns in order. */
 struct ordering {
-    uint32_t *rows, *columns;  /* n_outputs, n_inputs */
-    uint32_t *now, *spare;     /* of one side, larger of both */
-    float *w, *scale;          /* in order; w lies in the caller's memory with a weighting */
-    float *dense;              /* with a weighting, for the refinement: the matrix in order, */
-    struct sn_weighting weighting;  /* and M */
+    uint32_t *rows, *columns;      /* n_outputs, n_inputs */
+    uint32_t *now, *spare;         /* of one side, larger of both */
+    float *w, *scale;              /* in order; w lies in the caller's memory with a weighting */
+    float *dense;                  /* with a weighting, for the refinement: the matrix in order, */
+    struct sn_weighting weighting; /* and M */
 };
 
 static void ordering_free(struct ordering *ordering, const struct search *original)
@@ -774,28 +837,34 @@ static void ordering_free(struct ordering *ordering, const struct search *origin
 }
 
 /* scaled holds original->w where that is not the caller's. */
-static enum sn_status ordering_new(const struct search *original, float *scaled, struct ordering *ordering,
-                                   struct sn_error *error)
+static enum sn_status ordering_new(const struct search *original, float *scaled,
+                                   struct ordering *ordering, struct sn_error *error)
 {
     size_t m = (size_t)original->n_outputs, n = (size_t)original->n_inputs, most = m > n ? m : n;
-    *ordering = (struct ordering){ .rows = malloc(m * sizeof(uint32_t)), .columns = malloc(n * sizeof(uint32_t)),
-                                   .now = malloc(most * sizeof(uint32_t)), .spare = malloc(most * sizeof(uint32_t)),
-                                   .w = original->weighting ? scaled : malloc(m * n * sizeof(float)),
+    *ordering = (struct ordering){ .rows = malloc(m * sizeof(uint32_t)),
+                                   .columns = malloc(n * sizeof(uint32_t)),
+                                   .now = malloc(most * sizeof(uint32_t)),
+                                   .spare = malloc(most * sizeof(uint32_t)),
+                                   .w = original->weighting ? scaled
+                                                            : malloc(m * n * sizeof(float)),
                                    .scale = malloc(n * sizeof(float)) };
-    int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare && ordering->w && ordering->scale;
+    int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare
+        && ordering->w && ordering->scale;
     return fine ? SN_OK : no_memory(error);
 }
 
 /* to_ij = from_rows[i],columns[j]. */
-static void reorder(const float *from, size_t m, size_t n, const uint32_t *rows, const uint32_t *columns, float *to)
+static void reorder(const float *from, size_t m, size_t n, const uint32_t *rows,
+                    const uint32_t *columns, float *to)
 {
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) to[i * n + j] = from[rows[i] * n + columns[j]];
 }
 
-/* Everything that the search on the reordered matrix reads, from the original's; with a weighting in place of
- * original->w. */
-static void load_order(const struct search *original, struct ordering *ordering, struct search *search)
+/* Everything that the search on the reordered matrix reads, from the original's; with a weighting
+ * in place of original->w. */
+static void load_order(const struct search *original, struct ordering *ordering,
+                       struct search *search)
 {
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
     reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->w);
@@ -809,34 +878,39 @@ static void load_order(const struct search *original, struct ordering *ordering,
 }
 
 /* What the refinement reads besides. */
-static enum sn_status load_weighting(const struct search *original, struct ordering *ordering, struct search *search,
-                                     struct sn_error *error)
+static enum sn_status load_weighting(const struct search *original, struct ordering *ordering,
+                                     struct search *search, struct sn_error *error)
 {
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
     if (!original->weighting) return SN_OK;
     ordering->dense = malloc(m * n * sizeof(float));
-    ordering->weighting = (struct sn_weighting){ .n = (int)n, .moment = malloc(n * n * sizeof(float)) };
+    ordering->weighting = (struct sn_weighting){ .n = (int)n,
+                                                 .moment = malloc(n * n * sizeof(float)) };
     if (!ordering->dense || !ordering->weighting.moment) return no_memory(error);
     reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->dense);
-    reorder(original->weighting->moment, n, n, ordering->columns, ordering->columns, ordering->weighting.moment);
+    reorder(original->weighting->moment, n, n, ordering->columns, ordering->columns,
+            ordering->weighting.moment);
     search->dense = ordering->dense;
     search->weighting = &ordering->weighting;
     return SN_OK;
 }
 
-/* Assigns the columns (rows) anew to the stages of the search's best plan, and keeps the order where the plan, its states
- * spread anew, loses less with it. *gained says so. */
-static enum sn_status improve_order(const struct search *original, struct search *search, struct ordering *ordering,
-                                    int by_rows, int *gained, struct sn_error *error)
+/* Assigns the columns (rows) anew to the stages of the search's best plan, and keeps the order
+ * where the plan, its states spread anew, loses less with it. *gained says so. */
+static enum sn_status improve_order(const struct search *original, struct search *search,
+                                    struct ordering *ordering, int by_rows, int *gained,
+                                    struct sn_error *error)
 {
     uint32_t *list = by_rows ? ordering->rows : ordering->columns;
     size_t size = (size_t)(by_rows ? search->n_outputs : search->n_inputs);
     struct sn_fit fit = { 0 };
     struct search plain = *search;
-    plain.scale = NULL;  /* The energies are those of w. */
+    plain.scale = NULL; /* The energies are those of w. */
     *gained = 0;
     enum sn_status status = realise(&plain, search->best.plan, &fit, error);
-    if (!status) status = sss_reassign((struct sss *)fit.matrix, fit.words, search->w, by_rows, ordering->now, error);
+    if (!status)
+        status = sss_reassign((struct sss *)fit.matrix, fit.words, search->w, by_rows,
+                              ordering->now, error);
     sn_fit_free(&fit);
     if (status) return status;
     memcpy(ordering->spare, list, size * sizeof *list);
@@ -860,12 +934,15 @@ static enum sn_status improve_order(const struct search *original, struct search
     return status;
 }
 
-/* Columns and rows in turn, until neither gains. done of all work is behind it, share is its own part. */
-static enum sn_status improve_orders(const struct search *original, struct search *search, struct ordering *ordering,
-                                     int rounds, double done, double share, struct sn_error *error)
+/* Columns and rows in turn, until neither gains. done of all work is behind it, share is its own
+ * part. */
+static enum sn_status improve_orders(const struct search *original, struct search *search,
+                                     struct ordering *ordering, int rounds, double done,
+                                     double share, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
-    for (int round = 0, idle = 0; round < rounds && idle < 2 && !status && !stopped(search); round++) {
+    for (int round = 0, idle = 0; round < rounds && idle < 2 && !status && !stopped(search);
+         round++) {
         int gained;
         report(original, done + share * round / rounds);
         status = improve_order(original, search, ordering, round % 2, &gained, error);
@@ -874,13 +951,16 @@ static enum sn_status improve_orders(const struct search *original, struct searc
     return status;
 }
 
-/* The search for segments once more, on the matrix in an order of our own, which counts as bytes. The orders are improved
- * for the plan that the first one favours, and that again by the segments that suit the new orders. scaled holds
- * original->w where that is not the caller's, and is overwritten. */
-static enum sn_status fit_ordered(struct search *original, float *scaled, struct sn_fit *best, struct sn_error *error)
+/* The search for segments once more, on the matrix in an order of our own, which counts as bytes.
+ * The orders are improved for the plan that the first one favours, and that again by the segments
+ * that suit the new orders. scaled holds original->w where that is not the caller's, and is
+ * overwritten. */
+static enum sn_status fit_ordered(struct search *original, float *scaled, struct sn_fit *best,
+                                  struct sn_error *error)
 {
     enum { MOST_STAGES = 128 };
-    int m = original->n_outputs, n = original->n_inputs, thorough = original->options->effort == SN_THOROUGH;
+    int m = original->n_outputs, n = original->n_inputs,
+        thorough = original->options->effort == SN_THOROUGH;
     size_t words = sss_order_words(m, n, SSS_ORDER_BOTH);
     if (original->budget <= words) return SN_OK;
     struct search search = *original;
@@ -896,10 +976,12 @@ static enum sn_status fit_ordered(struct search *original, float *scaled, struct
         status = search_stages(&search, error);
         if (status || !search.best.plan || search.best.plan->n_stages > MOST_STAGES) break;
         double done = settle_part + share * pass;
-        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, done, share, error);
+        status = improve_orders(original, &search, &ordering, thorough ? 40 : 8, done, share,
+                                error);
     }
     /* The others were measured in other orders. */
-    int promising = search.best.plan && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost);
+    int promising = search.best.plan
+        && (!original->best.plan || search.best.lost <= 1.3 * original->best.lost);
     if (!status && promising) status = load_weighting(original, &ordering, &search, error);
     if (!status && promising)
         status = settle(&search, search.best.plan, thorough ? 40 : 6, best, error);
@@ -912,44 +994,57 @@ static enum sn_status fit_ordered(struct search *original, float *scaled, struct
 /* ---- The whole ---- */
 
 /* What the caller handed over, checked; *energy becomes ||W||_F^2. */
-static enum sn_status check(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
-                            double *energy, struct sn_error *error)
+static enum sn_status check(const float *dense, int n_outputs, int n_inputs,
+                            const struct sn_fit_options *options, double *energy,
+                            struct sn_error *error)
 {
     if (n_outputs < 1 || n_inputs < 1)
-        return sn_fail(error, SN_BAD_INPUT, "expected a matrix, found %d x %d", n_outputs, n_inputs);
+        return sn_fail(error, SN_BAD_INPUT, "expected a matrix, found %d x %d", n_outputs,
+                       n_inputs);
     if (options->n_stages < 0)
         return sn_fail(error, SN_BAD_INPUT, "stages: expected at least 1, or 0 to search, found %d",
                        options->n_stages);
     if (options->budget_bytes < sizeof(float) && !options->budget_values)
-        return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single value", options->budget_bytes);
+        return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single value",
+                       options->budget_bytes);
     *energy = 0;
     for (int i = 0; i < n_outputs; i++)
         for (int j = 0; j < n_inputs; j++) {
             float w = dense[(size_t)i * (size_t)n_inputs + (size_t)j];
-            if (!isfinite(w)) return sn_fail(error, SN_BAD_INPUT, "row %d, column %d is %f", i, j, (double)w);
+            if (!isfinite(w))
+                return sn_fail(error, SN_BAD_INPUT, "row %d, column %d is %f", i, j, (double)w);
             *energy += (double)w * w;
         }
     return SN_OK;
 }
 
-enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs, const struct sn_fit_options *options,
-                       struct sn_fit *fit, struct sn_error *error)
+enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs,
+                       const struct sn_fit_options *options, struct sn_fit *fit,
+                       struct sn_error *error)
 {
-    struct search search = { .given = dense, .dense = dense, .w = dense, .n_outputs = n_outputs, .n_inputs = n_inputs,
-                             .weighting = options->weighting, .options = options, .reached = INFINITY };
+    struct search search = { .given = dense,
+                             .dense = dense,
+                             .w = dense,
+                             .n_outputs = n_outputs,
+                             .n_inputs = n_inputs,
+                             .weighting = options->weighting,
+                             .options = options,
+                             .reached = INFINITY };
     struct sn_fit best = { 0 };
     float *w = NULL, *scale = NULL;
     enum sn_status status = check(dense, n_outputs, n_inputs, options, &search.energy, error);
     if (status) return status;
     search.budget = options->budget_bytes ? options->budget_bytes / sizeof(float) : SIZE_MAX;
-    if (options->budget_values && options->budget_values < search.budget) search.budget = options->budget_values;
-    if (search.budget > INT_MAX) search.budget = INT_MAX;  /* sss_new() allows no more. */
+    if (options->budget_values && options->budget_values < search.budget)
+        search.budget = options->budget_values;
+    if (search.budget > INT_MAX) search.budget = INT_MAX; /* sss_new() allows no more. */
     if (options->weighting && !options->n_stages) status = fit_low_rank(&search, &best, error);
     if (!status && options->weighting) status = scale_columns(&search, &w, &scale, error);
     if (!status && !(options->low_rank && best.matrix))
         status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
     if (!status) status = settle_all(&search, &best, error);
-    if (!status && !options->n_stages && !options->low_rank && options->effort != SN_QUICK && search.reached >= 1e-6)
+    if (!status && !options->n_stages && !options->low_rank && options->effort != SN_QUICK
+        && search.reached >= 1e-6)
         status = fit_ordered(&search, w, &best, error);
     if (!status) report(&search, 1);
     if (status) sn_fit_free(&best);

@@ -57,7 +57,8 @@ static void copy_stages(const struct sss_plan *plan, int first, struct sss_plan 
     memcpy(to->outputs + at, plan->outputs + first, size);
 }
 
-struct sss_plan *sss_plan_shifted(const struct sss_plan *plan, int k, int rows, int columns, struct sn_error *error)
+struct sss_plan *sss_plan_shifted(const struct sss_plan *plan, int k, int rows, int columns,
+                                  struct sn_error *error)
 {
     struct sss_plan *other = sss_plan_new(plan->n_stages, error);
     if (!other) return NULL;
@@ -99,14 +100,16 @@ struct sss_plan *sss_plan_split(const struct sss_plan *plan, int k, struct sn_er
 size_t sss_plan_diagonal_values(const struct sss_plan *plan)
 {
     size_t values = 0;
-    for (int k = 0; k < plan->n_stages; k++) values += (size_t)plan->inputs[k] * (size_t)plan->outputs[k];
+    for (int k = 0; k < plan->n_stages; k++)
+        values += (size_t)plan->inputs[k] * (size_t)plan->outputs[k];
     return values;
 }
 
 /* Values of B and C (F and G) per state of boundary k: n_{k-1} + m_k, anticausal n_k + m_{k-1}. */
 static int state_values(const struct sss_plan *plan, int direction, int k)
 {
-    return direction == SSS_CAUSAL ? plan->inputs[k - 1] + plan->outputs[k] : plan->inputs[k] + plan->outputs[k - 1];
+    return direction == SSS_CAUSAL ? plan->inputs[k - 1] + plan->outputs[k]
+                                   : plan->inputs[k] + plan->outputs[k - 1];
 }
 
 size_t sss_plan_values(const struct sss_plan *plan)
@@ -131,7 +134,8 @@ void sss_spectra_free(struct sss_spectra *spectra)
     }
 }
 
-enum sn_status sss_spectra_new(struct sss_spectra *spectra, int n_stages, int cap, struct sn_error *error)
+enum sn_status sss_spectra_new(struct sss_spectra *spectra, int n_stages, int cap,
+                               struct sn_error *error)
 {
     size_t boundaries = (size_t)n_stages + 1;
     spectra->cap = cap;
@@ -146,8 +150,8 @@ enum sn_status sss_spectra_new(struct sss_spectra *spectra, int n_stages, int ca
 
 /* ---- Spreading the budget over the boundaries ---- */
 
-/* Adds states one by one while they fit and there are singular values left, each where sigma^2 per additional value is
- * largest; state s_k + 1 adds n_{k-1} + m_k + s_{k-1} + s_{k+1} values. */
+/* Adds states one by one while they fit and there are singular values left, each where sigma^2 per
+ * additional value is largest; state s_k + 1 adds n_{k-1} + m_k + s_{k-1} + s_{k+1} values. */
 static void fill(struct sss_plan *plan, const struct sss_spectra *spectra, size_t budget)
 {
     size_t used = sss_plan_values(plan);
@@ -158,9 +162,11 @@ static void fill(struct sss_plan *plan, const struct sss_spectra *spectra, size_
         for (int d = 0; d < 2; d++)
             for (int k = 1; k < plan->n_stages; k++) {
                 const int *s = plan->states[d];
-                size_t cost = (size_t)state_values(plan, d, k) + (size_t)s[k - 1] + (size_t)s[k + 1];
+                size_t cost = (size_t)state_values(plan, d, k) + (size_t)s[k - 1]
+                    + (size_t)s[k + 1];
                 if (used + cost > budget || s[k] >= spectra->n[d][k]) continue;
-                double gain = spectra->energy[d][(size_t)k * (size_t)spectra->cap + (size_t)s[k]] / (double)cost;
+                double gain = spectra->energy[d][(size_t)k * (size_t)spectra->cap + (size_t)s[k]]
+                    / (double)cost;
                 if (gain > best) best = gain, best_d = d, best_k = k, best_cost = cost;
             }
         if (best <= 0) return;
@@ -169,8 +175,8 @@ static void fill(struct sss_plan *plan, const struct sss_spectra *spectra, size_
     }
 }
 
-/* The number of states i for which energy[i] > lambda (c + 2 i), energies descending: what is worth its price when the
- * neighbours have as many states. */
+/* The number of states i for which energy[i] > lambda (c + 2 i), energies descending: what is worth
+ * its price when the neighbours have as many states. */
 static int worth(const double *energy, int n, double lambda, double c)
 {
     int low = 0, high = n;
@@ -182,24 +188,27 @@ static int worth(const double *energy, int n, double lambda, double c)
     return low;
 }
 
-/* At a price of lambda per value, state i of boundary k is bought when its sigma^2 exceeds lambda (n_{k-1} + m_k +
- * 2 i). The exact price has s_{k-1} + s_{k+1} in place of 2 i, and drives neighbours apart when spectra are flat. */
+/* At a price of lambda per value, state i of boundary k is bought when its sigma^2 exceeds lambda
+ * (n_{k-1} + m_k + 2 i). The exact price has s_{k-1} + s_{k+1} in place of 2 i, and drives
+ * neighbours apart when spectra are flat. */
 static void buy(struct sss_plan *plan, const struct sss_spectra *spectra, double lambda)
 {
     for (int d = 0; d < 2; d++)
         for (int k = 1; k < plan->n_stages; k++)
-            plan->states[d][k] = worth(spectra->energy[d] + (size_t)k * (size_t)spectra->cap, spectra->n[d][k],
-                                       lambda, state_values(plan, d, k));
+            plan->states[d][k] = worth(spectra->energy[d] + (size_t)k * (size_t)spectra->cap,
+                                       spectra->n[d][k], lambda, state_values(plan, d, k));
 }
 
-/* Finds by bisection the lowest price at which the states that it buys fit into the budget, and fills up the rest. */
+/* Finds by bisection the lowest price at which the states that it buys fit into the budget, and
+ * fills up the rest. */
 void sss_plan_spread(struct sss_plan *plan, const struct sss_spectra *spectra, size_t budget)
 {
     enum { ROUNDS = 50 };
     double top = 0;
     for (int d = 0; d < 2; d++)
         for (int k = 1; k < plan->n_stages; k++)
-            if (spectra->n[d][k]) top = fmax(top, spectra->energy[d][(size_t)k * (size_t)spectra->cap]);
+            if (spectra->n[d][k])
+                top = fmax(top, spectra->energy[d][(size_t)k * (size_t)spectra->cap]);
     buy(plan, spectra, 0);
     if (sss_plan_values(plan) > budget) {
         double low = log(top) - 80, high = log(top);

@@ -1,4 +1,5 @@
-/* A plan is a segmentation with its state sizes: what an SSS approximation is made to before it has values. */
+/* A plan is a segmentation with its state sizes: what an SSS approximation is made to before it has
+ * values. */
 #ifndef SSS_PLAN_H
 #define SSS_PLAN_H
 
@@ -8,16 +9,17 @@
 
 enum { SSS_CAUSAL = 0, SSS_ANTICAUSAL = 1 };
 
-/* Boundary k lies between stages k-1 and k; boundaries 0 and n_stages carry no state. One malloc block, free(). */
+/* Boundary k lies between stages k-1 and k; boundaries 0 and n_stages carry no state. One malloc
+ * block, free(). */
 struct sss_plan {
     int n_stages;
-    int *inputs, *outputs;  /* n_stages widths and heights */
-    int *states[2];         /* causal and anticausal, n_stages+1 each */
+    int *inputs, *outputs; /* n_stages widths and heights */
+    int *states[2];        /* causal and anticausal, n_stages+1 each */
     int storage[];
 };
 
-/* Squared singular values of every boundary's block, largest first, noise left out: n[d][k] of them from
- * energy[d] + k*cap on. */
+/* Squared singular values of every boundary's block, largest first, noise left out: n[d][k] of them
+ * from energy[d] + k*cap on. */
 struct sss_spectra {
     int cap;
     int *n[2];
@@ -28,13 +30,15 @@ struct sss_spectra {
 struct sss_plan *sss_plan_new(int n_stages, struct sn_error *error);
 struct sss_plan *sss_plan_copy(const struct sss_plan *plan, struct sn_error *error);
 
-/* Stage k of N takes entries floor(k total/N) .. floor((k+1) total/N) - 1, the cut of a cfg's stages=N. */
+/* Stage k of N takes entries floor(k total/N) .. floor((k+1) total/N) - 1, the cut of a cfg's
+ * stages=N. */
 struct sss_plan *sss_plan_equal(int n_stages, int n_outputs, int n_inputs, struct sn_error *error);
 
-/* Copies with other cuts, states zero. Shifted: the cut between stages k-1 and k lies so many rows and columns further
- * on; the plan itself where that makes a size negative. Merged: stages k-1 and k are one. Split: stage k is two
- * halves. */
-struct sss_plan *sss_plan_shifted(const struct sss_plan *plan, int k, int rows, int columns, struct sn_error *error);
+/* Copies with other cuts, states zero. Shifted: the cut between stages k-1 and k lies so many rows
+ * and columns further on; the plan itself where that makes a size negative. Merged: stages k-1 and
+ * k are one. Split: stage k is two halves. */
+struct sss_plan *sss_plan_shifted(const struct sss_plan *plan, int k, int rows, int columns,
+                                  struct sn_error *error);
 struct sss_plan *sss_plan_merged(const struct sss_plan *plan, int k, struct sn_error *error);
 struct sss_plan *sss_plan_split(const struct sss_plan *plan, int k, struct sn_error *error);
 
@@ -44,11 +48,13 @@ size_t sss_plan_diagonal_values(const struct sss_plan *plan);
 /* sum m_k n_k + sum s_k (n_{k-1} + m_k + s_{k-1}) + the same for the anticausal states. */
 size_t sss_plan_values(const struct sss_plan *plan);
 
-/* Chooses the states of a plan, at most budget values in all, so that the energies of the states that they leave out
- * sum to little: at one price per value at every boundary, found by bisection, then one by one. */
+/* Chooses the states of a plan, at most budget values in all, so that the energies of the states
+ * that they leave out sum to little: at one price per value at every boundary, found by bisection,
+ * then one by one. */
 void sss_plan_spread(struct sss_plan *plan, const struct sss_spectra *spectra, size_t budget);
 
-enum sn_status sss_spectra_new(struct sss_spectra *spectra, int n_stages, int cap, struct sn_error *error);
+enum sn_status sss_spectra_new(struct sss_spectra *spectra, int n_stages, int cap,
+                               struct sn_error *error);
 void sss_spectra_free(struct sss_spectra *spectra);
 
 #endif

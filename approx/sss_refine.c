@@ -8,9 +8,9 @@
 
 /* A stage as one direction sees it, numbered in the order in which its state runs. */
 struct link {
-    float *d, *c, *a, *b;       /* D, C, A, B or D, G, E, F */
-    size_t m, n, s, s_next;     /* outputs, inputs, states before and after it */
-    size_t row, column;         /* of W where it starts */
+    float *d, *c, *a, *b;   /* D, C, A, B or D, G, E, F */
+    size_t m, n, s, s_next; /* outputs, inputs, states before and after it */
+    size_t row, column;     /* of W where it starts */
 };
 
 struct refine {
@@ -18,37 +18,40 @@ struct refine {
     const float *w;
     const struct sn_weighting *weighting;
     size_t m, n;
-    struct link *links;         /* n_stages, of the direction at work */
-    size_t *at;                 /* n_stages+1: where Gamma_k starts in moments */
-    float *residual;            /* (W - What) M, m x n */
-    float *moments;             /* Gamma_k = O_k^T (W - What) M, s_k x n each */
-    float *q, *qm;              /* Q and Q M, (n_k + s_k) x n; the same array without a weighting */
-    float *next, *next_m;       /* R_{k+1} and R_{k+1} M, s_{k+1} x n; likewise */
-    float *h;                   /* [I 0; 0 O_{k+1}]^T (W - What) M, (m_k + s_{k+1}) x n */
-    float *change;              /* what Gamma_k lacks, s_k x n */
-    float *kf;                  /* dK, (m_k + s_{k+1}) x (n_k + s_k); products on their way to doubles */
-    double *gram;               /* Q M Q^T, then its factor */
-    double *k;                  /* dK; or [C; A] by columns */
-    int fits;                   /* whether there are these arrays */
-    double *gauge, *tau;        /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k; for QR, s_k */
+    struct link *links;   /* n_stages, of the direction at work */
+    size_t *at;           /* n_stages+1: where Gamma_k starts in moments */
+    float *residual;      /* (W - What) M, m x n */
+    float *moments;       /* Gamma_k = O_k^T (W - What) M, s_k x n each */
+    float *q, *qm;        /* Q and Q M, (n_k + s_k) x n; the same array without a weighting */
+    float *next, *next_m; /* R_{k+1} and R_{k+1} M, s_{k+1} x n; likewise */
+    float *h;             /* [I 0; 0 O_{k+1}]^T (W - What) M, (m_k + s_{k+1}) x n */
+    float *change;        /* what Gamma_k lacks, s_k x n */
+    float *kf;            /* dK, (m_k + s_{k+1}) x (n_k + s_k); products on their way to doubles */
+    double *gram;         /* Q M Q^T, then its factor */
+    double *k;            /* dK; or [C; A] by columns */
+    int fits;             /* whether there are these arrays */
+    double *gauge,
+        *tau; /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k; for QR, s_k */
 };
 
-/* The most that the arrays may take: so many copies of W, or so many bytes. With a weighting W and M lie in memory in
- * order too. */
+/* The most that the arrays may take: so many copies of W, or so many bytes. With a weighting W and
+ * M lie in memory in order too. */
 enum { MOST_COPIES = 5, MOST_WEIGHTED_COPIES = 2, LEAST_BYTES = 1 << 22 };
 
 static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
 
-static void multiply(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, float alpha, const float *a,
-                     size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+static void multiply(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, float alpha,
+                     const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
+                     size_t ldc)
 {
     if (!m || !n) return;
     if (!k) {
         for (size_t i = 0; i < m && beta == 0; i++) memset(c + i * ldc, 0, n * sizeof *c);
         return;
     }
-    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
-                (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
+                transpose_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha, a, (int)lda,
+                b, (int)ldb, beta, c, (int)ldc);
 }
 
 /* Fills in the links of one direction. */
@@ -60,8 +63,11 @@ static void find_links(struct refine *refine, float *values, int causal)
     for (int stage = 0; stage < n_stages; stage++) {
         struct sss_stage at = sss_stage_at(shape, values, stage);
         struct link *link = &refine->links[causal ? stage : n_stages - 1 - stage];
-        *link = (struct link){ .d = at.d, .m = (size_t)shape->outputs[stage], .n = (size_t)shape->inputs[stage],
-                               .row = row, .column = column };
+        *link = (struct link){ .d = at.d,
+                               .m = (size_t)shape->outputs[stage],
+                               .n = (size_t)shape->inputs[stage],
+                               .row = row,
+                               .column = column };
         link->c = causal ? at.c : at.g;
         link->a = causal ? at.a : at.e;
         link->b = causal ? at.b : at.f;
@@ -80,14 +86,16 @@ static void copy_columns(const struct refine *refine, const struct link *link, i
     size_t rows = link->m + link->s_next;
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < link->s; j++) {
-            float *entry = i < link->m ? link->c + i * link->s + j : link->a + (i - link->m) * link->s + j;
+            float *entry = i < link->m ? link->c + i * link->s + j
+                                       : link->a + (i - link->m) * link->s + j;
             double *other = refine->k + j * rows + i;
             if (back) *entry = (float)*other;
             else *other = *entry;
         }
 }
 
-/* The s_next x (n, s) blocks B and A of the stage before become T B and T A for the upper triangular T. */
+/* The s_next x (n, s) blocks B and A of the stage before become T B and T A for the upper
+ * triangular T. */
 static void transform_states(const struct link *before, const double *t, size_t ldt)
 {
     float *blocks[] = { before->b, before->a };
@@ -96,13 +104,15 @@ static void transform_states(const struct link *before, const double *t, size_t 
         for (size_t j = 0; j < widths[i]; j++)
             for (size_t s = 0; s < before->s_next; s++) {
                 double sum = 0;
-                for (size_t p = s; p < before->s_next; p++) sum += t[p * ldt + s] * blocks[i][p * widths[i] + j];
+                for (size_t p = s; p < before->s_next; p++)
+                    sum += t[p * ldt + s] * blocks[i][p * widths[i] + j];
                 blocks[i][s * widths[i] + j] = (float)sum;
             }
 }
 
 /* [C; A] = Q T with orthonormal Q, which takes its place; T goes to the stage before. */
-static void orthonormalise(const struct refine *refine, const struct link *link, const struct link *before)
+static void orthonormalise(const struct refine *refine, const struct link *link,
+                           const struct link *before)
 {
     int rows = (int)(link->m + link->s_next), s = (int)link->s;
     copy_columns(refine, link, 0);
@@ -112,7 +122,8 @@ static void orthonormalise(const struct refine *refine, const struct link *link,
     copy_columns(refine, link, 1);
 }
 
-/* Gamma_k = C^T (rows of the stage) + A^T Gamma_{k+1}, after [C; A] became orthonormal, for all stages but the first. */
+/* Gamma_k = C^T (rows of the stage) + A^T Gamma_{k+1}, after [C; A] became orthonormal, for all
+ * stages but the first. */
 static void pass_back(const struct refine *refine)
 {
     size_t n = refine->n;
@@ -121,16 +132,18 @@ static void pass_back(const struct refine *refine)
         float *moments = refine->moments + refine->at[k];
         if (!link->s) continue;
         orthonormalise(refine, link, link - 1);
-        multiply(1, 0, link->s, n, link->m, 1, link->c, link->s, refine->residual + link->row * n, n, 0, moments, n);
-        multiply(1, 0, link->s, n, link->s_next, 1, link->a, link->s, refine->moments + refine->at[k + 1], n, 1, moments,
-                 n);
+        multiply(1, 0, link->s, n, link->m, 1, link->c, link->s, refine->residual + link->row * n,
+                 n, 0, moments, n);
+        multiply(1, 0, link->s, n, link->s_next, 1, link->a, link->s,
+                 refine->moments + refine->at[k + 1], n, 1, moments, n);
     }
 }
 
 /* ---- The pass from the first stage to the last ---- */
 
-/* a = T T^T for the symmetric a (order x order, its upper triangle row by row): T takes the place of its lower triangle.
- * As much is added to the diagonal as makes a positive definite to working precision. */
+/* a = T T^T for the symmetric a (order x order, its upper triangle row by row): T takes the place
+ * of its lower triangle. As much is added to the diagonal as makes a positive definite to working
+ * precision. */
 static void factor(const struct refine *refine, double *a, size_t order)
 {
     double mean = 0, *diagonal = refine->tau;
@@ -147,13 +160,15 @@ static void factor(const struct refine *refine, double *a, size_t order)
 }
 
 /* to (rows x (n_k + s_k)) = from Q^T for from (rows x n). */
-static void times_q(const struct refine *refine, const struct link *link, const float *from, size_t rows, double *to)
+static void times_q(const struct refine *refine, const struct link *link, const float *from,
+                    size_t rows, double *to)
 {
     size_t n = refine->n, columns = link->n + link->s;
     float *kf = refine->kf;
     for (size_t i = 0; i < rows; i++)
         if (link->n) memcpy(kf + i * columns, from + i * n + link->column, link->n * sizeof *kf);
-    multiply(0, 1, rows, link->s, n, 1, from, n, refine->q + link->n * n, n, 0, kf + link->n, columns);
+    multiply(0, 1, rows, link->s, n, 1, from, n, refine->q + link->n * n, n, 0, kf + link->n,
+             columns);
     for (size_t i = 0; i < rows * columns; i++) to[i] = kf[i];
 }
 
@@ -169,7 +184,8 @@ static void load_q(const struct refine *refine, const struct link *link)
     memcpy(refine->qm + link->n * n, refine->next_m, link->s * n * sizeof(float));
 }
 
-/* h = [rows of the stage; Gamma_{k+1}] + [C; A] change: what the changes to earlier stages have made of it. */
+/* h = [rows of the stage; Gamma_{k+1}] + [C; A] change: what the changes to earlier stages have
+ * made of it. */
 static void load_h(const struct refine *refine, const struct link *link, int k)
 {
     size_t n = refine->n;
@@ -180,7 +196,8 @@ static void load_h(const struct refine *refine, const struct link *link, int k)
     multiply(0, 0, link->s_next, n, link->s, 1, link->a, link->s, refine->change, n, 1, below, n);
 }
 
-/* C and A become C gauge and A gauge: the states before the stage are R_k u with R_k = gauge^-1 times what it was. */
+/* C and A become C gauge and A gauge: the states before the stage are R_k u with R_k = gauge^-1
+ * times what it was. */
 static void take_gauge(const struct refine *refine, const struct link *link)
 {
     float *blocks[] = { link->c, link->a };
@@ -217,8 +234,8 @@ static void improve(const struct refine *refine, const struct link *link)
     times_q(refine, link, refine->qm, columns, refine->gram);
     factor(refine, refine->gram, columns);
     times_q(refine, link, refine->h, rows, refine->k);
-    LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (int)columns, (int)rows, refine->gram, (int)columns, refine->k,
-                        (int)columns);
+    LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (int)columns, (int)rows, refine->gram, (int)columns,
+                        refine->k, (int)columns);
     for (size_t i = 0; i < rows * columns; i++) refine->kf[i] = (float)refine->k[i];
     add_change(refine, link);
     multiply(0, 0, rows, n, columns, -1, refine->kf, columns, refine->qm, n, 1, refine->h, n);
@@ -280,8 +297,8 @@ static double squares(const float *x, size_t count, size_t stride)
     return sum;
 }
 
-/* Powers of two between the two sides of every state that make them of like size, for training's sake; they round
- * nothing. */
+/* Powers of two between the two sides of every state that make them of like size, for training's
+ * sake; they round nothing. */
 static void balance(const struct refine *refine)
 {
     for (int k = 1; k < refine->shape->n_stages; k++) {
@@ -289,7 +306,8 @@ static void balance(const struct refine *refine)
         for (size_t s = 0; s < link->s; s++) {
             double in = squares(before->b + s * before->n, before->n, 1)
                 + squares(before->a + s * before->s, before->s, 1);
-            double out = squares(link->c + s, link->m, link->s) + squares(link->a + s, link->s_next, link->s);
+            double out = squares(link->c + s, link->m, link->s)
+                + squares(link->a + s, link->s_next, link->s);
             if (!(in > 0) || !(out > 0)) continue;
             float t = (float)ldexp(1, (int)lrint(log2(out / in) / 4));
             if (before->n) cblas_sscal((int)before->n, t, before->b + s * before->n, 1);
@@ -301,14 +319,16 @@ static void balance(const struct refine *refine)
 }
 
 /* residual = (W - What) M; *lost = ||(W - What) L||_F^2. h is scratch. */
-static enum sn_status measure(const struct refine *refine, const float *words, double *lost, struct sn_error *error)
+static enum sn_status measure(const struct refine *refine, const float *words, double *lost,
+                              struct sn_error *error)
 {
     size_t n = refine->n, count = refine->m * n;
     enum sn_status status = sn_dense(&refine->shape->matrix, words, refine->h, error);
     if (status) return status;
     for (size_t i = 0; i < count; i++) refine->h[i] = refine->w[i] - refine->h[i];
     if (refine->weighting)
-        multiply(0, 0, refine->m, n, n, 1, refine->h, n, refine->weighting->moment, n, 0, refine->residual, n);
+        multiply(0, 0, refine->m, n, n, 1, refine->h, n, refine->weighting->moment, n, 0,
+                 refine->residual, n);
     else memcpy(refine->residual, refine->h, count * sizeof(float));
     *lost = 0;
     for (size_t i = 0; i < count; i++) *lost += (double)refine->h[i] * (double)refine->residual[i];
@@ -316,8 +336,8 @@ static enum sn_status measure(const struct refine *refine, const float *words, d
     return SN_OK;
 }
 
-/* Where the Gammas lie. Returns 0 when a state is larger than what the stages on a side of it can carry, so that its
- * O cannot have orthonormal columns. */
+/* Where the Gammas lie. Returns 0 when a state is larger than what the stages on a side of it can
+ * carry, so that its O cannot have orthonormal columns. */
 static int place_moments(const struct refine *refine)
 {
     size_t at = 0;
@@ -353,11 +373,13 @@ static void refine_free(struct refine *refine)
     free(refine->tau);
 }
 
-/* The arrays, large enough for both directions; none, and fits = 0, where they would be too large. */
+/* The arrays, large enough for both directions; none, and fits = 0, where they would be too large.
+ */
 static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
 {
     const struct sss *shape = refine->shape;
-    size_t n = refine->n, rows = refine->m, columns = 1, states = 1, block = 1, moments[2] = { 1, 1 };
+    size_t n = refine->n, rows = refine->m, columns = 1, states = 1, block = 1,
+           moments[2] = { 1, 1 };
     for (int k = 0; k < shape->n_stages; k++)
         for (int d = 0; d < 2; d++) {
             size_t s = (size_t)(d ? shape->anticausal[k + 1] : shape->causal[k]);
@@ -370,11 +392,13 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
             block = largest(block, height * s);
             moments[d] += s * n;
         }
-    size_t product = largest(block, largest(columns * columns, states * states)), gammas = largest(moments[0], moments[1]);
-    float **floats[] = { &refine->residual, &refine->moments, &refine->q, &refine->next, &refine->h, &refine->change,
-                         &refine->kf, &refine->qm, &refine->next_m };
-    size_t n_floats[] = { refine->m * n, gammas, columns * n, states * n, rows * n, states * n, product, columns * n,
-                          states * n };
+    size_t product = largest(block, largest(columns * columns, states * states)),
+           gammas = largest(moments[0], moments[1]);
+    float **floats[] = { &refine->residual, &refine->moments, &refine->q,
+                         &refine->next,     &refine->h,       &refine->change,
+                         &refine->kf,       &refine->qm,      &refine->next_m };
+    size_t n_floats[] = { refine->m * n, gammas,  columns * n, states * n, rows * n,
+                          states * n,    product, columns * n, states * n };
     double **doubles[] = { &refine->gram, &refine->k, &refine->gauge, &refine->tau };
     size_t n_doubles[] = { columns * columns, block, states * states, largest(columns, states) };
     int weighted = refine->weighting != NULL, fine = 1;
@@ -383,17 +407,22 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
     for (int i = 0; i < 4; i++) bytes += n_doubles[i] * sizeof(double);
     refine->fits = bytes <= largest(LEAST_BYTES, copies * refine->m * n * sizeof(float));
     if (!refine->fits) return SN_OK;
-    for (int i = 0; i < 7 + 2 * weighted; i++) fine &= (*floats[i] = malloc(n_floats[i] * sizeof(float))) != NULL;
-    for (int i = 0; i < 4; i++) fine &= (*doubles[i] = malloc(n_doubles[i] * sizeof(double))) != NULL;
+    for (int i = 0; i < 7 + 2 * weighted; i++)
+        fine &= (*floats[i] = malloc(n_floats[i] * sizeof(float))) != NULL;
+    for (int i = 0; i < 4; i++)
+        fine &= (*doubles[i] = malloc(n_doubles[i] * sizeof(double))) != NULL;
     if (!weighted) refine->qm = refine->q, refine->next_m = refine->next;
     refine->links = calloc((size_t)shape->n_stages, sizeof *refine->links);
     refine->at = calloc((size_t)shape->n_stages + 1, sizeof *refine->at);
     if (fine && refine->links && refine->at) return SN_OK;
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for the refinement of %zu x %zu", refine->m, n);
+    return sn_fail(error, SN_NO_MEMORY, "out of memory for the refinement of %zu x %zu", refine->m,
+                   n);
 }
 
-/* One round of each direction on words, as far as it can be refined. *lost is that of the words before it at first. */
-static enum sn_status round_of_both(struct refine *refine, float *words, double *lost, struct sn_error *error)
+/* One round of each direction on words, as far as it can be refined. *lost is that of the words
+ * before it at first. */
+static enum sn_status round_of_both(struct refine *refine, float *words, double *lost,
+                                    struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     for (int causal = 1; causal >= 0 && !status; causal--) {
@@ -407,10 +436,14 @@ static enum sn_status round_of_both(struct refine *refine, float *words, double 
     return status;
 }
 
-enum sn_status sss_refine(const struct sss *shape, float *words, const float *w, const struct sn_weighting *weighting,
-                          int rounds, const volatile sig_atomic_t *stop, struct sn_error *error)
+enum sn_status sss_refine(const struct sss *shape, float *words, const float *w,
+                          const struct sn_weighting *weighting, int rounds,
+                          const volatile sig_atomic_t *stop, struct sn_error *error)
 {
-    struct refine refine = { .shape = shape, .w = w, .weighting = weighting, .m = (size_t)shape->matrix.n_outputs,
+    struct refine refine = { .shape = shape,
+                             .w = w,
+                             .weighting = weighting,
+                             .m = (size_t)shape->matrix.n_outputs,
                              .n = (size_t)shape->matrix.n_inputs };
     size_t bytes = shape->matrix.n_words * sizeof *words;
     float *best = NULL;
@@ -446,9 +479,12 @@ static void add_squares(float *energy, const float *block, size_t rows, size_t n
         for (size_t j = 0; j < n; j++) energy[j] += block[i * n + j] * block[i * n + j];
 }
 
-enum sn_status sss_captured(const struct sss *shape, float *words, const float *w, float *energy, struct sn_error *error)
+enum sn_status sss_captured(const struct sss *shape, float *words, const float *w, float *energy,
+                            struct sn_error *error)
 {
-    struct refine refine = { .shape = shape, .w = w, .m = (size_t)shape->matrix.n_outputs,
+    struct refine refine = { .shape = shape,
+                             .w = w,
+                             .m = (size_t)shape->matrix.n_outputs,
                              .n = (size_t)shape->matrix.n_inputs };
     size_t n = refine.n, n_stages = (size_t)shape->n_stages;
     memset(energy, 0, n_stages * n * sizeof *energy);
@@ -459,7 +495,7 @@ enum sn_status sss_captured(const struct sss *shape, float *words, const float *
         fits = place_moments(&refine);
         if (!fits) continue;
         memcpy(refine.residual, w, refine.m * n * sizeof *w);
-        pass_back(&refine);  /* Gamma_k = O_k^T W. */
+        pass_back(&refine); /* Gamma_k = O_k^T W. */
         for (size_t k = 0; k < n_stages; k++) {
             const struct link *link = &refine.links[k];
             float *stage = energy + (causal ? k : n_stages - 1 - k) * n;

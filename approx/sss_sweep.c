@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rounding to float32 moves each entry by at most 2^-24 of itself, so it moves no singular value of H by more than
- * 2^-24 ||H||_F (Weyl). Singular values up to twice that are noise, and no state is spent on them. */
+/* Rounding to float32 moves each entry by at most 2^-24 of itself, so it moves no singular value of
+ * H by more than 2^-24 ||H||_F (Weyl). Singular values up to twice that are noise, and no state is
+ * spent on them. */
 static const double noise_energy = 0x1p-46;
 
 static int smaller(int a, int b) { return a < b ? a : b; }
@@ -17,23 +18,23 @@ static enum sn_status no_memory(struct sn_error *error)
     return sn_fail(error, SN_NO_MEMORY, "out of memory for an SSS approximation");
 }
 
-/* Where a sweep stands. It numbers rows, columns, stages and boundaries in its own order, which is the order of W for
- * the causal part and the reverse order for the anticausal part. */
+/* Where a sweep stands. It numbers rows, columns, stages and boundaries in its own order, which is
+ * the order of W for the causal part and the reverse order for the anticausal part. */
 struct sweep {
     const float *w;
     int n_outputs, n_inputs;
     const struct sss_plan *plan;
     int direction;
-    int rows, columns;  /* of M */
-    int row, column;    /* of W where the last columns of M start */
-    int states;         /* columns of O */
-    double *m;          /* rows x columns, row-major */
-    double *gram;       /* o and reach take its place once it is decomposed */
-    double *o;          /* O_k, rows x states, row-major */
-    double *reach;      /* [A B], states x columns, row-major, behind o */
-    double *vectors;    /* eigenvectors, one a row, ascending, then descending */
-    double *values;     /* eigenvalues, likewise */
-    double *work;       /* of the eigenvalue solver */
+    int rows, columns; /* of M */
+    int row, column;   /* of W where the last columns of M start */
+    int states;        /* columns of O */
+    double *m;         /* rows x columns, row-major */
+    double *gram;      /* o and reach take its place once it is decomposed */
+    double *o;         /* O_k, rows x states, row-major */
+    double *reach;     /* [A B], states x columns, row-major, behind o */
+    double *vectors;   /* eigenvectors, one a row, ascending, then descending */
+    double *values;    /* eigenvalues, likewise */
+    double *work;      /* of the eigenvalue solver */
     lapack_int *integers;
 };
 
@@ -47,8 +48,14 @@ static int boundary_of(const struct sweep *sweep, int k)
     return sweep->direction == SSS_CAUSAL ? k : sweep->plan->n_stages - k;
 }
 
-static int width_of(const struct sweep *sweep, int k) { return sweep->plan->inputs[stage_of(sweep, k)]; }
-static int height_of(const struct sweep *sweep, int k) { return sweep->plan->outputs[stage_of(sweep, k)]; }
+static int width_of(const struct sweep *sweep, int k)
+{
+    return sweep->plan->inputs[stage_of(sweep, k)];
+}
+static int height_of(const struct sweep *sweep, int k)
+{
+    return sweep->plan->outputs[stage_of(sweep, k)];
+}
 
 /* Upper limit of the state size at boundary k of the sweep. */
 static int limit_of(const struct sweep *sweep, int k)
@@ -66,7 +73,8 @@ static void sweep_free(struct sweep *sweep)
     free(sweep->integers);
 }
 
-/* Scratch of dsyevr: blocks of 64 for the reduction to a tridiagonal matrix; 10 n integers, and 2 n for its supports. */
+/* Scratch of dsyevr: blocks of 64 for the reduction to a tridiagonal matrix; 10 n integers, and 2 n
+ * for its supports. */
 static size_t work_size(size_t order) { return (64 + 6) * order; }
 static size_t integers_size(size_t order) { return 12 * order; }
 
@@ -83,7 +91,8 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
         states = smaller(small, limit_of(sweep, k));
         if ((size_t)rows * (size_t)columns > m_size) m_size = (size_t)rows * (size_t)columns;
         if ((size_t)rows * (size_t)states > o_size) o_size = (size_t)rows * (size_t)states;
-        if ((size_t)states * (size_t)columns > reach_size) reach_size = (size_t)states * (size_t)columns;
+        if ((size_t)states * (size_t)columns > reach_size)
+            reach_size = (size_t)states * (size_t)columns;
         if ((size_t)small > order) order = (size_t)small;
     }
     sweep->m = malloc(m_size * sizeof(double));
@@ -93,7 +102,8 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
     sweep->values = malloc(order * sizeof(double));
     sweep->work = malloc(work_size(order) * sizeof(double));
     sweep->integers = malloc(integers_size(order) * sizeof(lapack_int));
-    if (!sweep->m || !sweep->gram || !sweep->vectors || !sweep->values || !sweep->work || !sweep->integers) {
+    if (!sweep->m || !sweep->gram || !sweep->vectors || !sweep->values || !sweep->work
+        || !sweep->integers) {
         sweep_free(sweep);
         return no_memory(error);
     }
@@ -102,7 +112,8 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
     return SN_OK;
 }
 
-/* M_k = [O_{k-1} without its first m_{k-1} rows, W[rows of stages >= k, columns of stage k-1]]; returns ||M_k||_F^2. */
+/* M_k = [O_{k-1} without its first m_{k-1} rows, W[rows of stages >= k, columns of stage k-1]];
+ * returns ||M_k||_F^2. */
 static double load(struct sweep *sweep, int k)
 {
     int m_all = sweep->n_outputs, n_all = sweep->n_inputs;
@@ -118,7 +129,8 @@ static double load(struct sweep *sweep, int k)
         const float *w = sweep->w + (size_t)row * (size_t)n_all;
         for (int j = 0; j < states; j++) m[j] = o[j];
         for (int j = 0; j < width; j++)
-            m[states + j] = w[sweep->direction == SSS_CAUSAL ? sweep->column + j : n_all - 1 - sweep->column - j];
+            m[states + j] = w[sweep->direction == SSS_CAUSAL ? sweep->column + j
+                                                             : n_all - 1 - sweep->column - j];
         for (int j = 0; j < sweep->columns; j++) energy += m[j] * m[j];
     }
     sweep->column += width;
@@ -130,13 +142,18 @@ static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error 
 {
     int wide = sweep->rows < sweep->columns;
     cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
-                wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram, order);
-    /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our rows. */
-    lapack_int found, *supports = sweep->integers + 10 * order, n_work = (lapack_int)work_size((size_t)order);
-    if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0, 0, &found,
-                            sweep->values, sweep->vectors, order, supports, sweep->work, n_work, sweep->integers, 10 * order)
+                wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram,
+                order);
+    /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our
+     * rows. */
+    lapack_int found, *supports = sweep->integers + 10 * order,
+                      n_work = (lapack_int)work_size((size_t)order);
+    if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0,
+                            0, &found, sweep->values, sweep->vectors, order, supports, sweep->work,
+                            n_work, sweep->integers, 10 * order)
         || found < order)
-        return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge", order, order);
+        return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge",
+                       order, order);
     return SN_OK;
 }
 
@@ -144,7 +161,8 @@ static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error 
 static void descend(double *vectors, double *values, int order)
 {
     for (int low = 0, high = order - 1; low < high; low++, high--) {
-        double *a = vectors + (size_t)low * (size_t)order, *b = vectors + (size_t)high * (size_t)order;
+        double *a = vectors + (size_t)low * (size_t)order,
+               *b = vectors + (size_t)high * (size_t)order;
         double value = values[low];
         values[low] = values[high];
         values[high] = value;
@@ -156,8 +174,8 @@ static void descend(double *vectors, double *values, int order)
     }
 }
 
-/* O = M V and [A B] = V^T, or with U in place of V: O = U S and [A B] = S^-1 U^T M. The latter costs a product and is
- * computed only when asked for. */
+/* O = M V and [A B] = V^T, or with U in place of V: O = U S and [A B] = S^-1 U^T M. The latter
+ * costs a product and is computed only when asked for. */
 static void project(struct sweep *sweep, int order, int states, int want_reach)
 {
     int wide = sweep->rows < sweep->columns;
@@ -165,33 +183,39 @@ static void project(struct sweep *sweep, int order, int states, int want_reach)
     sweep->states = states;
     if (!states) return;
     if (!wide) {
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, sweep->rows, states, sweep->columns, 1, sweep->m,
-                    sweep->columns, vectors, order, 0, sweep->o, states);
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, sweep->rows, states, sweep->columns, 1,
+                    sweep->m, sweep->columns, vectors, order, 0, sweep->o, states);
         memcpy(sweep->reach, vectors, (size_t)states * (size_t)order * sizeof *vectors);
         return;
     }
     if (want_reach)
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, states, sweep->columns, order, 1, vectors, order,
-                    sweep->m, sweep->columns, 0, sweep->reach, sweep->columns);
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, states, sweep->columns, order, 1,
+                    vectors, order, sweep->m, sweep->columns, 0, sweep->reach, sweep->columns);
     for (int s = 0; s < states; s++) {
         double sigma = sqrt(sweep->values[s]);
         for (int i = 0; i < sweep->rows; i++)
-            sweep->o[(size_t)i * (size_t)states + (size_t)s] = vectors[(size_t)s * (size_t)order + (size_t)i] * sigma;
-        if (want_reach) cblas_dscal(sweep->columns, 1 / sigma, sweep->reach + (size_t)s * (size_t)sweep->columns, 1);
+            sweep->o[(size_t)i * (size_t)states + (size_t)s] =
+                vectors[(size_t)s * (size_t)order + (size_t)i] * sigma;
+        if (want_reach)
+            cblas_dscal(sweep->columns, 1 / sigma,
+                        sweep->reach + (size_t)s * (size_t)sweep->columns, 1);
     }
 }
 
-/* t_s = 2^round(log2(sigma_s)/2). The sweep leaves the reachability Gramian of a boundary I and its observability
- * Gramian S^2. Scaling state s by sqrt(sigma_s) makes both of them S, so that gradient descent finds parameters of like
- * size on either side; a power of two does so within a factor of two and rounds nothing. */
+/* t_s = 2^round(log2(sigma_s)/2). The sweep leaves the reachability Gramian of a boundary I and its
+ * observability Gramian S^2. Scaling state s by sqrt(sigma_s) makes both of them S, so that
+ * gradient descent finds parameters of like size on either side; a power of two does so within a
+ * factor of two and rounds nothing. */
 static double balance(double energy) { return ldexp(1, (int)lrint(log2(energy) / 4)); }
 
-/* Writes A, B of stage k-1 and C of stage k (of the sweep) into values, with x_k scaled by T_k: T_k A T_{k-1}^-1,
- * T_k B, C T_k^-1. before[s] is the scale of state s of boundary k-1 and becomes that of boundary k. */
-static void store(const struct sweep *sweep, int k, int n_before, double *before, const struct sss *shape,
-                  float *values)
+/* Writes A, B of stage k-1 and C of stage k (of the sweep) into values, with x_k scaled by T_k: T_k
+ * A T_{k-1}^-1, T_k B, C T_k^-1. before[s] is the scale of state s of boundary k-1 and becomes that
+ * of boundary k. */
+static void store(const struct sweep *sweep, int k, int n_before, double *before,
+                  const struct sss *shape, float *values)
 {
-    int causal = sweep->direction == SSS_CAUSAL, width = width_of(sweep, k - 1), height = height_of(sweep, k);
+    int causal = sweep->direction == SSS_CAUSAL, width = width_of(sweep, k - 1),
+        height = height_of(sweep, k);
     struct sss_stage from = sss_stage_at(shape, values, stage_of(sweep, k - 1));
     struct sss_stage to = sss_stage_at(shape, values, stage_of(sweep, k));
     float *a = causal ? from.a : from.e, *b = causal ? from.b : from.f, *c = causal ? to.c : to.g;
@@ -199,19 +223,21 @@ static void store(const struct sweep *sweep, int k, int n_before, double *before
     for (int s = 0; s < sweep->states; s++) {
         const double *reach = sweep->reach + (size_t)s * (size_t)sweep->columns;
         double t = balance(sweep->values[s]);
-        for (int j = 0; j < n_before; j++) a[(size_t)s * lda + (size_t)j] = (float)(reach[j] * t / before[j]);
+        for (int j = 0; j < n_before; j++)
+            a[(size_t)s * lda + (size_t)j] = (float)(reach[j] * t / before[j]);
         for (int j = 0; j < width; j++)
-            b[(size_t)s * (size_t)width + (size_t)(causal ? j : width - 1 - j)] = (float)(reach[n_before + j] * t);
+            b[(size_t)s * (size_t)width + (size_t)(causal ? j : width - 1 - j)] =
+                (float)(reach[n_before + j] * t);
         for (int i = 0; i < height; i++)
-            c[(size_t)(causal ? i : height - 1 - i) * ldc + (size_t)s]
-                = (float)(sweep->o[(size_t)i * (size_t)sweep->states + (size_t)s] / t);
+            c[(size_t)(causal ? i : height - 1 - i) * ldc + (size_t)s] =
+                (float)(sweep->o[(size_t)i * (size_t)sweep->states + (size_t)s] / t);
     }
     for (int s = 0; s < sweep->states; s++) before[s] = balance(sweep->values[s]);
 }
 
 /* One boundary: M, its singular values, how many of them stay, O. Adds what is cut to *lost. */
-static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spectra, int want_reach, double *lost,
-                           struct sn_error *error)
+static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spectra, int want_reach,
+                           double *lost, struct sn_error *error)
 {
     double energy = load(sweep, k), kept = 0;
     int order = smaller(sweep->rows, sweep->columns), limit = limit_of(sweep, k), states = 0;
@@ -226,8 +252,8 @@ static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spect
         if (spectra) {
             int at = boundary_of(sweep, k), n = smaller(live, spectra->cap);
             spectra->n[sweep->direction][at] = n;
-            memcpy(spectra->energy[sweep->direction] + (size_t)at * (size_t)spectra->cap, sweep->values,
-                   (size_t)n * sizeof *sweep->values);
+            memcpy(spectra->energy[sweep->direction] + (size_t)at * (size_t)spectra->cap,
+                   sweep->values, (size_t)n * sizeof *sweep->values);
         }
     }
     project(sweep, order, states, want_reach);
@@ -235,11 +261,13 @@ static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spect
     return SN_OK;
 }
 
-enum sn_status sss_sweep(const float *w, int n_outputs, int n_inputs, const struct sss_plan *plan, int direction,
-                         int *reached, struct sss_spectra *spectra, double *lost, const struct sss *shape,
-                         float *values, struct sn_error *error)
+enum sn_status sss_sweep(const float *w, int n_outputs, int n_inputs, const struct sss_plan *plan,
+                         int direction, int *reached, struct sss_spectra *spectra, double *lost,
+                         const struct sss *shape, float *values, struct sn_error *error)
 {
-    struct sweep sweep = { .w = w, .n_outputs = n_outputs, .n_inputs = n_inputs, .plan = plan, .direction = direction };
+    struct sweep sweep = {
+        .w = w, .n_outputs = n_outputs, .n_inputs = n_inputs, .plan = plan, .direction = direction
+    };
     double *scale = malloc(((size_t)smaller(n_outputs, n_inputs) + 1) * sizeof *scale);
     if (!scale) return no_memory(error);
     enum sn_status status = sweep_new(&sweep, error);

@@ -1,13 +1,14 @@
-/* The error that counts: of the outputs on real inputs x rather than of the matrix. With the bias corrected by
- * (W - What) mean(x) the mean squared output error is
- *     E ||(W - What)(x - mean)||^2 = ||(W - What) L||_F^2,    L L^T = M = E (x - mean)(x - mean)^T.
- * With fewer samples than inputs the estimate of M is singular, and it is shrunk towards a target of the same trace:
- *     M = (1 - s) C + s ((1 - t) I + t V^T V),    C the covariance of the samples, V the rows of W less their mean,
- *     0 < s <= 1,    0 <= t < 1,    C, I and V^T V scaled to a trace of n, which relative errors do not see.
- * V^T V stands for what trained classifiers show: the means of the classes lie along the rows of W, so that the features
- * vary most where V does. Sources: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
- * J. Multivariate Anal. 88(2), 2004; Papyan, Han and Donoho, Prevalence of neural collapse during the terminal phase of
- * deep learning training, PNAS 117(40), 2020. */
+/* The error that counts: of the outputs on real inputs x rather than of the matrix. With the bias
+ * corrected by (W - What) mean(x) the mean squared output error is E ||(W - What)(x - mean)||^2 =
+ * ||(W - What) L||_F^2,    L L^T = M = E (x - mean)(x - mean)^T. With fewer samples than inputs the
+ * estimate of M is singular, and it is shrunk towards a target of the same trace: M = (1 - s) C + s
+ * ((1 - t) I + t V^T V),    C the covariance of the samples, V the rows of W less their mean, 0 < s
+ * <= 1,    0 <= t < 1,    C, I and V^T V scaled to a trace of n, which relative errors do not see.
+ * V^T V stands for what trained classifiers show: the means of the classes lie along the rows of W,
+ * so that the features vary most where V does. Sources: Ledoit and Wolf, A well-conditioned
+ * estimator for large-dimensional covariance matrices, J. Multivariate Anal. 88(2), 2004; Papyan,
+ * Han and Donoho, Prevalence of neural collapse during the terminal phase of deep learning
+ * training, PNAS 117(40), 2020. */
 #ifndef WEIGHTING_H
 #define WEIGHTING_H
 
@@ -23,31 +24,35 @@ struct sn_weighting {
     float *moment;    /* M, n x n */
 };
 
-/* From samples x (n_samples x n, row-major, borrowed), at least one, finite, for a matrix w (m x n, borrowed), which may be
- * NULL when alignment is 0. When all samples are equal M = I. SN_BAD_INPUT names a sample that is not finite. Cost:
- * (n_samples + m) n^2 + n^3/3 multiply-adds. */
-enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_samples, int n, double shrinkage,
-                                double alignment, struct sn_weighting *weighting, struct sn_error *error);
+/* From samples x (n_samples x n, row-major, borrowed), at least one, finite, for a matrix w (m x n,
+ * borrowed), which may be NULL when alignment is 0. When all samples are equal M = I. SN_BAD_INPUT
+ * names a sample that is not finite. Cost: (n_samples + m) n^2 + n^3/3 multiply-adds. */
+enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_samples, int n,
+                                double shrinkage, double alignment, struct sn_weighting *weighting,
+                                struct sn_error *error);
 
 void sn_weighting_free(struct sn_weighting *weighting);
 
-/* *root becomes L of M = L L^T, n x n, lower triangular with a positive diagonal; the caller frees it. SN_BAD_INPUT when M
- * is not positive definite as rounded, which only a shrinkage of next to nothing leads to. Cost: n^3/3 multiply-adds. */
-enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **root, struct sn_error *error);
+/* *root becomes L of M = L L^T, n x n, lower triangular with a positive diagonal; the caller frees
+ * it. SN_BAD_INPUT when M is not positive definite as rounded, which only a shrinkage of next to
+ * nothing leads to. Cost: n^3/3 multiply-adds. */
+enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **root,
+                                 struct sn_error *error);
 
-/* filter <- the Cholesky factor of M' + penalty I, M' = D^-1 M D^-1 with D^2 the diagonal of M: the moment of columns that
- * are scaled to count alike. filter has sn_filter_size(n) floats; penalty > 0, so that the factor exists. Cost: n^3 / 6
- * multiply-adds. */
+/* filter <- the Cholesky factor of M' + penalty I, M' = D^-1 M D^-1 with D^2 the diagonal of M: the
+ * moment of columns that are scaled to count alike. filter has sn_filter_size(n) floats; penalty >
+ * 0, so that the factor exists. Cost: n^3 / 6 multiply-adds. */
 size_t sn_filter_size(int n);
 void sn_filter_set(const struct sn_weighting *weighting, float penalty, float *filter);
 
-/* X <- X (M' + penalty I)^-1, X of lines x n, row-major or, transposed, column-major. Cost: lines n^2 multiply-adds. */
+/* X <- X (M' + penalty I)^-1, X of lines x n, row-major or, transposed, column-major. Cost: lines
+ * n^2 multiply-adds. */
 void sn_filter_apply(const float *filter, int n, float *x, int lines, int transposed);
 
-/* ||(W - What) L||_F / ||W L||_F, from ||D L||_F^2 = <D, D M>; or with the plain norm when weighting is NULL; 0 when both
- * norms are zero, 1 when only the denominator is. w and what are m x n. Negative when scratch cannot be had (error filled).
- * Cost: 2 m n^2 multiply-adds. */
-double sn_weighted_error(const float *w, const float *what, int m, int n, const struct sn_weighting *weighting,
-                         struct sn_error *error);
+/* ||(W - What) L||_F / ||W L||_F, from ||D L||_F^2 = <D, D M>; or with the plain norm when
+ * weighting is NULL; 0 when both norms are zero, 1 when only the denominator is. w and what are m x
+ * n. Negative when scratch cannot be had (error filled). Cost: 2 m n^2 multiply-adds. */
+double sn_weighted_error(const float *w, const float *what, int m, int n,
+                         const struct sn_weighting *weighting, struct sn_error *error);
 
 #endif

@@ -7,29 +7,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The whole file as a string. */
-static char *read_text(const char *path, struct sn_error *error)
+/* The rest of the file as a string, free(); NULL when it cannot be read or held, as errno says. */
+static char *read_all(FILE *file, size_t *n_bytes)
 {
+    size_t capacity = 0, n = 0;
     char *text = NULL;
-    size_t n_bytes = 0;
-    FILE *file = fopen(path, "r");
-    FILE *memory = file ? open_memstream(&text, &n_bytes) : NULL;
-    if (!memory) goto fail;
-    char buffer[4096];
-    size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, file))) fwrite(buffer, 1, n, memory);
-    int broken = ferror(file);
-    if (fclose(memory) || broken) goto fail;
-    fclose(file);
-    if (strlen(text) == n_bytes) return text;
-    sn_fail(error, SN_BAD_INPUT, "%s: expected text, found a zero byte at offset %zu", path, strlen(text));
-    free(text);
-    return NULL;
+    do {
+        capacity = 2 * capacity + 4096;
+        char *grown = realloc(text, capacity);
+        if (!grown) goto fail;
+        text = grown;
+        n += fread(text + n, 1, capacity - n - 1, file);
+    } while (n == capacity - 1);
+    if (ferror(file)) goto fail;
+    text[n] = '\0';
+    *n_bytes = n;
+    return text;
 fail:
-    sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    if (file) fclose(file);
     free(text);
     return NULL;
+}
+
+static char *read_text(const char *path, size_t *n_bytes, struct sn_error *error)
+{
+    FILE *file = fopen(path, "r");
+    char *text = file ? read_all(file, n_bytes) : NULL;
+    if (!text) sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    else if (strlen(text) < *n_bytes) {
+        sn_fail(error, SN_BAD_INPUT, "%s: expected text, found a zero byte at offset %zu", path,
+                strlen(text));
+        free(text);
+        text = NULL;
+    }
+    if (file) fclose(file);
+    return text;
 }
 
 /* Removes blanks everywhere, as Darknet does, and a comment behind the content. */
@@ -43,15 +54,20 @@ static void strip_line(char *line)
     *out = '\0';
 }
 
-static enum sn_status add_section(struct cfg_text *cfg, char *text, int line, struct sn_error *error)
+static enum sn_status add_section(struct cfg_text *cfg, char *text, int line,
+                                  struct sn_error *error)
 {
-    struct cfg_section *grown = realloc(cfg->sections, (size_t)(cfg->n_sections + 1) * sizeof *grown);
+    struct cfg_section *grown = realloc(cfg->sections,
+                                        (size_t)(cfg->n_sections + 1) * sizeof *grown);
     if (!grown) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", cfg->path);
     cfg->sections = grown;
     char *end = strchr(text, ']');
-    if (!end || end[1]) return sn_fail(error, SN_BAD_INPUT, "%s:%d: %s: expected [name]", cfg->path, line, text);
+    if (!end || end[1])
+        return sn_fail(error, SN_BAD_INPUT, "%s:%d: %s: expected [name]", cfg->path, line, text);
     *end = '\0';
-    grown[cfg->n_sections++] = (struct cfg_section){ .path = cfg->path, .name = text + 1, .line = line };
+    grown[cfg->n_sections++] = (struct cfg_section){ .path = cfg->path,
+                                                     .name = text + 1,
+                                                     .line = line };
     return SN_OK;
 }
 
@@ -59,9 +75,11 @@ static enum sn_status add_key(struct cfg_text *cfg, char *text, int line, struct
 {
     char *equals = strchr(text, '=');
     if (!equals || equals == text || !equals[1])
-        return sn_fail(error, SN_BAD_INPUT, "%s:%d: expected key=value, found '%s'", cfg->path, line, text);
+        return sn_fail(error, SN_BAD_INPUT, "%s:%d: expected key=value, found '%s'", cfg->path,
+                       line, text);
     if (!cfg->n_sections)
-        return sn_fail(error, SN_BAD_INPUT, "%s:%d: expected [net], found '%s'", cfg->path, line, text);
+        return sn_fail(error, SN_BAD_INPUT, "%s:%d: expected [net], found '%s'", cfg->path, line,
+                       text);
     struct cfg_section *section = &cfg->sections[cfg->n_sections - 1];
     struct cfg_key *grown = realloc(section->keys, (size_t)(section->n_keys + 1) * sizeof *grown);
     if (!grown) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", cfg->path);
@@ -74,12 +92,12 @@ static enum sn_status add_key(struct cfg_text *cfg, char *text, int line, struct
 struct cfg_text *cfg_read(const char *path, struct sn_error *error)
 {
     struct cfg_text *cfg = calloc(1, sizeof *cfg);
-    if (!cfg || !(cfg->path = strdup(path))) {
+    if (!cfg || !(cfg->path = malloc(strlen(path) + 1))) {
         sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
         goto fail;
     }
-    if (!(cfg->storage = read_text(path, error))) goto fail;
-    cfg->n_bytes = strlen(cfg->storage);
+    strcpy(cfg->path, path);
+    if (!(cfg->storage = read_text(path, &cfg->n_bytes, error))) goto fail;
     int number = 0;
     for (char *line = cfg->storage, *next; line; line = next) {
         next = strchr(line, '\n');
@@ -87,27 +105,15 @@ struct cfg_text *cfg_read(const char *path, struct sn_error *error)
         number++;
         strip_line(line);
         if (!*line || *line == '#' || *line == ';') continue;
-        if (*line == '[' ? add_section(cfg, line, number, error) : add_key(cfg, line, number, error)) goto fail;
+        if (*line == '[' ? add_section(cfg, line, number, error)
+                         : add_key(cfg, line, number, error))
+            goto fail;
     }
     if (cfg->n_sections) return cfg;
     sn_fail(error, SN_BAD_INPUT, "%s: expected a Darknet cfg, found no section", path);
 fail:
     cfg_free(cfg);
     return NULL;
-}
-
-FILE *cfg_open(const struct cfg_text *cfg)
-{
-    /* No longer than the file was, but for the end of its last line. */
-    FILE *file = fmemopen(NULL, cfg->n_bytes + 2, "w+");
-    if (!file) return NULL;
-    for (int i = 0; i < cfg->n_sections; i++) {
-        const struct cfg_section *section = &cfg->sections[i];
-        fprintf(file, "[%s]\n", section->name);
-        for (int k = 0; k < section->n_keys; k++) fprintf(file, "%s=%s\n", section->keys[k].key, section->keys[k].value);
-    }
-    rewind(file);
-    return file;
 }
 
 void cfg_free(struct cfg_text *cfg)
@@ -136,17 +142,19 @@ enum sn_status cfg_fail(const struct cfg_section *section, const char *key, stru
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: %s", section->path, found ? found->line : section->line,
-                   section->name, key, text);
+    return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: %s", section->path,
+                   found ? found->line : section->line, section->name, key, text);
 }
 
-/* Reads one whole number that ends at a comma or at the end of the value. Returns what follows it, or NULL. */
+/* Reads one whole number that ends at a comma or at the end of the value. Returns what follows it,
+ * or NULL. */
 static const char *read_int(const char *text, int *value)
 {
     char *end;
     errno = 0;
     long number = strtol(text, &end, 10);
-    if (end == text || errno || number < INT_MIN || number > INT_MAX || (*end && *end != ',')) return NULL;
+    if (end == text || errno || number < INT_MIN || number > INT_MAX || (*end && *end != ','))
+        return NULL;
     *value = (int)number;
     return end;
 }
@@ -166,17 +174,19 @@ int cfg_list_length(const struct cfg_section *section, const char *key)
     return n;
 }
 
-enum sn_status cfg_list(const struct cfg_section *section, const char *key, int minimum, int n, int *values,
-                        struct sn_error *error)
+enum sn_status cfg_list(const struct cfg_section *section, const char *key, int minimum, int n,
+                        int *values, struct sn_error *error)
 {
     int length = cfg_list_length(section, key);
     if (length != n)
-        return cfg_fail(section, key, error, "expected %d value%s, found %d", n, n == 1 ? "" : "s", length);
+        return cfg_fail(section, key, error, "expected %d value%s, found %d", n, n == 1 ? "" : "s",
+                        length);
     const char *text = cfg_find(section, key)->value;
     for (int i = 0; i < n; i++) {
         const char *rest = read_int(text, &values[i]);
         if (!rest || values[i] < minimum)
-            return cfg_fail(section, key, error, "expected a whole number of at least %d, found '%.*s'", minimum,
+            return cfg_fail(section, key, error,
+                            "expected a whole number of at least %d, found '%.*s'", minimum,
                             (int)strcspn(text, ","), text);
         text = rest + (*rest == ',');
     }

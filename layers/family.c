@@ -21,7 +21,8 @@ const struct sn_family *sn_family_find(const char *name)
     return NULL;
 }
 
-enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense, struct sn_error *error)
+enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense,
+                        struct sn_error *error)
 {
     enum { BATCH = 64 };
     size_t n = (size_t)matrix->n_inputs, m = (size_t)matrix->n_outputs;

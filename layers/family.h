@@ -1,8 +1,9 @@
 /* What every family of structured matrices has in common, and the table of families.
  *
- * A structured matrix W (n_outputs x n_inputs) is a shape (struct sn_matrix, extended by each family) and an array
- * of n_words float32 words, exactly the words that Darknet's .weights file holds: first n_values trainable values,
- * then whatever else the family stores (packed indices, for example). Gradients have n_values entries. */
+ * A structured matrix W (n_outputs x n_inputs) is a shape (struct sn_matrix, extended by each
+ * family) and an array of n_words float32 words, exactly the words that Darknet's .weights file
+ * holds: first n_values trainable values, then whatever else the family stores (packed indices, for
+ * example). Gradients have n_values entries. */
 #ifndef FAMILY_H
 #define FAMILY_H
 
@@ -14,52 +15,59 @@
 
 struct sn_matrix {
     const struct sn_family *family;
-    int n_outputs;     /* rows of W */
-    int n_inputs;      /* columns of W */
-    size_t n_values;   /* trainable values = multiply-adds for one input vector */
-    size_t n_words;    /* 4-byte words stored, indices included; bytes = 4*n_words */
-    size_t n_states;   /* floats of scratch that one input vector needs in forward and backward */
+    int n_outputs;   /* rows of W */
+    int n_inputs;    /* columns of W */
+    size_t n_values; /* trainable values = multiply-adds for one input vector */
+    size_t n_words;  /* 4-byte words stored, indices included; bytes = 4*n_words */
+    size_t n_states; /* floats of scratch that one input vector needs in forward and backward */
 };
 
 struct sn_family {
-    const char *name;         /* section name in a cfg, without the brackets */
-    const char *const *keys;  /* the cfg keys that the family adds to Darknet's common ones; NULL ends the list */
+    const char *name; /* section name in a cfg, without the brackets */
+    const char *const
+        *keys; /* the cfg keys that the family adds to Darknet's common ones; NULL ends the list */
 
-    /* Builds the shape that a cfg section describes, checking every key, sum and length. One malloc block, released
-     * by free(). On failure NULL, and error->message starts with "PATH:LINE: [SECTION] KEY: ". */
-    struct sn_matrix *(*parse)(const struct cfg_section *section, int n_outputs, int n_inputs, struct sn_error *error);
+    /* Builds the shape that a cfg section describes, checking every key, sum and length. One malloc
+     * block, released by free(). On failure NULL, and error->message starts with "PATH:LINE:
+     * [SECTION] KEY: ". */
+    struct sn_matrix *(*parse)(const struct cfg_section *section, int n_outputs, int n_inputs,
+                               struct sn_error *error);
 
     /* Writes the shape as cfg lines ("key=value\n"), which parse() reads back. */
     void (*print_keys)(const struct sn_matrix *matrix, FILE *file);
 
-    /* Random start of a fresh layer: words[n_words] such that inputs of variance 1 give outputs whose mean variance is
-     * 2/3, as in make_connected_layer. uniform(a, b) draws from [a, b). A structure that is not fixed by the shape
-     * (the pattern of a sparse factor) is drawn too and kept in matrix. SN_NO_MEMORY is the only failure. */
+    /* Random start of a fresh layer: words[n_words] such that inputs of variance 1 give outputs
+     * whose mean variance is 2/3, as in make_connected_layer. uniform(a, b) draws from [a, b). A
+     * structure that is not fixed by the shape (the pattern of a sparse factor) is drawn too and
+     * kept in matrix. SN_NO_MEMORY is the only failure. */
     enum sn_status (*init)(struct sn_matrix *matrix, float *words, float (*uniform)(float, float),
                            struct sn_error *error);
 
-    /* Takes over the structure stored behind the values of words[n_words], after a load. SN_BAD_INPUT when an index is
-     * out of range; matrix is unchanged then. */
+    /* Takes over the structure stored behind the values of words[n_words], after a load.
+     * SN_BAD_INPUT when an index is out of range; matrix is unchanged then. */
     enum sn_status (*unpack)(struct sn_matrix *matrix, const float *words, struct sn_error *error);
 
-    /* Y += X W^T: x is batch x n_inputs, y is batch x n_outputs, row-major, not overlapping. states[batch*n_states] is
-     * written, and is what backward() needs. */
-    void (*forward)(const struct sn_matrix *matrix, const float *words, int batch, const float *x, float *y,
-                    float *states);
+    /* Y += X W^T: x is batch x n_inputs, y is batch x n_outputs, row-major, not overlapping.
+     * states[batch*n_states] is written, and is what backward() needs. */
+    void (*forward)(const struct sn_matrix *matrix, const float *words, int batch, const float *x,
+                    float *y, float *states);
 
-    /* With dy = dL/dY (batch x n_outputs): dvalues[n_values] += dL/dvalues, and dx += dY W (batch x n_inputs) unless
-     * dx is NULL. states comes from forward() on the same x; dstates[batch*n_states] is scratch. */
+    /* With dy = dL/dY (batch x n_outputs): dvalues[n_values] += dL/dvalues, and dx += dY W (batch x
+     * n_inputs) unless dx is NULL. states comes from forward() on the same x;
+     * dstates[batch*n_states] is scratch. */
     void (*backward)(const struct sn_matrix *matrix, const float *words, int batch, const float *x,
-                     const float *states, const float *dy, float *dvalues, float *dx, float *dstates);
+                     const float *states, const float *dy, float *dvalues, float *dx,
+                     float *dstates);
 };
 
-extern const struct sn_family *const sn_families[];  /* NULL ends the table */
+extern const struct sn_family *const sn_families[]; /* NULL ends the table */
 
 /* The family whose section is name (without brackets), or NULL. */
 const struct sn_family *sn_family_find(const char *name);
 
-/* Writes W (n_outputs x n_inputs, row-major) by multiplying with the unit vectors. Cost: n_inputs forward products.
- * SN_NO_MEMORY when scratch cannot be had. */
-enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense, struct sn_error *error);
+/* Writes W (n_outputs x n_inputs, row-major) by multiplying with the unit vectors. Cost: n_inputs
+ * forward products. SN_NO_MEMORY when scratch cannot be had. */
+enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense,
+                        struct sn_error *error);
 
 #endif

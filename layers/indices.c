@@ -3,15 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int index_bits_for(int limit)
-{
-    return limit <= 65536 ? 16 : 32;
-}
+int index_bits_for(int limit) { return limit <= 65536 ? 16 : 32; }
 
-size_t index_bytes(size_t n, int bits)
-{
-    return (n * (size_t)bits / 8 + 3) / 4 * 4;
-}
+size_t index_bytes(size_t n, int bits) { return (n * (size_t)bits / 8 + 3) / 4 * 4; }
 
 void index_put(char *bytes, size_t i, int bits, uint32_t index)
 {
@@ -32,10 +26,7 @@ uint32_t index_get(const char *bytes, size_t i, int bits)
     return memcpy(&wide, bytes + 4 * i, 4), wide;
 }
 
-size_t order_bytes(int n)
-{
-    return index_bytes((size_t)n, index_bits_for(n));
-}
+size_t order_bytes(int n) { return index_bytes((size_t)n, index_bits_for(n)); }
 
 void order_pack(const uint32_t *order, int n, char *bytes)
 {
@@ -43,7 +34,8 @@ void order_pack(const uint32_t *order, int n, char *bytes)
     for (size_t i = 0; i < (size_t)n; i++) index_put(bytes, i, index_bits_for(n), order[i]);
 }
 
-enum sn_status order_unpack(const char *bytes, int n, const char *name, uint32_t *order, struct sn_error *error)
+enum sn_status order_unpack(const char *bytes, int n, const char *name, uint32_t *order,
+                            struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     char *used = calloc((size_t)n, 1);
@@ -51,10 +43,12 @@ enum sn_status order_unpack(const char *bytes, int n, const char *name, uint32_t
     for (int i = 0; i < n && !status; i++) {
         uint32_t index = order[i] = index_get(bytes, (size_t)i, index_bits_for(n));
         if (index >= (uint32_t)n)
-            status = sn_fail(error, SN_BAD_INPUT, "order of the %s, index %d: expected below %d, found %u", name, i, n,
+            status = sn_fail(error, SN_BAD_INPUT,
+                             "order of the %s, index %d: expected below %d, found %u", name, i, n,
                              index);
         else if (used[index])
-            status = sn_fail(error, SN_BAD_INPUT, "order of the %s, index %d: expected one not yet used, found %u again",
+            status = sn_fail(error, SN_BAD_INPUT,
+                             "order of the %s, index %d: expected one not yet used, found %u again",
                              name, i, index);
         else used[index] = 1;
     }

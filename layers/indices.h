@@ -1,5 +1,6 @@
-/* Indices as they lie behind the values in a .weights file: arrays of u8, u16 or u32 in the byte order of the machine,
- * each padded with zeros to a multiple of 4 bytes; and orders, which are permutations of 0..n-1 stored that way. */
+/* Indices as they lie behind the values in a .weights file: arrays of u8, u16 or u32 in the byte
+ * order of the machine, each padded with zeros to a multiple of 4 bytes; and orders, which are
+ * permutations of 0..n-1 stored that way. */
 #ifndef INDICES_H
 #define INDICES_H
 
@@ -8,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bits of an index below limit, where no others are asked for: 16 when limit is at most 65,536, else 32. */
+/* Bits of an index below limit, where no others are asked for: 16 when limit is at most 65,536,
+ * else 32. */
 int index_bits_for(int limit);
 
 /* Bytes of n indices, padding included. */
@@ -24,8 +26,9 @@ size_t order_bytes(int n);
 /* Writes an order of n, padding included. */
 void order_pack(const uint32_t *order, int n, char *bytes);
 
-/* Reads an order of n. SN_BAD_INPUT when an index is out of range or comes twice: the message calls it the order of the
- * name. order is undefined then. */
-enum sn_status order_unpack(const char *bytes, int n, const char *name, uint32_t *order, struct sn_error *error);
+/* Reads an order of n. SN_BAD_INPUT when an index is out of range or comes twice: the message calls
+ * it the order of the name. order is undefined then. */
+enum sn_status order_unpack(const char *bytes, int n, const char *name, uint32_t *order,
+                            struct sn_error *error);
 
 #endif

@@ -1,20 +1,21 @@
-/* PSM: products of sparse matrices, W = S_1 S_2 ... S_J, J >= 1. Factor j (0-based) is sizes[j] x sizes[j+1], with
- * sizes[0] = n_outputs and sizes[J] = n_inputs, and has nonzeros[j] stored entries. Only these are multiplied and
- * trained. Source: Le Magoarou and Gribonval, Flexible multi-layer sparse approximations of matrices and applications,
- * IEEE J. Sel. Top. Signal Process. 10(4), 2016.
+/* PSM: products of sparse matrices, W = S_1 S_2 ... S_J, J >= 1. Factor j (0-based) is sizes[j] x
+ * sizes[j+1], with sizes[0] = n_outputs and sizes[J] = n_inputs, and has nonzeros[j] stored
+ * entries. Only these are multiplied and trained. Source: Le Magoarou and Gribonval, Flexible
+ * multi-layer sparse approximations of matrices and applications, IEEE J. Sel. Top. Signal Process.
+ * 10(4), 2016.
  *
- * Entries come in blocks of `block` consecutive rows x 1 column, with one column index per block. The rows of a factor
- * are grouped from the top into ceil(sizes[j]/block) groups. What the last group has below the factor's height is
- * stored and counts as nonzeros, but takes no part in products and gradients. With an order, row i of the product is
- * output order[i].
+ * Entries come in blocks of `block` consecutive rows x 1 column, with one column index per block.
+ * The rows of a factor are grouped from the top into ceil(sizes[j]/block) groups. What the last
+ * group has below the factor's height is stored and counts as nonzeros, but takes no part in
+ * products and gradients. With an order, row i of the product is output order[i].
  *
- * Words in a .weights file: the values, factor by factor, group by group, block by block, a block from top to bottom;
- * then for each factor
- *     its column indices, group by group, ascending in a group, as u8, u16 or u32. In 8 bits each is the difference to
- *     the one before it minus 1 (the first: the column itself); a block of zeros bridges a difference above 256
- *     its group lengths, in blocks: u16 when the width is at most 65,535, else u32
- * then the order, if there is one: u16 when n_outputs is at most 65,536, else u32;
- * each of these arrays padded with zeros to a multiple of 4 bytes. */
+ * Words in a .weights file: the values, factor by factor, group by group, block by block, a block
+ * from top to bottom; then for each factor its column indices, group by group, ascending in a
+ * group, as u8, u16 or u32. In 8 bits each is the difference to the one before it minus 1 (the
+ * first: the column itself); a block of zeros bridges a difference above 256 its group lengths, in
+ * blocks: u16 when the width is at most 65,535, else u32 then the order, if there is one: u16 when
+ * n_outputs is at most 65,536, else u32; each of these arrays padded with zeros to a multiple of 4
+ * bytes. */
 #ifndef PSM_H
 #define PSM_H
 
@@ -25,15 +26,17 @@
 struct psm {
     struct sn_matrix matrix;
     int n_factors;
-    int block;              /* rows of a block: 1, 4 or 8 */
-    int *sizes;             /* n_factors+1 */
-    int *nonzeros;          /* n_factors: stored values, each a multiple of block */
-    int *index_bits;        /* n_factors: 8, 16 or 32 */
-    uint32_t *row_starts;   /* for factor 0, 1, ...: n_groups+1 positions in the factor's own blocks, from 0 */
-    uint32_t *columns;      /* for factor 0, 1, ...: nonzeros[j]/block column indices, ascending in a group */
-    uint32_t *order;        /* n_outputs: a permutation; NULL without one */
+    int block;            /* rows of a block: 1, 4 or 8 */
+    int *sizes;           /* n_factors+1 */
+    int *nonzeros;        /* n_factors: stored values, each a multiple of block */
+    int *index_bits;      /* n_factors: 8, 16 or 32 */
+    uint32_t *row_starts; /* for factor 0, 1, ...: n_groups+1 positions in the factor's own blocks,
+                             from 0 */
+    uint32_t
+        *columns; /* for factor 0, 1, ...: nonzeros[j]/block column indices, ascending in a group */
+    uint32_t *order; /* n_outputs: a permutation; NULL without one */
     size_t n_storage;
-    uint32_t storage[];     /* of the six arrays */
+    uint32_t storage[]; /* of the six arrays */
 };
 
 extern const struct sn_family psm_family;
@@ -41,32 +44,36 @@ extern const struct sn_family psm_family;
 /* What psm_new is told. The fields behind nonzeros may be left zero: the defaults. */
 struct psm_layout {
     int n_factors;
-    const int *sizes;       /* n_factors+1 */
-    const int *nonzeros;    /* n_factors */
-    const int *index_bits;  /* n_factors: 8, 16, 32, or 0 for 16 at a width of at most 65,536, else 32; NULL: all 0 */
-    int block;              /* 1, 4, 8, or 0 for 1 */
+    const int *sizes;      /* n_factors+1 */
+    const int *nonzeros;   /* n_factors */
+    const int *index_bits; /* n_factors: 8, 16, 32, or 0 for 16 at a width of at most 65,536, else
+                              32; NULL: all 0 */
+    int block;             /* 1, 4, 8, or 0 for 1 */
     int has_order;
 };
 
-/* A shape with the given layout, which is copied; row_starts, columns and order are zero until psm_family.init or
- * unpack, or the caller with psm_pack, sets them. NULL and error when a size is below 1, a factor has more nonzeros
- * than entries or no whole number of blocks, block or index_bits is none of the above, 16 bits are too few for the
- * width, or the counts overflow an int. free() releases it. */
+/* A shape with the given layout, which is copied; row_starts, columns and order are zero until
+ * psm_family.init or unpack, or the caller with psm_pack, sets them. NULL and error when a size is
+ * below 1, a factor has more nonzeros than entries or no whole number of blocks, block or
+ * index_bits is none of the above, 16 bits are too few for the width, or the counts overflow an
+ * int. free() releases it. */
 struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error);
 
-/* Writes row_starts, columns and order behind the values of words[n_words], as unpack reads them. With 8-bit indices
- * psm_bridges must be 0. */
+/* Writes row_starts, columns and order behind the values of words[n_words], as unpack reads them.
+ * With 8-bit indices psm_bridges must be 0. */
 void psm_pack(const struct psm *shape, float *words);
 
-/* Bytes that a factor takes: values, column indices and group lengths. Zero index_bits and block are the defaults. */
+/* Bytes that a factor takes: values, column indices and group lengths. Zero index_bits and block
+ * are the defaults. */
 size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block);
 
 /* Bytes that an order of n_outputs takes. */
 size_t psm_order_bytes(int n_outputs);
 
-/* The fewest blocks of zeros to be inserted for 8-bit indices: the sum of floor(d/256) over all blocks, where
- * d = column - column of the block before it in the group - 1 (the first: d = column). row_starts[n_groups+1] and
- * columns are one factor's, as in struct psm. Cost: one pass. */
+/* The fewest blocks of zeros to be inserted for 8-bit indices: the sum of floor(d/256) over all
+ * blocks, where d = column - column of the block before it in the group - 1 (the first: d =
+ * column). row_starts[n_groups+1] and columns are one factor's, as in struct psm. Cost: one pass.
+ */
 size_t psm_bridges(const uint32_t *row_starts, const uint32_t *columns, int n_groups);
 
 #endif

@@ -7,23 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* C += op(A) op(B), row-major; op is the transpose where the flag is set, C is m x n, the inner size is k. */
-static void multiply_add(int transpose_a, int transpose_b, int m, int n, int k, const float *a, int lda,
-                         const float *b, int ldb, float *c, int ldc)
+/* C += op(A) op(B), row-major; op is the transpose where the flag is set, C is m x n, the inner
+ * size is k. */
+static void multiply_add(int transpose_a, int transpose_b, int m, int n, int k, const float *a,
+                         int lda, const float *b, int ldb, float *c, int ldc)
 {
     if (m && n && k) sn_product(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
 }
 
 /* Y += X M^T for M (rows x columns): the forward product of one block, for a batch. */
-static void block_forward(int batch, int rows, int columns, const float *block, const float *x, int ldx,
-                          float *y, int ldy)
+static void block_forward(int batch, int rows, int columns, const float *block, const float *x,
+                          int ldx, float *y, int ldy)
 {
     multiply_add(0, 1, batch, rows, columns, x, ldx, block, columns, y, ldy);
 }
 
 /* dM += dY^T X, and dX += dY M unless dx is NULL. */
-static void block_backward(int batch, int rows, int columns, const float *block, const float *x, int ldx,
-                           const float *dy, int ldy, float *dblock, float *dx, int lddx)
+static void block_backward(int batch, int rows, int columns, const float *block, const float *x,
+                           int ldx, const float *dy, int ldy, float *dblock, float *dx, int lddx)
 {
     multiply_add(1, 0, rows, columns, batch, dy, ldy, x, ldx, dblock, columns);
     if (dx) multiply_add(0, 0, batch, columns, rows, dy, ldy, block, columns, dx, lddx);
@@ -51,7 +52,8 @@ size_t sss_order_words(int n_outputs, int n_inputs, enum sss_order order)
     return (inputs + (order & SSS_ORDER_OUTPUTS ? order_bytes(n_outputs) : 0)) / 4;
 }
 
-/* Adds to the sizes what the orders take: words for the indices, scratch for the reordered inputs and outputs. */
+/* Adds to the sizes what the orders take: words for the indices, scratch for the reordered inputs
+ * and outputs. */
 static enum sn_status order_sizes(struct sss *shape, struct sn_error *error)
 {
     struct sn_matrix *matrix = &shape->matrix;
@@ -63,8 +65,8 @@ static enum sn_status order_sizes(struct sss *shape, struct sn_error *error)
     return SN_OK;
 }
 
-/* Adds up widths, heights, values and states, in double so that nothing overflows before it is compared with INT_MAX,
- * the limit of Darknet's counters. */
+/* Adds up widths, heights, values and states, in double so that nothing overflows before it is
+ * compared with INT_MAX, the limit of Darknet's counters. */
 static enum sn_status count(struct sss *shape, struct sn_error *error)
 {
     double inputs = 0, outputs = 0, states = 0, values = 0;
@@ -83,7 +85,8 @@ static enum sn_status count(struct sss *shape, struct sn_error *error)
         if (values > INT_MAX || inputs > INT_MAX || outputs > INT_MAX || states > INT_MAX)
             return sn_fail(error, SN_BAD_INPUT, "more than %d values or states", INT_MAX);
     }
-    if (inputs < 1 || outputs < 1) return sn_fail(error, SN_BAD_INPUT, "the matrix has no rows or no columns");
+    if (inputs < 1 || outputs < 1)
+        return sn_fail(error, SN_BAD_INPUT, "the matrix has no rows or no columns");
     shape->states[shape->n_stages] = (size_t)states;
     shape->matrix.n_inputs = (int)inputs;
     shape->matrix.n_outputs = (int)outputs;
@@ -97,7 +100,8 @@ static size_t order_room(int n_stages, const int *inputs, const int *outputs, en
 {
     double room = 0;
     for (int k = 0; k < n_stages; k++)
-        room += (order & SSS_ORDER_INPUTS ? inputs[k] : 0.) + (order & SSS_ORDER_OUTPUTS ? outputs[k] : 0.);
+        room += (order & SSS_ORDER_INPUTS ? inputs[k] : 0.)
+            + (order & SSS_ORDER_OUTPUTS ? outputs[k] : 0.);
     return room >= 0 && room <= 2. * INT_MAX ? (size_t)room : 0;
 }
 
@@ -114,21 +118,23 @@ static void identity_orders(struct sss *shape, uint32_t *room)
     }
 }
 
-struct sss *sss_new(int n_stages, const int *inputs, const int *outputs, const int *causal, const int *anticausal,
-                    struct sn_error *error)
+struct sss *sss_new(int n_stages, const int *inputs, const int *outputs, const int *causal,
+                    const int *anticausal, struct sn_error *error)
 {
     return sss_new_ordered(n_stages, inputs, outputs, causal, anticausal, SSS_ORDER_NONE, error);
 }
 
-struct sss *sss_new_ordered(int n_stages, const int *inputs, const int *outputs, const int *causal, const int *anticausal,
-                            enum sss_order order, struct sn_error *error)
+struct sss *sss_new_ordered(int n_stages, const int *inputs, const int *outputs, const int *causal,
+                            const int *anticausal, enum sss_order order, struct sn_error *error)
 {
     if (n_stages < 1) {
         sn_fail(error, SN_BAD_INPUT, "expected at least 1 stage, found %d", n_stages);
         return NULL;
     }
     size_t n = (size_t)n_stages, room = order_room(n_stages, inputs, outputs, order);
-    struct sss *shape = calloc(1, sizeof *shape + (2 * n + 1) * sizeof(size_t) + (4 * n + 2 + room) * sizeof(int));
+    struct sss *shape = calloc(1,
+                               sizeof *shape + (2 * n + 1) * sizeof(size_t)
+                                   + (4 * n + 2 + room) * sizeof(int));
     if (!shape) {
         sn_fail(error, SN_NO_MEMORY, "out of memory for %d stages", n_stages);
         return NULL;
@@ -155,7 +161,8 @@ struct sss *sss_new_ordered(int n_stages, const int *inputs, const int *outputs,
     return shape;
 }
 
-/* Cuts total into n_stages nearly equal parts: part k is floor((k+1) total/N) - floor(k total/N). */
+/* Cuts total into n_stages nearly equal parts: part k is floor((k+1) total/N) - floor(k total/N).
+ */
 static void equal_parts(int total, int n_stages, int *parts)
 {
     for (long k = 0; k < n_stages; k++)
@@ -163,8 +170,8 @@ static void equal_parts(int total, int n_stages, int *parts)
 }
 
 /* The list under key, or equal parts of total when it is absent. Its sum must be total. */
-static enum sn_status read_parts(const struct cfg_section *section, const char *key, int total, int n_stages,
-                                 int *parts, struct sn_error *error)
+static enum sn_status read_parts(const struct cfg_section *section, const char *key, int total,
+                                 int n_stages, int *parts, struct sn_error *error)
 {
     if (!cfg_find(section, key)) {
         equal_parts(total, n_stages, parts);
@@ -174,50 +181,63 @@ static enum sn_status read_parts(const struct cfg_section *section, const char *
     if (status) return status;
     long long sum = 0;
     for (int k = 0; k < n_stages; k++) sum += parts[k];
-    return sum == total ? SN_OK : cfg_fail(section, key, error, "sum is %lld, expected %d", sum, total);
+    return sum == total ? SN_OK
+                        : cfg_fail(section, key, error, "sum is %lld, expected %d", sum, total);
 }
 
 /* The list under key, or "states" at every inner boundary when it is absent. */
-static enum sn_status read_states(const struct cfg_section *section, const char *key, int n_stages, int *states,
-                                  struct sn_error *error)
+static enum sn_status read_states(const struct cfg_section *section, const char *key, int n_stages,
+                                  int *states, struct sn_error *error)
 {
     if (cfg_find(section, key)) return cfg_list(section, key, 0, n_stages - 1, states, error);
     int size = 0;
     if (n_stages > 1 && !cfg_find(section, "states"))
-        return cfg_fail(section, "states", error, "expected a size, or the lists causal and anticausal, found none");
+        return cfg_fail(section, "states", error,
+                        "expected a size, or the lists causal and anticausal, found none");
     enum sn_status status = cfg_int(section, "states", 0, &size, error);
     for (int k = 0; k < n_stages - 1; k++) states[k] = size;
     return status;
 }
 
-/* The number of stages: "stages", or the length of the first list that is there. Of equal stages more than size, the
- * inputs and outputs together, would be empty. */
-static enum sn_status read_n_stages(const struct cfg_section *section, long size, int *n_stages, struct sn_error *error)
+/* The number of stages: "stages", or the length of the first list that is there. Of equal stages
+ * more than size, the inputs and outputs together, would be empty. */
+static enum sn_status read_n_stages(const struct cfg_section *section, long size, int *n_stages,
+                                    struct sn_error *error)
 {
-    static const struct { const char *key; int more; } lists[] = {
-        { "inputs", 0 }, { "outputs", 0 }, { "causal", 1 }, { "anticausal", 1 }
-    };
+    static const struct {
+        const char *key;
+        int more;
+    } lists[] = { { "inputs", 0 }, { "outputs", 0 }, { "causal", 1 }, { "anticausal", 1 } };
     *n_stages = 0;
     if (cfg_find(section, "stages")) {
         enum sn_status status = cfg_int(section, "stages", 1, n_stages, error);
-        if (status || cfg_find(section, "inputs") || cfg_find(section, "outputs") || *n_stages <= size) return status;
-        return cfg_fail(section, "stages", error, "expected at most inputs + outputs = %ld, found %d", size, *n_stages);
+        if (status || cfg_find(section, "inputs") || cfg_find(section, "outputs")
+            || *n_stages <= size)
+            return status;
+        return cfg_fail(section, "stages", error,
+                        "expected at most inputs + outputs = %ld, found %d", size, *n_stages);
     }
     for (int i = 0; i < 4 && !*n_stages; i++)
-        if (cfg_find(section, lists[i].key)) *n_stages = cfg_list_length(section, lists[i].key) + lists[i].more;
-    return *n_stages ? SN_OK : cfg_fail(section, "stages", error, "expected a number or the list inputs, found none");
+        if (cfg_find(section, lists[i].key))
+            *n_stages = cfg_list_length(section, lists[i].key) + lists[i].more;
+    return *n_stages
+        ? SN_OK
+        : cfg_fail(section, "stages", error, "expected a number or the list inputs, found none");
 }
 
-static const char *const order_names[] = { "none", "inputs", "outputs", "both" };  /* by enum sss_order */
+static const char *const order_names[] = { "none", "inputs", "outputs",
+                                           "both" }; /* by enum sss_order */
 
-static enum sn_status read_order(const struct cfg_section *section, enum sss_order *order, struct sn_error *error)
+static enum sn_status read_order(const struct cfg_section *section, enum sss_order *order,
+                                 struct sn_error *error)
 {
     const struct cfg_key *key = cfg_find(section, "order");
     *order = SSS_ORDER_NONE;
     if (!key) return SN_OK;
     for (int i = 0; i <= SSS_ORDER_BOTH; i++)
         if (!strcmp(key->value, order_names[i])) return *order = (enum sss_order)i, SN_OK;
-    return cfg_fail(section, "order", error, "expected none, inputs, outputs or both, found %s", key->value);
+    return cfg_fail(section, "order", error, "expected none, inputs, outputs or both, found %s",
+                    key->value);
 }
 
 static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outputs, int n_inputs,
@@ -226,7 +246,9 @@ static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outp
     struct sss *shape = NULL;
     int *lists = NULL, n;
     enum sss_order order;
-    if (read_n_stages(section, (long)n_inputs + n_outputs, &n, error) || read_order(section, &order, error)) return NULL;
+    if (read_n_stages(section, (long)n_inputs + n_outputs, &n, error)
+        || read_order(section, &order, error))
+        return NULL;
     lists = calloc(4 * (size_t)n, sizeof *lists);
     if (!lists) {
         sn_fail(error, SN_NO_MEMORY, "%s: out of memory for %d stages", section->path, n);
@@ -263,8 +285,9 @@ static void fill_uniform(float *values, size_t n, double scale, float (*uniform)
     for (size_t i = 0; i < n; i++) values[i] = rounded * uniform(-1, 1);
 }
 
-/* A state is reached by the inputs when some stage before its boundary has inputs and no empty state cuts it off.
- * reached[k] is set for the causal state of boundary k (direction 1) or the anticausal one (direction -1). */
+/* A state is reached by the inputs when some stage before its boundary has inputs and no empty
+ * state cuts it off. reached[k] is set for the causal state of boundary k (direction 1) or the
+ * anticausal one (direction -1). */
 static void mark_reached(const struct sss *shape, int direction, char *reached)
 {
     int n = shape->n_stages, start = direction > 0 ? 0 : n;
@@ -273,19 +296,22 @@ static void mark_reached(const struct sss *shape, int direction, char *reached)
     for (int i = 0; i < n; i++) {
         int from = start + direction * i, to = from + direction;
         int stage = direction > 0 ? from : to;
-        reached[to] = states[to] > 0 && (shape->inputs[stage] > 0 || (states[from] > 0 && reached[from]));
+        reached[to] = states[to] > 0
+            && (shape->inputs[stage] > 0 || (states[from] > 0 && reached[from]));
     }
 }
 
-/* Independent uniform values: a state reached by the inputs gets variance 1 from the mean square of its fan-in, and an
- * output 2/3 times the share of outputs that any input reaches, inverted, so that the mean over all outputs is 2/3.
- * With one dense stage this is make_connected_layer's sqrt(2/inputs) uniform(-1, 1), number for number. */
-static enum sn_status sss_init(struct sn_matrix *matrix, float *words, float (*uniform)(float, float),
-                               struct sn_error *error)
+/* Independent uniform values: a state reached by the inputs gets variance 1 from the mean square of
+ * its fan-in, and an output 2/3 times the share of outputs that any input reaches, inverted, so
+ * that the mean over all outputs is 2/3. With one dense stage this is make_connected_layer's
+ * sqrt(2/inputs) uniform(-1, 1), number for number. */
+static enum sn_status sss_init(struct sn_matrix *matrix, float *words,
+                               float (*uniform)(float, float), struct sn_error *error)
 {
     const struct sss *shape = (const struct sss *)matrix;
     int n_stages = shape->n_stages;
-    char *forward = calloc(2 * (size_t)n_stages + 2, 1), *backward = forward ? forward + n_stages + 1 : NULL;
+    char *forward = calloc(2 * (size_t)n_stages + 2, 1),
+         *backward = forward ? forward + n_stages + 1 : NULL;
     if (!forward) return sn_fail(error, SN_NO_MEMORY, "out of memory for %d stages", n_stages);
     mark_reached(shape, 1, forward);
     mark_reached(shape, -1, backward);
@@ -300,7 +326,8 @@ static enum sn_status sss_init(struct sn_matrix *matrix, float *words, float (*u
         size_t t = (size_t)shape->anticausal[k], t_next = (size_t)shape->anticausal[k + 1];
         size_t s_live = forward[k] ? s : 0, t_live = backward[k + 1] ? t_next : 0;
         double output = sqrt(2. * gain / fmax(1, (double)(n + s_live + t_live)));
-        double causal = sqrt(3. / fmax(1, (double)(n + s_live))), anticausal = sqrt(3. / fmax(1, (double)(n + t_live)));
+        double causal = sqrt(3. / fmax(1, (double)(n + s_live))),
+               anticausal = sqrt(3. / fmax(1, (double)(n + t_live)));
         fill_uniform(at.d, m * n, output, uniform);
         fill_uniform(at.c, m * s, output, uniform);
         fill_uniform(at.a, s_next * s, causal, uniform);
@@ -310,7 +337,8 @@ static enum sn_status sss_init(struct sn_matrix *matrix, float *words, float (*u
         fill_uniform(at.f, t * n, anticausal, uniform);
     }
     free(forward);
-    identity_orders((struct sss *)matrix, shape->input_order ? shape->input_order : shape->output_order);
+    identity_orders((struct sss *)matrix,
+                    shape->input_order ? shape->input_order : shape->output_order);
     sss_pack(shape, words);
     return SN_OK;
 }
@@ -323,10 +351,12 @@ void sss_pack(const struct sss *shape, float *words)
     int n = shape->matrix.n_inputs;
     if (shape->input_order) order_pack(shape->input_order, n, bytes);
     if (shape->output_order)
-        order_pack(shape->output_order, shape->matrix.n_outputs, bytes + (shape->input_order ? order_bytes(n) : 0));
+        order_pack(shape->output_order, shape->matrix.n_outputs,
+                   bytes + (shape->input_order ? order_bytes(n) : 0));
 }
 
-static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words, struct sn_error *error)
+static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
+                                 struct sn_error *error)
 {
     struct sss *shape = (struct sss *)matrix;
     if (!shape->order) return SN_OK;
@@ -334,12 +364,15 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words, s
     size_t m = (size_t)matrix->n_outputs, n = (size_t)matrix->n_inputs;
     uint32_t *inputs = malloc((n + m) * sizeof *inputs), *outputs = inputs ? inputs + n : NULL;
     enum sn_status status = SN_OK;
-    if (!inputs) status = sn_fail(error, SN_NO_MEMORY, "out of memory for the orders of %zu inputs, %zu outputs", n, m);
+    if (!inputs)
+        status = sn_fail(error, SN_NO_MEMORY,
+                         "out of memory for the orders of %zu inputs, %zu outputs", n, m);
     if (!status && shape->input_order) {
         status = order_unpack(bytes, matrix->n_inputs, "inputs", inputs, error);
         bytes += order_bytes(matrix->n_inputs);
     }
-    if (!status && shape->output_order) status = order_unpack(bytes, matrix->n_outputs, "outputs", outputs, error);
+    if (!status && shape->output_order)
+        status = order_unpack(bytes, matrix->n_outputs, "outputs", outputs, error);
     if (!status && shape->input_order) memcpy(shape->input_order, inputs, n * sizeof *inputs);
     if (!status && shape->output_order) memcpy(shape->output_order, outputs, m * sizeof *outputs);
     free(inputs);
@@ -347,14 +380,16 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words, s
 }
 
 /* to[b][i] = from[b][order[i]] for each of n. */
-static void gather(const uint32_t *order, int n, int batch, const float *from, int ldf, float *to, int ldt)
+static void gather(const uint32_t *order, int n, int batch, const float *from, int ldf, float *to,
+                   int ldt)
 {
     for (int b = 0; b < batch; b++, from += ldf, to += ldt)
         for (int i = 0; i < n; i++) to[i] = from[order[i]];
 }
 
 /* to[b][order[i]] += from[b][i] for each of n. */
-static void scatter_add(const uint32_t *order, int n, int batch, const float *from, int ldf, float *to, int ldt)
+static void scatter_add(const uint32_t *order, int n, int batch, const float *from, int ldf,
+                        float *to, int ldt)
 {
     for (int b = 0; b < batch; b++, from += ldf, to += ldt)
         for (int i = 0; i < n; i++) to[order[i]] += from[i];
@@ -368,15 +403,16 @@ static size_t ordered_outputs_at(const struct sss *shape)
     return ordered_inputs_at(shape) + (shape->input_order ? (size_t)shape->matrix.n_inputs : 0);
 }
 
-static void sss_forward(const struct sn_matrix *matrix, const float *words, int batch, const float *x, float *y,
-                        float *states)
+static void sss_forward(const struct sn_matrix *matrix, const float *words, int batch,
+                        const float *x, float *y, float *states)
 {
     const struct sss *shape = (const struct sss *)matrix;
     int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
     float *given = y;
     memset(states, 0, (size_t)batch * matrix->n_states * sizeof *states);
     if (shape->input_order) {
-        gather(shape->input_order, matrix->n_inputs, batch, x, ldx, states + ordered_inputs_at(shape), lds);
+        gather(shape->input_order, matrix->n_inputs, batch, x, ldx,
+               states + ordered_inputs_at(shape), lds);
         x = states + ordered_inputs_at(shape);
         ldx = lds;
     }
@@ -386,7 +422,8 @@ static void sss_forward(const struct sn_matrix *matrix, const float *words, int 
     }
     for (int k = 0; k < shape->n_stages; k++) {
         struct sss_stage at = sss_stage_at(shape, (float *)words, k);
-        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k], s_next = shape->causal[k + 1];
+        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k],
+            s_next = shape->causal[k + 1];
         const float *x_k = states + shape->states[k];
         float *x_next = states + shape->states[k + 1];
         block_forward(batch, m, n, at.d, x, ldx, y, ldy);
@@ -398,7 +435,8 @@ static void sss_forward(const struct sn_matrix *matrix, const float *words, int 
     }
     for (int k = shape->n_stages - 1; k >= 0; k--) {
         struct sss_stage at = sss_stage_at(shape, (float *)words, k);
-        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k], t_next = shape->anticausal[k + 1];
+        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k],
+            t_next = shape->anticausal[k + 1];
         float *z_k = states + shape->states[k] + shape->causal[k];
         const float *z_next = states + shape->states[k + 1] + shape->causal[k + 1];
         x -= n;
@@ -407,13 +445,17 @@ static void sss_forward(const struct sn_matrix *matrix, const float *words, int 
         block_forward(batch, t, t_next, at.e, z_next, lds, z_k, lds);
         block_forward(batch, t, n, at.f, x, ldx, z_k, lds);
     }
-    if (shape->output_order) scatter_add(shape->output_order, matrix->n_outputs, batch, y, lds, given, matrix->n_outputs);
+    if (shape->output_order)
+        scatter_add(shape->output_order, matrix->n_outputs, batch, y, lds, given,
+                    matrix->n_outputs);
 }
 
-/* The transposed recursions: dx_k = A_k^T dx_{k+1} + C_k^T dy_k runs backward, dz_{k+1} = E_k^T dz_k + G_k^T dy_k
- * forward; each block's gradient is the outer product of what it produced and what it read. */
-static void sss_backward(const struct sn_matrix *matrix, const float *words, int batch, const float *x,
-                         const float *states, const float *dy, float *dvalues, float *dx, float *dstates)
+/* The transposed recursions: dx_k = A_k^T dx_{k+1} + C_k^T dy_k runs backward, dz_{k+1} = E_k^T
+ * dz_k + G_k^T dy_k forward; each block's gradient is the outer product of what it produced and
+ * what it read. */
+static void sss_backward(const struct sn_matrix *matrix, const float *words, int batch,
+                         const float *x, const float *states, const float *dy, float *dvalues,
+                         float *dx, float *dstates)
 {
     const struct sss *shape = (const struct sss *)matrix;
     int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
@@ -426,41 +468,54 @@ static void sss_backward(const struct sn_matrix *matrix, const float *words, int
         ldx = lddx = lds;
     }
     if (shape->output_order) {
-        gather(shape->output_order, matrix->n_outputs, batch, dy, ldy, dstates + ordered_outputs_at(shape), lds);
+        gather(shape->output_order, matrix->n_outputs, batch, dy, ldy,
+               dstates + ordered_outputs_at(shape), lds);
         dy = dstates + ordered_outputs_at(shape);
         ldy = lds;
     }
     for (int k = 0; k < shape->n_stages; k++) {
-        struct sss_stage at = sss_stage_at(shape, (float *)words, k), d = sss_stage_at(shape, dvalues, k);
-        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k], t_next = shape->anticausal[k + 1];
+        struct sss_stage at = sss_stage_at(shape, (float *)words, k),
+                         d = sss_stage_at(shape, dvalues, k);
+        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k],
+            t_next = shape->anticausal[k + 1];
         size_t z_k = shape->states[k] + (size_t)shape->causal[k];
         size_t z_next = shape->states[k + 1] + (size_t)shape->causal[k + 1];
-        block_backward(batch, m, t_next, at.g, states + z_next, lds, dy, ldy, d.g, dstates + z_next, lds);
-        block_backward(batch, t, t_next, at.e, states + z_next, lds, dstates + z_k, lds, d.e, dstates + z_next, lds);
+        block_backward(batch, m, t_next, at.g, states + z_next, lds, dy, ldy, d.g, dstates + z_next,
+                       lds);
+        block_backward(batch, t, t_next, at.e, states + z_next, lds, dstates + z_k, lds, d.e,
+                       dstates + z_next, lds);
         block_backward(batch, t, n, at.f, x, ldx, dstates + z_k, lds, d.f, dx, lddx);
         x += n;
         dy += m;
         if (dx) dx += n;
     }
     for (int k = shape->n_stages - 1; k >= 0; k--) {
-        struct sss_stage at = sss_stage_at(shape, (float *)words, k), d = sss_stage_at(shape, dvalues, k);
-        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k], s_next = shape->causal[k + 1];
+        struct sss_stage at = sss_stage_at(shape, (float *)words, k),
+                         d = sss_stage_at(shape, dvalues, k);
+        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k],
+            s_next = shape->causal[k + 1];
         size_t x_k = shape->states[k], x_next = shape->states[k + 1];
         x -= n;
         dy -= m;
         if (dx) dx -= n;
         block_backward(batch, m, n, at.d, x, ldx, dy, ldy, d.d, dx, lddx);
         block_backward(batch, m, s, at.c, states + x_k, lds, dy, ldy, d.c, dstates + x_k, lds);
-        block_backward(batch, s_next, s, at.a, states + x_k, lds, dstates + x_next, lds, d.a, dstates + x_k, lds);
+        block_backward(batch, s_next, s, at.a, states + x_k, lds, dstates + x_next, lds, d.a,
+                       dstates + x_k, lds);
         block_backward(batch, s_next, n, at.b, x, ldx, dstates + x_next, lds, d.b, dx, lddx);
     }
     if (dx && shape->input_order)
         scatter_add(shape->input_order, matrix->n_inputs, batch, dx, lds, wanted, matrix->n_inputs);
 }
 
-static const char *const sss_keys[] = { "stages", "states", "inputs", "outputs", "causal", "anticausal", "order", NULL };
+static const char *const sss_keys[] = { "stages", "states",     "inputs", "outputs",
+                                        "causal", "anticausal", "order",  NULL };
 
-const struct sn_family sss_family = {
-    .name = "sss", .keys = sss_keys, .parse = sss_parse, .print_keys = sss_print_keys, .init = sss_init,
-    .unpack = sss_unpack, .forward = sss_forward, .backward = sss_backward
-};
+const struct sn_family sss_family = { .name = "sss",
+                                      .keys = sss_keys,
+                                      .parse = sss_parse,
+                                      .print_keys = sss_print_keys,
+                                      .init = sss_init,
+                                      .unpack = sss_unpack,
+                                      .forward = sss_forward,
+                                      .backward = sss_backward };

@@ -91,20 +91,22 @@ void net_free(network *net)
     free_network(net);
 }
 
-struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inputs, struct cfg_text **cfg,
-                                   struct sn_error *error)
+struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inputs,
+                                   struct cfg_text **cfg, struct sn_error *error)
 {
     const char *path = temporary_path("section.cfg");
     write_file(path, section, strlen(section));
     *cfg = cfg_read(path, error);
     if (!*cfg) return NULL;
-    return sn_family_find((*cfg)->sections[0].name)->parse(&(*cfg)->sections[0], n_outputs, n_inputs, error);
+    return sn_family_find((*cfg)->sections[0].name)
+        ->parse(&(*cfg)->sections[0], n_outputs, n_inputs, error);
 }
 
-int run_in_child(void (*action)(const void *argument), const void *argument, char *text, size_t size)
+int run_in_child(void (*action)(const void *argument), const void *argument, char *text,
+                 size_t size)
 {
     int pipe_ends[2], status;
-    temporary_path("");  /* The directory belongs to the parent. */
+    temporary_path(""); /* The directory belongs to the parent. */
     fflush(NULL);
     if (pipe(pipe_ends)) abort();
     pid_t child = fork();
@@ -112,7 +114,7 @@ int run_in_child(void (*action)(const void *argument), const void *argument, cha
         dup2(pipe_ends[1], STDERR_FILENO);
         close(pipe_ends[0]);
         close(pipe_ends[1]);
-        no_cleanup = 1;  /* exit() in the child must not remove the parent's files. */
+        no_cleanup = 1; /* exit() in the child must not remove the parent's files. */
         action(argument);
         _exit(0);
     }
@@ -129,9 +131,11 @@ int run_in_child(void (*action)(const void *argument), const void *argument, cha
 void train_random(network *net, int n_batches, uint64_t seed, float *losses)
 {
     for (int i = 0; i < n_batches; i++) {
-        for (int k = 0; k < net->inputs * net->batch; k++) net->input[k] = (float)random_uniform(&seed, 0, 1);
+        for (int k = 0; k < net->inputs * net->batch; k++)
+            net->input[k] = (float)random_uniform(&seed, 0, 1);
         memset(net->truth, 0, sizeof(float) * (size_t)(net->truths * net->batch));
-        for (int b = 0; b < net->batch; b++) net->truth[b * net->truths + random_int(&seed, 0, net->truths - 1)] = 1;
+        for (int b = 0; b < net->batch; b++)
+            net->truth[b * net->truths + random_int(&seed, 0, net->truths - 1)] = 1;
         losses[i] = train_network_datum(net);
     }
 }

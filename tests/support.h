@@ -11,13 +11,14 @@
 
 /* Independent of rand(), so that a test's data does not depend on what Darknet draws. */
 double random_uniform(uint64_t *state, double from, double to);
-int random_int(uint64_t *state, int from, int to);  /* both ends included */
+int random_int(uint64_t *state, int from, int to); /* both ends included */
 
-/* A path below a directory of this process' own, which is removed at its end. The string is static. */
+/* A path below a directory of this process' own, which is removed at its end. The string is static.
+ */
 const char *temporary_path(const char *name);
 
 void write_file(const char *path, const void *data, size_t n_bytes);
-char *read_file_bytes(const char *path, size_t *n_bytes);  /* free() */
+char *read_file_bytes(const char *path, size_t *n_bytes); /* free() */
 
 /* A net from the text of its cfg, with Darknet's rand() seeded and its chatter silenced. */
 network *net_from_text(const char *text, unsigned seed);
@@ -25,15 +26,18 @@ network *net_from_text(const char *text, unsigned seed);
 /* free_network(), and the workspace that it leaves. */
 void net_free(network *net);
 
-/* The first section of the cfg text that names a family, parsed for the given sizes. cfg_free what *cfg receives. */
-struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inputs, struct cfg_text **cfg,
-                                   struct sn_error *error);
+/* The first section of the cfg text that names a family, parsed for the given sizes. cfg_free what
+ * *cfg receives. */
+struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inputs,
+                                   struct cfg_text **cfg, struct sn_error *error);
 
-/* Runs action(argument) in a child process. Returns its exit status, or 128 + the signal; what it wrote on stderr goes
- * to text. */
-int run_in_child(void (*action)(const void *argument), const void *argument, char *text, size_t size);
+/* Runs action(argument) in a child process. Returns its exit status, or 128 + the signal; what it
+ * wrote on stderr goes to text. */
+int run_in_child(void (*action)(const void *argument), const void *argument, char *text,
+                 size_t size);
 
-/* Trains on n_batches of random images and one-hot labels; losses[n_batches] receives the cost of each. */
+/* Trains on n_batches of random images and one-hot labels; losses[n_batches] receives the cost of
+ * each. */
 void train_random(network *net, int n_batches, uint64_t seed, float *losses);
 
 #endif

@@ -19,22 +19,26 @@ static uint32_t crc_of(const struct tensor *tensor)
     return crc;
 }
 
-static const char *const golden[] = { "zip2.pth", "zip4.pth", "legacy2.pth", "legacy4.pth", "plain.safetensors" };
+static const char *const golden[] = { "zip2.pth", "zip4.pth", "legacy2.pth", "legacy4.pth",
+                                      "plain.safetensors" };
 enum { N_GOLDEN = sizeof golden / sizeof *golden };
 
 static void check_tensor(const char *file, const struct tensor *tensor, const cJSON *expected)
 {
     cr_assert_not_null(tensor, "%s: %s is missing", file, expected->string);
-    cr_assert_str_eq(tensor_type_name(tensor->type), cJSON_GetObjectItem(expected, "type")->valuestring);
+    cr_assert_str_eq(tensor_type_name(tensor->type),
+                     cJSON_GetObjectItem(expected, "type")->valuestring);
     const cJSON *shape = cJSON_GetObjectItem(expected, "shape");
     cr_assert_eq(tensor->n_dimensions, cJSON_GetArraySize(shape), "%s: %s", file, expected->string);
     for (int k = 0; k < tensor->n_dimensions; k++)
-        cr_assert_eq(tensor->shape[k], cJSON_GetArrayItem(shape, k)->valueint, "%s: %s", file, expected->string);
-    cr_assert_eq((double)crc_of(tensor), cJSON_GetObjectItem(expected, "crc32")->valuedouble, "%s: %s", file,
-                 expected->string);
+        cr_assert_eq(tensor->shape[k], cJSON_GetArrayItem(shape, k)->valueint, "%s: %s", file,
+                     expected->string);
+    cr_assert_eq((double)crc_of(tensor), cJSON_GetObjectItem(expected, "crc32")->valuedouble,
+                 "%s: %s", file, expected->string);
 }
 
-/* Every type, stride, offset and shared storage, in every format, has the values that torch reads. */
+/* Every type, stride, offset and shared storage, in every format, has the values that torch reads.
+ */
 Test(checkpoint, golden_values)
 {
     size_t n;
@@ -48,7 +52,8 @@ Test(checkpoint, golden_values)
         cr_assert_eq(checkpoint_open(path, &checkpoint, &error), SN_OK, "%s", error.message);
         cr_assert_eq(checkpoint.n_state_dict, cJSON_GetArraySize(expected), "%s", path);
         const cJSON *item;
-        cJSON_ArrayForEach(item, expected) check_tensor(path, checkpoint_find(&checkpoint, item->string), item);
+        cJSON_ArrayForEach(item, expected)
+            check_tensor(path, checkpoint_find(&checkpoint, item->string), item);
         checkpoint_close(&checkpoint);
     }
     cJSON_Delete(expected);
@@ -60,7 +65,8 @@ Test(checkpoint, other_tensors)
 {
     struct checkpoint checkpoint;
     struct sn_error error;
-    cr_assert_eq(checkpoint_open("tests/checkpoints/zip2.pth", &checkpoint, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(checkpoint_open("tests/checkpoints/zip2.pth", &checkpoint, &error), SN_OK, "%s",
+                 error.message);
     const struct tensor *momentum = checkpoint_find(&checkpoint, "optimizer.state.0.momentum");
     cr_assert_not_null(momentum);
     cr_assert_eq(momentum->n_elements, 2);
@@ -84,7 +90,8 @@ Test(checkpoint, corpus)
         *reason++ = '\0';
         snprintf(path, sizeof path, "tests/corpus/%.400s", line);
         cr_expect_neq(checkpoint_open(path, &checkpoint, &error), SN_OK, "%s is read", path);
-        cr_expect(strstr(error.message, reason), "%s: expected '%s', found '%s'", path, reason, error.message);
+        cr_expect(strstr(error.message, reason), "%s: expected '%s', found '%s'", path, reason,
+                  error.message);
         cr_expect_null(strchr(error.message, '\n'));
     }
     fclose(expected);
@@ -102,7 +109,8 @@ Test(checkpoint, truncation)
         for (size_t cut = 0; cut < n; cut++) {
             struct checkpoint checkpoint;
             struct sn_error error = { 0 };
-            unsigned char *part = malloc(cut + 1);  /* An exact block, so that AddressSanitizer sees its end. */
+            unsigned char *part = malloc(
+                cut + 1); /* An exact block, so that AddressSanitizer sees its end. */
             memcpy(part, bytes, cut);
             enum sn_status status = checkpoint_parse(path, part, cut, &checkpoint, &error);
             cr_assert_eq(status, SN_BAD_INPUT, "%s cut to %zu bytes is read", path, cut);
@@ -118,7 +126,8 @@ Test(checkpoint, parts)
 {
     struct checkpoint checkpoint;
     struct sn_error error;
-    cr_assert_eq(checkpoint_open("tests/checkpoints/legacy2.pth", &checkpoint, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(checkpoint_open("tests/checkpoints/legacy2.pth", &checkpoint, &error), SN_OK, "%s",
+                 error.message);
     for (int i = 0; i < checkpoint.n_tensors; i++) {
         const struct tensor *tensor = &checkpoint.tensors[i];
         float all[64], one;

@@ -36,13 +36,15 @@ static double *take(const double **values, int rows, int columns)
     return block;
 }
 
-static void add_block(double *w, int ldw, int row, int column, int rows, int columns, const double *block)
+static void add_block(double *w, int ldw, int row, int column, int rows, int columns,
+                      const double *block)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) w[(row + i) * ldw + column + j] += block[i * columns + j];
 }
 
-/* W from the block formula: C_i A_{i-1}..A_{j+1} B_j below, D_i on, G_i E_{i+1}..E_{j-1} F_j above the diagonal. */
+/* W from the block formula: C_i A_{i-1}..A_{j+1} B_j below, D_i on, G_i E_{i+1}..E_{j-1} F_j above
+ * the diagonal. */
 static double *dense_sss(const struct sss *s, const double *values)
 {
     int n = s->n_stages, ldw = s->matrix.n_inputs;
@@ -51,7 +53,8 @@ static double *dense_sss(const struct sss *s, const double *values)
     for (int k = 0; k < n; k++) {
         int u = s->inputs[k], y = s->outputs[k], x = s->causal[k], x1 = s->causal[k + 1];
         int z = s->anticausal[k], z1 = s->anticausal[k + 1];
-        const int shapes[7][2] = { { y, u }, { y, x }, { x1, x }, { x1, u }, { y, z1 }, { z, z1 }, { z, u } };
+        const int shapes[7][2] = { { y, u },  { y, x },  { x1, x }, { x1, u },
+                                   { y, z1 }, { z, z1 }, { z, u } };
         for (int i = 0; i < 7; i++) blocks[7 * k + i] = take(&values, shapes[i][0], shapes[i][1]);
     }
     for (int j = 0, column = 0; j < n; column += s->inputs[j++]) {
@@ -62,10 +65,12 @@ static double *dense_sss(const struct sss *s, const double *values)
         double *state = take(&b, s->causal[j + 1], s->inputs[j]);
         int below = row + s->outputs[j];
         for (int i = j + 1; i < n; below += s->outputs[i++]) {
-            double *block = product(blocks[7 * i + 1], state, s->outputs[i], s->causal[i], s->inputs[j]);
+            double *block = product(blocks[7 * i + 1], state, s->outputs[i], s->causal[i],
+                                    s->inputs[j]);
             add_block(w, ldw, below, column, s->outputs[i], s->inputs[j], block);
             free(block);
-            double *next = product(blocks[7 * i + 2], state, s->causal[i + 1], s->causal[i], s->inputs[j]);
+            double *next = product(blocks[7 * i + 2], state, s->causal[i + 1], s->causal[i],
+                                   s->inputs[j]);
             free(state);
             state = next;
         }
@@ -73,10 +78,12 @@ static double *dense_sss(const struct sss *s, const double *values)
         state = take(&f, s->anticausal[j], s->inputs[j]);
         for (int i = j - 1; i >= 0; i--) {
             row -= s->outputs[i];
-            double *block = product(blocks[7 * i + 4], state, s->outputs[i], s->anticausal[i + 1], s->inputs[j]);
+            double *block = product(blocks[7 * i + 4], state, s->outputs[i], s->anticausal[i + 1],
+                                    s->inputs[j]);
             add_block(w, ldw, row, column, s->outputs[i], s->inputs[j], block);
             free(block);
-            double *next = product(blocks[7 * i + 5], state, s->anticausal[i], s->anticausal[i + 1], s->inputs[j]);
+            double *next = product(blocks[7 * i + 5], state, s->anticausal[i], s->anticausal[i + 1],
+                                   s->inputs[j]);
             free(state);
             state = next;
         }
@@ -87,15 +94,17 @@ static double *dense_sss(const struct sss *s, const double *values)
     return w;
 }
 
-/* Factor j, whose values, row starts and columns are given; what lies below its height is left out. */
-static double *dense_factor(const struct psm *s, int j, const double *values, const uint32_t *starts,
-                            const uint32_t *columns)
+/* Factor j, whose values, row starts and columns are given; what lies below its height is left out.
+ */
+static double *dense_factor(const struct psm *s, int j, const double *values,
+                            const uint32_t *starts, const uint32_t *columns)
 {
     int rows = s->sizes[j], width = s->sizes[j + 1];
     double *factor = calloc((size_t)rows * (size_t)width, sizeof *factor);
     for (int i = 0; i < rows; i++)
         for (uint32_t p = starts[i / s->block]; p < starts[i / s->block + 1]; p++)
-            factor[(size_t)i * (size_t)width + columns[p]] = values[p * (uint32_t)s->block + (uint32_t)(i % s->block)];
+            factor[(size_t)i * (size_t)width + columns[p]] =
+                values[p * (uint32_t)s->block + (uint32_t)(i % s->block)];
     return factor;
 }
 
@@ -130,7 +139,8 @@ static double *reordered(const struct sss *shape, double *s)
     double *w = calloc(m * n + 1, sizeof *w);
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
-            size_t row = shape->output_order ? shape->output_order[i] : i, column = shape->input_order ? shape->input_order[j] : j;
+            size_t row = shape->output_order ? shape->output_order[i] : i,
+                   column = shape->input_order ? shape->input_order[j] : j;
             w[row * n + column] = s[i * n + j];
         }
     free(s);
@@ -154,7 +164,8 @@ static void shuffle(uint64_t *seed, uint32_t *order, int n)
     }
 }
 
-/* Ragged stages, zero widths and heights, zero states; 1 to 3 factors, all blocks and widths of indices. */
+/* Ragged stages, zero widths and heights, zero states; 1 to 3 factors, all blocks and widths of
+ * indices. */
 static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
 {
     static const int blocks[] = { 0, 1, 4, 8 }, powers[] = { 0, 1, 2, 4 };
@@ -170,7 +181,8 @@ static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
         }
         if (!total_in) sizes[n - 1] = 2;
         if (!total_out) other[0] = 3;
-        return (struct sn_matrix *)sss_new_ordered(n, sizes, other, causal, anticausal, random_int(seed, 0, 3), &error);
+        return (struct sn_matrix *)sss_new_ordered(n, sizes, other, causal, anticausal,
+                                                   random_int(seed, 0, 3), &error);
     }
     n = 1 + trial / 2 % 3;
     for (int j = 0; j <= n; j++) sizes[j] = random_int(seed, 1, 9);
@@ -184,7 +196,8 @@ static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
     return (struct sn_matrix *)psm_new(&layout, &error);
 }
 
-/* Fresh values; NaN where a group has no row, and the outputs in a random order where the shape has one. */
+/* Fresh values; NaN where a group has no row, and the outputs in a random order where the shape has
+ * one. */
 static void random_start(struct sn_matrix *matrix, uint64_t *seed, float *words)
 {
     struct psm *s = (struct psm *)matrix;
@@ -198,7 +211,8 @@ static void random_start(struct sn_matrix *matrix, uint64_t *seed, float *words)
     }
     const uint32_t *starts = s->row_starts;
     for (int j = 0; j < s->n_factors; words += s->nonzeros[j++]) {
-        int groups = (s->sizes[j] + s->block - 1) / s->block, height = s->sizes[j] - (groups - 1) * s->block;
+        int groups = (s->sizes[j] + s->block - 1) / s->block,
+            height = s->sizes[j] - (groups - 1) * s->block;
         for (int p = (int)starts[groups - 1] * s->block; p < s->nonzeros[j]; p++)
             if (p % s->block >= height) words[p] = NAN;
         starts += groups + 1;
@@ -212,7 +226,8 @@ static double loss(const double *w, int m, int n, int batch, const float *x, con
     double sum = 0;
     for (int b = 0; b < batch; b++)
         for (int i = 0; i < m; i++)
-            for (int j = 0; j < n; j++) sum += (double)weight[b * m + i] * w[i * n + j] * (double)x[b * n + j];
+            for (int j = 0; j < n; j++)
+                sum += (double)weight[b * m + i] * w[i * n + j] * (double)x[b * n + j];
     return sum;
 }
 
@@ -229,9 +244,11 @@ Test(families, forward_equals_the_dense_form)
     for (int trial = 0; trial < 400; trial++) {
         struct sn_matrix *matrix = random_matrix_shape(&seed, trial);
         int m = matrix->n_outputs, n = matrix->n_inputs, batch = random_int(&seed, 1, 5);
-        float *words = random_floats(&seed, matrix->n_words), *x = random_floats(&seed, (size_t)(batch * n));
+        float *words = random_floats(&seed, matrix->n_words),
+              *x = random_floats(&seed, (size_t)(batch * n));
         random_start(matrix, &seed, words);
-        float *y = calloc((size_t)(batch * m), sizeof *y), *states = malloc((matrix->n_states * (size_t)batch + 1) * 4);
+        float *y = calloc((size_t)(batch * m), sizeof *y),
+              *states = malloc((matrix->n_states * (size_t)batch + 1) * 4);
         double *values = malloc((matrix->n_values + 1) * sizeof *values);
         for (size_t i = 0; i < matrix->n_values; i++) values[i] = words[i];
         double *w = dense_of(matrix, values);
@@ -240,7 +257,8 @@ Test(families, forward_equals_the_dense_form)
             for (int i = 0; i < m; i++) {
                 double expected = 0;
                 for (int j = 0; j < n; j++) expected += w[i * n + j] * (double)x[b * n + j];
-                cr_assert_float_eq(y[b * m + i], expected, 1e-5 * (1 + fabs(expected)),  /* float sums of few terms */
+                cr_assert_float_eq(y[b * m + i], expected,
+                                   1e-5 * (1 + fabs(expected)), /* float sums of few terms */
                                    "trial %d (%s)", trial, matrix->family->name);
             }
         free(matrix), free(words), free(x), free(y), free(states), free(values), free(w);
@@ -253,12 +271,15 @@ Test(families, gradients_agree_with_central_differences)
     for (int trial = 0; trial < 200; trial++) {
         struct sn_matrix *matrix = random_matrix_shape(&seed, trial);
         int m = matrix->n_outputs, n = matrix->n_inputs, batch = random_int(&seed, 1, 4);
-        float *words = random_floats(&seed, matrix->n_words), *x = random_floats(&seed, (size_t)(batch * n));
+        float *words = random_floats(&seed, matrix->n_words),
+              *x = random_floats(&seed, (size_t)(batch * n));
         float *dy = random_floats(&seed, (size_t)(batch * m));
         random_start(matrix, &seed, words);
         size_t scratch = (matrix->n_states * (size_t)batch + 1) * sizeof(float);
-        float *y = calloc((size_t)(batch * m), sizeof *y), *states = malloc(scratch), *dstates = malloc(scratch);
-        float *dvalues = calloc(matrix->n_values + 1, sizeof *dvalues), *dx = calloc((size_t)(batch * n), sizeof *dx);
+        float *y = calloc((size_t)(batch * m), sizeof *y), *states = malloc(scratch),
+              *dstates = malloc(scratch);
+        float *dvalues = calloc(matrix->n_values + 1, sizeof *dvalues),
+              *dx = calloc((size_t)(batch * n), sizeof *dx);
         matrix->family->forward(matrix, words, batch, x, y, states);
         matrix->family->backward(matrix, words, batch, x, states, dy, dvalues, dx, dstates);
         double *values = malloc((matrix->n_values + 1) * sizeof *values);
@@ -273,27 +294,33 @@ Test(families, gradients_agree_with_central_differences)
             }
             values[i] = kept;
             double expected = (sides[1] - sides[0]) / (2 * step);
-            cr_assert_float_eq(dvalues[i], expected, 1e-4 * (.1 + fabs(expected)), "trial %d (%s), value %zu: %g, expected %g",
-                               trial, matrix->family->name, i, dvalues[i], expected);
+            cr_assert_float_eq(dvalues[i], expected, 1e-4 * (.1 + fabs(expected)),
+                               "trial %d (%s), value %zu: %g, expected %g", trial,
+                               matrix->family->name, i, dvalues[i], expected);
         }
         double *w = dense_of(matrix, values);
         for (int b = 0; b < batch; b++)
             for (int j = 0; j < n; j++) {
                 double expected = 0;
                 for (int i = 0; i < m; i++) expected += w[i * n + j] * (double)dy[b * m + i];
-                cr_assert_float_eq(dx[b * n + j], expected, 1e-4 * (.1 + fabs(expected)), "trial %d, input %d", trial, j);
+                cr_assert_float_eq(dx[b * n + j], expected, 1e-4 * (.1 + fabs(expected)),
+                                   "trial %d, input %d", trial, j);
             }
         float *dvalues_only = calloc(matrix->n_values + 1, sizeof *dvalues_only);
         matrix->family->backward(matrix, words, batch, x, states, dy, dvalues_only, NULL, dstates);
         cr_assert(!memcmp(dvalues, dvalues_only, matrix->n_values * sizeof *dvalues), "without dx");
-        free(matrix), free(words), free(x), free(dy), free(y), free(states), free(dstates), free(dvalues), free(dx);
+        free(matrix), free(words), free(x), free(dy), free(y), free(states), free(dstates),
+            free(dvalues), free(dx);
         free(values), free(w), free(dvalues_only);
     }
 }
 
 Test(families, a_fresh_start_has_the_output_variance_of_connected)
 {
-    static const struct { const char *section; int m, n; } cases[] = {
+    static const struct {
+        const char *section;
+        int m, n;
+    } cases[] = {
         { "[sss]\nstages=1\n", 40, 60 },
         { "[sss]\nstages=5\nstates=6\n", 40, 60 },
         { "[sss]\nstages=30\nstates=2\n", 60, 90 },
@@ -318,9 +345,11 @@ Test(families, a_fresh_start_has_the_output_variance_of_connected)
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct cfg_text *cfg;
         struct sn_error error = { 0 };
-        struct sn_matrix *matrix = matrix_from_text(cases[c].section, cases[c].m, cases[c].n, &cfg, &error);
+        struct sn_matrix *matrix = matrix_from_text(cases[c].section, cases[c].m, cases[c].n, &cfg,
+                                                    &error);
         cr_assert(matrix, "%s", error.message);
-        float *words = calloc(matrix->n_words, sizeof *words), *states = malloc((matrix->n_states * BATCH + 1) * 4);
+        float *words = calloc(matrix->n_words, sizeof *words),
+              *states = malloc((matrix->n_states * BATCH + 1) * 4);
         double sum = 0;
         for (int draw = 0; draw < DRAWS; draw++) {
             float *x = random_floats(&seed, (size_t)(BATCH * cases[c].n));
@@ -330,9 +359,11 @@ Test(families, a_fresh_start_has_the_output_variance_of_connected)
             for (int i = 0; i < BATCH * cases[c].m; i++) sum += (double)y[i] * (double)y[i];
             free(x), free(y);
         }
-        double variance = sum / DRAWS / BATCH / cases[c].m / (1. / 3);  /* inputs are uniform in [-1, 1] */
+        double variance = sum / DRAWS / BATCH / cases[c].m
+            / (1. / 3); /* inputs are uniform in [-1, 1] */
         /* make_connected_layer: n inputs times 2/n times 1/3. 400 draws leave 3 to 5 % of noise. */
-        cr_assert_float_eq(variance, 2. / 3, .07 * 2 / 3, "%s: variance %g", cases[c].section, variance);
+        cr_assert_float_eq(variance, 2. / 3, .07 * 2 / 3, "%s: variance %g", cases[c].section,
+                           variance);
         free(matrix), free(words), free(states);
         cfg_free(cfg);
     }
@@ -351,7 +382,8 @@ Test(families, a_fresh_start_reads_back_as_itself)
         psm_family.init(&shape->matrix, words, test_uniform, NULL);
         uint32_t kept[128];
         memcpy(kept, shape->storage, 4 * shape->n_storage);
-        cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_OK, "trial %d: %s", trial, error.message);
+        cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_OK, "trial %d: %s", trial,
+                     error.message);
         cr_assert(!memcmp(kept, shape->storage, 4 * shape->n_storage), "trial %d", trial);
         free(shape), free(words);
     }
@@ -369,7 +401,8 @@ Test(families, printed_keys_read_back_as_the_same_shape)
         fclose(file);
         struct cfg_text *cfg;
         struct sn_error error = { 0 };
-        struct sn_matrix *read = matrix_from_text(text, matrix->n_outputs, matrix->n_inputs, &cfg, &error);
+        struct sn_matrix *read = matrix_from_text(text, matrix->n_outputs, matrix->n_inputs, &cfg,
+                                                  &error);
         cr_assert(read, "%s\n%s", error.message, text);
         char again[1024];
         file = fmemopen(again, sizeof again, "w");
@@ -385,12 +418,18 @@ Test(families, printed_keys_read_back_as_the_same_shape)
 
 Test(families, keys_are_printed_unless_they_are_the_default)
 {
-    static const struct { const char *section, *printed; } cases[] = {
+    static const struct {
+        const char *section, *printed;
+    } cases[] = {
         { "[psm]\nnonzeros=8\n", "factors=1\nnonzeros=8\n" },
-        { "[psm]\nnonzeros=8,8\ninner=9\nindex=16,16\nblock=1\norder=0\n", "factors=2\ninner=9\nnonzeros=8,8\n" },
-        { "[psm]\nnonzeros=8,8\ninner=70000\nindex=32,16\n", "factors=2\ninner=70000\nnonzeros=8,8\n" },
-        { "[psm]\nnonzeros=8,8\ninner=9\nindex=16,32\n", "factors=2\ninner=9\nnonzeros=8,8\nindex=16,32\n" },
-        { "[psm]\nnonzeros=8\norder=1\nblock=4\nindex=8\n", "factors=1\nnonzeros=8\nindex=8\nblock=4\norder=1\n" },
+        { "[psm]\nnonzeros=8,8\ninner=9\nindex=16,16\nblock=1\norder=0\n",
+          "factors=2\ninner=9\nnonzeros=8,8\n" },
+        { "[psm]\nnonzeros=8,8\ninner=70000\nindex=32,16\n",
+          "factors=2\ninner=70000\nnonzeros=8,8\n" },
+        { "[psm]\nnonzeros=8,8\ninner=9\nindex=16,32\n",
+          "factors=2\ninner=9\nnonzeros=8,8\nindex=16,32\n" },
+        { "[psm]\nnonzeros=8\norder=1\nblock=4\nindex=8\n",
+          "factors=1\nnonzeros=8\nindex=8\nblock=4\norder=1\n" },
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct cfg_text *cfg;
@@ -407,7 +446,8 @@ Test(families, keys_are_printed_unless_they_are_the_default)
     }
 }
 
-/* One group with one block, in the last column; the fewest blocks before it bring every difference into 8 bits. */
+/* One group with one block, in the last column; the fewest blocks before it bring every difference
+ * into 8 bits. */
 static size_t bridged_row(int width, uint32_t *columns)
 {
     uint32_t alone = (uint32_t)width - 1, starts[] = { 0, 1 };
@@ -437,13 +477,17 @@ static void check_packing(int width, int bits, int block)
     psm_pack(shape, words);
     cr_assert_eq(psm_family.unpack(&read->matrix, words, &error), SN_OK, "%s", error.message);
     cr_assert_eq(read->n_storage, shape->n_storage);
-    cr_assert(!memcmp(read->storage, shape->storage, 4 * shape->n_storage), "width %d, %d bits, block %d", width, bits,
-              block);
-    size_t index_bytes = (size_t)(bits ? bits / 8 : width <= 65536 ? 2 : 4), length_bytes = width <= 65535 ? 2 : 4;
-    size_t expected = 4 * n * (size_t)block + (index_bytes * n + 3) / 4 * 4 + (3 * length_bytes + 3) / 4 * 4
-        + (2 * (size_t)sizes[0] + 3) / 4 * 4;
+    cr_assert(!memcmp(read->storage, shape->storage, 4 * shape->n_storage),
+              "width %d, %d bits, block %d", width, bits, block);
+    size_t index_bytes = (size_t)(bits                 ? bits / 8
+                                      : width <= 65536 ? 2
+                                                       : 4),
+           length_bytes = width <= 65535 ? 2 : 4;
+    size_t expected = 4 * n * (size_t)block + (index_bytes * n + 3) / 4 * 4
+        + (3 * length_bytes + 3) / 4 * 4 + (2 * (size_t)sizes[0] + 3) / 4 * 4;
     cr_assert_eq(4 * shape->matrix.n_words, expected);
-    cr_assert_eq(psm_factor_bytes(sizes[0], width, n * (size_t)block, bits, block) + psm_order_bytes(sizes[0]),
+    cr_assert_eq(psm_factor_bytes(sizes[0], width, n * (size_t)block, bits, block)
+                     + psm_order_bytes(sizes[0]),
                  expected);
     free(shape), free(read), free(words);
 }
@@ -460,13 +504,16 @@ Test(families, all_widths_of_indices_and_blocks_survive_packing)
 
 Test(families, an_order_of_many_outputs_survives_packing)
 {
-    static const struct { int n_outputs; size_t order_bytes; } cases[] = {
-        { 1, 4 }, { 65536, 131072 }, { 65537, 262148 }
-    };
+    static const struct {
+        int n_outputs;
+        size_t order_bytes;
+    } cases[] = { { 1, 4 }, { 65536, 131072 }, { 65537, 262148 } };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct sn_error error = { 0 };
         int n = cases[c].n_outputs, sizes[] = { n, 2 }, nonzeros[] = { 0 };
-        struct psm_layout layout = { .n_factors = 1, .sizes = sizes, .nonzeros = nonzeros, .has_order = 1 };
+        struct psm_layout layout = {
+            .n_factors = 1, .sizes = sizes, .nonzeros = nonzeros, .has_order = 1
+        };
         struct psm *shape = psm_new(&layout, &error), *read = psm_new(&layout, &error);
         float *words = calloc(shape->matrix.n_words, sizeof *words);
         for (int i = 0; i < n; i++) shape->order[i] = (uint32_t)((i + 7) % n);
@@ -474,7 +521,8 @@ Test(families, an_order_of_many_outputs_survives_packing)
         cr_assert_eq(psm_family.unpack(&read->matrix, words, &error), SN_OK, "%s", error.message);
         cr_assert(!memcmp(read->order, shape->order, 4 * (size_t)n));
         cr_assert_eq(psm_order_bytes(n), cases[c].order_bytes);
-        cr_assert_eq(4 * shape->matrix.n_words, psm_factor_bytes(n, 2, 0, 0, 1) + cases[c].order_bytes);
+        cr_assert_eq(4 * shape->matrix.n_words,
+                     psm_factor_bytes(n, 2, 0, 0, 1) + cases[c].order_bytes);
         free(shape), free(read), free(words);
     }
 }
@@ -485,8 +533,10 @@ Test(families, packed_bytes_are_the_documented_ones)
     int sizes[] = { 5, 600 }, nonzeros[] = { 16 }, bits[] = { 8 };
     struct psm_layout layout = { 1, sizes, nonzeros, bits, 4, 1 };
     struct psm *shape = psm_new(&layout, &error);
-    static const uint32_t columns[] = { 3, 259, 260, 255 }, starts[] = { 0, 3, 4 }, order[] = { 4, 0, 3, 1, 2 };
-    static const unsigned char expected[] = { 3, 255, 0, 255,  3, 0, 1, 0,  4, 0, 0, 0, 3, 0, 1, 0, 2, 0, 0, 0 };
+    static const uint32_t columns[] = { 3, 259, 260, 255 }, starts[] = { 0, 3, 4 },
+                          order[] = { 4, 0, 3, 1, 2 };
+    static const unsigned char expected[] = { 3, 255, 0, 255, 3, 0, 1, 0, 4, 0,
+                                              0, 0,   3, 0,   1, 0, 2, 0, 0, 0 };
     float words[16 + sizeof expected / 4];
     memcpy(shape->columns, columns, sizeof columns);
     memcpy(shape->row_starts, starts, sizeof starts);
@@ -514,12 +564,15 @@ Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
     } cases[] = {
         /* 8 columns, then 4 row lengths */
         { 4, 0, 1, 0, 0, 2, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
-        { 4, 0, 1, 0, 2, 2, 0xffff, "factor 1, row 0: column index 65535, expected ascending below 6" },
+        { 4, 0, 1, 0, 2, 2, 0xffff,
+          "factor 1, row 0: column index 65535, expected ascending below 6" },
         { 4, 0, 1, 0, 16, 2, 7, "factor 1, row 0: length 7, expected at most 6" },
         { 4, 0, 1, 0, 16, 2, 0, "factor 1: row lengths sum to 6, expected 8 nonzeros" },
-        { 4, 32, 1, 0, 4, 4, 0xffffffff, "factor 1, row 0: column index 4294967295, expected ascending below 6" },
+        { 4, 32, 1, 0, 4, 4, 0xffffffff,
+          "factor 1, row 0: column index 4294967295, expected ascending below 6" },
         { 4, 8, 1, 0, 0, 1, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
-        { 4, 8, 1, 0, 0, 2, 0xff00, "factor 1, row 0: column index 256, expected ascending below 6" },
+        { 4, 8, 1, 0, 0, 2, 0xff00,
+          "factor 1, row 0: column index 256, expected ascending below 6" },
         { 4, 8, 1, 0, 8, 2, 9, "factor 1, row 0: length 9, expected at most 6" },
         /* 2 blocks, then 1 or 2 group lengths, then the order */
         { 4, 8, 4, 0, 4, 2, 3, "factor 1, row 0: length 3, expected at most 2" },
@@ -527,13 +580,17 @@ Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
         { 6, 16, 4, 0, 2, 2, 6, "factor 1, row 4: column index 6, expected ascending below 6" },
         { 6, 16, 4, 0, 6, 2, 2, "factor 1, row 4: length 2, expected at most 1" },
         { 6, 16, 4, 1, 8, 2, 6, "order of the outputs, index 0: expected below 6, found 6" },
-        { 6, 16, 4, 1, 10, 2, 0, "order of the outputs, index 1: expected one not yet used, found 0 again" },
-        { 6, 8, 8, 1, 18, 2, 0xffff, "order of the outputs, index 5: expected below 6, found 65535" },
+        { 6, 16, 4, 1, 10, 2, 0,
+          "order of the outputs, index 1: expected one not yet used, found 0 again" },
+        { 6, 8, 8, 1, 18, 2, 0xffff,
+          "order of the outputs, index 5: expected below 6, found 65535" },
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct sn_error error = { 0 };
         int sizes[] = { cases[c].rows, 6 }, nonzeros[] = { 8 };
-        struct psm_layout layout = { 1, sizes, nonzeros, &cases[c].bits, cases[c].block, cases[c].order };
+        struct psm_layout layout = {
+            1, sizes, nonzeros, &cases[c].bits, cases[c].block, cases[c].order
+        };
         struct psm *shape = psm_new(&layout, &error);
         float *words = calloc(shape->matrix.n_words, sizeof *words);
         psm_family.init(&shape->matrix, words, test_uniform, NULL);
@@ -589,7 +646,8 @@ Test(families, random_damage_is_refused_or_harmless)
         psm_family.init(&s->matrix, words, test_uniform, NULL);
         unsigned char *indices = (unsigned char *)(words + s->matrix.n_values);
         for (int k = random_int(&seed, 1, 3); k > 0; k--)
-            indices[random_int(&seed, 0, (int)n - 1)] = (unsigned char)random_int(&seed, 0, k == 1 ? 9 : 255);
+            indices[random_int(&seed, 0, (int)n - 1)] = (unsigned char)random_int(&seed, 0,
+                                                                                  k == 1 ? 9 : 255);
         refused += psm_family.unpack(&s->matrix, words, &error) != SN_OK;
         check_bounds(s);
         free(s), free(words);
@@ -609,7 +667,9 @@ Test(families, sizes_that_overflow_are_refused)
     int tall[] = { INT_MAX, 5 }, many[] = { INT_MAX - 7 };
     for (int order = 0; order < 2; order++) {
         many[0] = order ? 0 : INT_MAX - 7;
-        layout = (struct psm_layout){ .n_factors = 1, .sizes = tall, .nonzeros = many, .block = 8, .has_order = order };
+        layout = (struct psm_layout){
+            .n_factors = 1, .sizes = tall, .nonzeros = many, .block = 8, .has_order = order
+        };
         error.code = SN_OK;
         cr_assert_null(psm_new(&layout, &error));
         cr_assert_str_eq(error.message, "more than 2147483647 bytes");
@@ -647,8 +707,10 @@ Test(families, orders_are_stored_behind_the_values_inputs_first)
         }
         if (order & SSS_ORDER_OUTPUTS) cr_assert(!memcmp(at, outputs, 10));
         cr_assert_eq(sss_family.unpack(&read->matrix, words, NULL), SN_OK);
-        for (int i = 0; read->input_order && i < 4; i++) cr_assert_eq(read->input_order[i], inputs[i]);
-        for (int i = 0; read->output_order && i < 5; i++) cr_assert_eq(read->output_order[i], outputs[i]);
+        for (int i = 0; read->input_order && i < 4; i++)
+            cr_assert_eq(read->input_order[i], inputs[i]);
+        for (int i = 0; read->output_order && i < 5; i++)
+            cr_assert_eq(read->output_order[i], outputs[i]);
         free(shape), free(read);
     }
 }
@@ -683,8 +745,10 @@ Test(families, an_order_that_is_no_permutation_is_refused)
     cr_expect_str_eq(error.message, "order of the outputs, index 3: expected below 5, found 5");
     memcpy((char *)(words + 20) + 4, &again, 2);
     cr_assert_eq(sss_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT);
-    cr_expect_str_eq(error.message, "order of the inputs, index 2: expected one not yet used, found 0 again");
-    for (uint32_t i = 0; i < 4; i++) cr_expect_eq(shape->input_order[i], i, "the order is as it was");
+    cr_expect_str_eq(error.message,
+                     "order of the inputs, index 2: expected one not yet used, found 0 again");
+    for (uint32_t i = 0; i < 4; i++)
+        cr_expect_eq(shape->input_order[i], i, "the order is as it was");
     free(shape);
 }
 
@@ -693,6 +757,8 @@ Test(families, an_unknown_order_is_refused)
     struct cfg_text *cfg;
     struct sn_error error = { 0 };
     cr_assert_null(matrix_from_text("[sss]\nstages=1\norder=rows\n", 5, 4, &cfg, &error));
-    cr_expect(strstr(error.message, ":3: [sss] order: expected none, inputs, outputs or both, found rows"), "%s", error.message);
+    cr_expect(strstr(error.message,
+                     ":3: [sss] order: expected none, inputs, outputs or both, found rows"),
+              "%s", error.message);
     cfg_free(cfg);
 }

@@ -1,4 +1,5 @@
-/* The Darknet layer: bit-identical to [connected] where it is the same mathematics, whatever surrounds it. */
+/* The Darknet layer: bit-identical to [connected] where it is the same mathematics, whatever
+ * surrounds it. */
 #include "support.h"
 
 #include <structured_layer.h>
@@ -10,21 +11,26 @@
 
 enum { N_BATCHES = 20 };
 
-static const char *const activations[] = { "logistic", "loggy", "relu", "elu", "selu", "relie", "plse", "hardtan",
-                                           "lhtan", "linear", "ramp", "leaky", "tanh", "stair" };
+static const char *const activations[] = { "logistic", "loggy", "relu",    "elu",   "selu",
+                                           "relie",    "plse",  "hardtan", "lhtan", "linear",
+                                           "ramp",     "leaky", "tanh",    "stair" };
 
 /* A net of three matrix layers and a softmax, in which the layers of mask are of the given type. */
-static void write_net(char *text, size_t size, int mask, const char *type, const char *keys, const char *activation,
-                      int batch_normalize, const char *net_keys)
+static void write_net(char *text, size_t size, int mask, const char *type, const char *keys,
+                      const char *activation, int batch_normalize, const char *net_keys)
 {
     static const int outputs[] = { 24, 17, 10 };
-    int n = snprintf(text, size, "[net]\nbatch=8\nsubdivisions=2\nheight=4\nwidth=4\nchannels=3\nlearning_rate=0.05\n"
-                     "momentum=0.9\ndecay=0.001\npolicy=steps\nsteps=6\nscales=.5\n%s", net_keys);
+    int n = snprintf(
+        text, size,
+        "[net]\nbatch=8\nsubdivisions=2\nheight=4\nwidth=4\nchannels=3\nlearning_rate=0.05\n"
+        "momentum=0.9\ndecay=0.001\npolicy=steps\nsteps=6\nscales=.5\n%s",
+        net_keys);
     for (int i = 0; i < 3; i++) {
         int ours = mask >> i & 1;
-        n += snprintf(text + n, size - (size_t)n, "[%s]\noutput=%d\nactivation=%s\nbatch_normalize=%d\n%s",
-                      ours ? type : "connected", outputs[i], i < 2 ? activation : "linear", batch_normalize && i < 2,
-                      ours ? keys : "");
+        n += snprintf(text + n, size - (size_t)n,
+                      "[%s]\noutput=%d\nactivation=%s\nbatch_normalize=%d\n%s",
+                      ours ? type : "connected", outputs[i], i < 2 ? activation : "linear",
+                      batch_normalize && i < 2, ours ? keys : "");
     }
     snprintf(text + n, size - (size_t)n, "[softmax]\n");
 }
@@ -44,20 +50,26 @@ Test(layer, one_dense_sss_stage_is_bit_identical_to_connected)
         for (int batch_normalize = 0; batch_normalize < 2; batch_normalize++) {
             write_net(text, sizeof text, 0, "connected", "", activations[a], batch_normalize, "");
             losses_of(text, expected);
-            for (int mask = 1; mask < 8; mask++) {  /* First, middle and last position, and all their mixtures. */
-                write_net(text, sizeof text, mask, "sss", "stages=1\n", activations[a], batch_normalize, "");
+            for (int mask = 1; mask < 8;
+                 mask++) { /* First, middle and last position, and all their mixtures. */
+                write_net(text, sizeof text, mask, "sss", "stages=1\n", activations[a],
+                          batch_normalize, "");
                 losses_of(text, found);
-                cr_assert(!memcmp(expected, found, sizeof found), "%s, batch_normalize=%d, mask %d: %g, expected %g",
-                          activations[a], batch_normalize, mask, found[N_BATCHES - 1], expected[N_BATCHES - 1]);
+                cr_assert(!memcmp(expected, found, sizeof found),
+                          "%s, batch_normalize=%d, mask %d: %g, expected %g", activations[a],
+                          batch_normalize, mask, found[N_BATCHES - 1], expected[N_BATCHES - 1]);
             }
         }
 }
 
 Test(layer, one_full_psm_factor_agrees_with_connected)
 {
-    static const struct { int mask; const char *keys; } cases[] = {
-        { 1, "factors=1\nnonzeros=1152\n" }, { 2, "factors=1\nnonzeros=408\n" }, { 4, "factors=1\nnonzeros=170\n" }
-    };
+    static const struct {
+        int mask;
+        const char *keys;
+    } cases[] = { { 1, "factors=1\nnonzeros=1152\n" },
+                  { 2, "factors=1\nnonzeros=408\n" },
+                  { 4, "factors=1\nnonzeros=170\n" } };
     char text[2048];
     float expected[N_BATCHES], found[N_BATCHES];
     for (int i = 0; i < 3; i++) {
@@ -65,9 +77,11 @@ Test(layer, one_full_psm_factor_agrees_with_connected)
         losses_of(text, expected);
         write_net(text, sizeof text, cases[i].mask, "psm", cases[i].keys, "leaky", 0, "");
         losses_of(text, found);
-        for (int k = 0; k < N_BATCHES; k++)  /* Sums are formed in another order; twenty updates amplify that little. */
-            cr_assert_float_eq(found[k], expected[k], 1e-5 * fabs(expected[k]), "mask %d, batch %d: %.9g, expected %.9g",
-                               cases[i].mask, k, found[k], expected[k]);
+        for (int k = 0; k < N_BATCHES;
+             k++) /* Sums are formed in another order; twenty updates amplify that little. */
+            cr_assert_float_eq(found[k], expected[k], 1e-5 * fabs(expected[k]),
+                               "mask %d, batch %d: %.9g, expected %.9g", cases[i].mask, k, found[k],
+                               expected[k]);
     }
 }
 
@@ -87,7 +101,8 @@ Test(layer, a_frozen_layer_keeps_its_values)
     net_free(net);
 }
 
-/* x after one step of Adam on gradient g, written down from Kingma and Ba's algorithm 1 in double. */
+/* x after one step of Adam on gradient g, written down from Kingma and Ba's algorithm 1 in double.
+ */
 static double adam_step(double x, double g, double *m, double *v, int t, double rate)
 {
     *m = .9 * *m + .1 * g;
@@ -98,23 +113,33 @@ static double adam_step(double x, double g, double *m, double *v, int t, double 
 Test(layer, adam_follows_the_paper_on_the_cpu)
 {
     char text[2048];
-    write_net(text, sizeof text, 2, "psm", "factors=2\ninner=9\nnonzeros=60,80\n", "leaky", 1, "adam=1\n");
+    write_net(text, sizeof text, 2, "psm", "factors=2\ninner=9\nnonzeros=60,80\n", "leaky", 1,
+              "adam=1\n");
     network *net = net_from_text(text, 3);
     layer l = net->layers[1];
-    update_args a = { .batch = 8, .learning_rate = .01f, .decay = .001f, .adam = 1, .B1 = .9f, .B2 = .999f, .eps = 1e-7f };
+    update_args a = { .batch = 8,
+                      .learning_rate = .01f,
+                      .decay = .001f,
+                      .adam = 1,
+                      .B1 = .9f,
+                      .B2 = .999f,
+                      .eps = 1e-7f };
     uint64_t seed = 1;
-    float *arrays[] = { l.weights, l.biases, l.scales }, *updates[] = { l.weight_updates, l.bias_updates, l.scale_updates };
+    float *arrays[] = { l.weights, l.biases, l.scales },
+          *updates[] = { l.weight_updates, l.bias_updates, l.scale_updates };
     double m[3] = { 0 }, v[3] = { 0 }, expected[3];
     for (int k = 0; k < 3; k++) expected[k] = arrays[k][5];
     for (a.t = 1; a.t <= 30; a.t++) {
         for (int k = 0; k < 3; k++) {
             double g = random_uniform(&seed, -3, 4);
             updates[k][5] = (float)g;
-            expected[k] = adam_step(expected[k], g - a.decay * 8 * expected[k], &m[k], &v[k], a.t, .01);
+            expected[k] = adam_step(expected[k], g - a.decay * 8 * expected[k], &m[k], &v[k], a.t,
+                                    .01);
         }
         update_structured_layer(l, a);
         for (int k = 0; k < 3; k++) {
-            cr_assert_float_eq(arrays[k][5], expected[k], 1e-5, "step %d, array %d", a.t, k);  /* float against double */
+            cr_assert_float_eq(arrays[k][5], expected[k], 1e-5, "step %d, array %d", a.t,
+                               k); /* float against double */
             cr_assert_eq(updates[k][5], 0);
         }
     }
@@ -123,24 +148,28 @@ Test(layer, adam_follows_the_paper_on_the_cpu)
 
 Test(layer, training_lowers_the_loss_with_every_family_and_optimiser)
 {
-    static const struct { const char *type, *keys; } cases[] = {
-        { "sss", "stages=4\nstates=3\n" },
-        { "psm", "factors=1\nnonzeros=80\n" },
-        { "psm", "factors=3\ninner=12,12\nnonzeros=60,60,60\n" }
-    };
+    static const struct {
+        const char *type, *keys;
+    } cases[] = { { "sss", "stages=4\nstates=3\n" },
+                  { "psm", "factors=1\nnonzeros=80\n" },
+                  { "psm", "factors=3\ninner=12,12\nnonzeros=60,60,60\n" } };
     static const char *const optimisers[] = { "", "adam=1\nlearning_rate=0.01\n" };
     char text[2048];
     for (int i = 0; i < 6; i++) {
-        write_net(text, sizeof text, 7, cases[i / 2].type, cases[i / 2].keys, "leaky", 1, optimisers[i % 2]);
+        write_net(text, sizeof text, 7, cases[i / 2].type, cases[i / 2].keys, "leaky", 1,
+                  optimisers[i % 2]);
         network *net = net_from_text(text, 3);
         float first = 0, last = 0;
         for (int epoch = 0; epoch < 60; epoch++) {
             float losses[4];
-            train_random(net, 4, 5, losses);  /* The same four batches again and again can be learnt by heart. */
+            train_random(
+                net, 4, 5,
+                losses); /* The same four batches again and again can be learnt by heart. */
             last = losses[0] + losses[1] + losses[2] + losses[3];
             if (!epoch) first = last;
         }
-        cr_assert_lt(last, first / 2, "%s %s: %g after %g", cases[i / 2].type, optimisers[i % 2], last, first);
+        cr_assert_lt(last, first / 2, "%s %s: %g after %g", cases[i / 2].type, optimisers[i % 2],
+                     last, first);
         net_free(net);
     }
 }

@@ -12,36 +12,44 @@
 
 enum { N_BATCHES = 20 };
 
-/* A net of three 1x1 convolutions, of which the one at position is structured or not; one stage is a dense matrix. */
+/* A net of three 1x1 convolutions, of which the one at position is structured or not; one stage is
+ * a dense matrix. */
 static network *make_net(int position, int structured, int batch_normalize)
 {
-    char text[2048] = "[net]\nbatch=4\nheight=5\nwidth=3\nchannels=4\nlearning_rate=0.01\nmomentum=0.9\ndecay=0.001\n";
+    char text[2048] =
+        "[net]\nbatch=4\nheight=5\nwidth=3\nchannels=4\nlearning_rate=0.01\nmomentum=0.9\ndecay=0.001\n";
     for (int i = 0; i < 3; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\nbatch_normalize=%d\nactivation=leaky\nsize=1\n",
-                 structured && i == position ? "[sss]\noutput=6\nstages=1" : "[convolutional]\nfilters=6\nstride=1\npad=0",
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "%s\nbatch_normalize=%d\nactivation=leaky\nsize=1\n",
+                 structured && i == position ? "[sss]\noutput=6\nstages=1"
+                                             : "[convolutional]\nfilters=6\nstride=1\npad=0",
                  batch_normalize);
     strcat(text, "[avgpool]\n[softmax]\n");
     return net_from_text(text, 5);
 }
 
-/* With one dense stage the layer trains as Darknet's convolution does: the losses of all batches agree to rounding. */
+/* With one dense stage the layer trains as Darknet's convolution does: the losses of all batches
+ * agree to rounding. */
 Test(pixelwise, trains_as_a_convolution)
 {
     for (int i = 0; i < 6; i++) {
         int position = i % 3, batch_normalize = i / 3;
         float expected[N_BATCHES], found[N_BATCHES];
-        network *dense = make_net(position, 0, batch_normalize), *sss = make_net(position, 1, batch_normalize);
+        network *dense = make_net(position, 0, batch_normalize),
+                *sss = make_net(position, 1, batch_normalize);
         for (int k = 0; k < 3; k++) {
             const layer *from = &dense->layers[k];
-            memcpy(sss->layers[k].weights, from->weights, (size_t)(from->c * from->n) * sizeof(float));
+            memcpy(sss->layers[k].weights, from->weights,
+                   (size_t)(from->c * from->n) * sizeof(float));
         }
         cr_assert_eq(sss->layers[position].out_w, 3);
         cr_assert_eq(sss->layers[position].outputs, 90);
         train_random(dense, N_BATCHES, 9, expected);
         train_random(sss, N_BATCHES, 9, found);
         for (int b = 0; b < N_BATCHES; b++)
-            cr_assert_lt(fabsf(found[b] - expected[b]), 1e-4f * fabsf(expected[b]), "position %d, batch %d: %g, %g", position,
-                         b, (double)found[b], (double)expected[b]);
+            cr_assert_lt(fabsf(found[b] - expected[b]), 1e-4f * fabsf(expected[b]),
+                         "position %d, batch %d: %g, %g", position, b, (double)found[b],
+                         (double)expected[b]);
         cr_assert_neq(expected[0], expected[N_BATCHES - 1]);
         net_free(dense);
         net_free(sss);

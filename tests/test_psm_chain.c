@@ -11,9 +11,12 @@
 #include <string.h>
 
 /* A fit within a budget of values and bytes, of n_factors. */
-static struct sn_fit fit_chain(const float *w, int m, int n, int n_factors, size_t values, size_t bytes)
+static struct sn_fit fit_chain(const float *w, int m, int n, int n_factors, size_t values,
+                               size_t bytes)
 {
-    struct sn_fit_options options = { .budget_bytes = bytes, .budget_values = values, .n_factors = n_factors };
+    struct sn_fit_options options = { .budget_bytes = bytes,
+                                      .budget_values = values,
+                                      .n_factors = n_factors };
     struct sn_fit fit;
     struct sn_error error = { 0 };
     cr_assert_eq(psm_fit(w, m, n, &options, &fit, &error), SN_OK, "%s", error.message);
@@ -26,7 +29,8 @@ static struct sn_fit fit_chain(const float *w, int m, int n, int n_factors, size
 /* A Hadamard matrix of which some rows and columns have changed their sign. */
 static float *hadamard(uint64_t *seed, int n)
 {
-    float *w = malloc((size_t)n * (size_t)n * sizeof *w), *signs = malloc(2 * (size_t)n * sizeof *signs);
+    float *w = malloc((size_t)n * (size_t)n * sizeof *w),
+          *signs = malloc(2 * (size_t)n * sizeof *signs);
     for (int i = 0; i < 2 * n; i++) signs[i] = seed && random_int(seed, 0, 1) ? -1 : 1;
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++)
@@ -42,7 +46,8 @@ static void reverse_bits(float *w, int n)
     memcpy(copy, w, (size_t)n * (size_t)n * sizeof *copy);
     for (int i = 0; i < n; i++) {
         int reversed = 0;
-        for (int bit = 1, mirror = n / 2; mirror; bit *= 2, mirror /= 2) reversed |= i & bit ? mirror : 0;
+        for (int bit = 1, mirror = n / 2; mirror; bit *= 2, mirror /= 2)
+            reversed |= i & bit ? mirror : 0;
         memcpy(w + reversed * n, copy + i * n, (size_t)n * sizeof *w);
     }
     free(copy);
@@ -96,7 +101,8 @@ static float *kronecker(uint64_t *seed, int sizes[3][2], int *m, int *n)
                 float x = (float)random_uniform(seed, .3, 1.3) * (random_int(seed, 0, 1) ? 1 : -1);
                 for (int k = 0; k < *m; k++)
                     for (int l = 0; l < *n; l++)
-                        next[(k * sizes[f][0] + i) * columns + l * sizes[f][1] + j] = w[k * *n + l] * x;
+                        next[(k * sizes[f][0] + i) * columns + l * sizes[f][1] + j] = w[k * *n + l]
+                            * x;
             }
         free(w);
         w = next, *m = rows, *n = columns;
@@ -106,8 +112,10 @@ static float *kronecker(uint64_t *seed, int sizes[3][2], int *m, int *n)
 
 Test(psm_chain, a_kronecker_product_of_three_is_recovered)
 {
-    static int products[][3][2] = { { { 4, 4 }, { 4, 4 }, { 4, 4 } }, { { 3, 3 }, { 4, 4 }, { 5, 5 } },
-                                    { { 6, 6 }, { 3, 3 }, { 4, 4 } }, { { 4, 5 }, { 3, 4 }, { 5, 3 } } };
+    static int products[][3][2] = { { { 4, 4 }, { 4, 4 }, { 4, 4 } },
+                                    { { 3, 3 }, { 4, 4 }, { 5, 5 } },
+                                    { { 6, 6 }, { 3, 3 }, { 4, 4 } },
+                                    { { 4, 5 }, { 3, 4 }, { 5, 3 } } };
     uint64_t seed = 2;
     for (int k = 0; k < 4; k++) {
         int m, n, (*sizes)[2] = products[k];
@@ -151,7 +159,8 @@ static float *random_sparse(uint64_t *seed, int m, int n, int per_row)
 
 static float *sparse_product(uint64_t *seed, int m, int n, int per_row)
 {
-    float *left = product(random_sparse(seed, m, m, per_row), random_sparse(seed, m, n, per_row), m, m, n);
+    float *left = product(random_sparse(seed, m, m, per_row), random_sparse(seed, m, n, per_row), m,
+                          m, n);
     return product(left, random_sparse(seed, n, n, per_row), m, n, n);
 }
 
@@ -175,7 +184,8 @@ static float *factors_product(const struct sn_fit *fit)
         int rows = shape->sizes[j], columns = shape->sizes[j + 1];
         float *s = calloc((size_t)rows * (size_t)columns, sizeof *s);
         for (int i = 0; i < rows; i++)
-            for (uint32_t q = start[i]; q < start[i + 1]; q++) s[i * columns + (int)column[q]] = value[q];
+            for (uint32_t q = start[i]; q < start[i + 1]; q++)
+                s[i * columns + (int)column[q]] = value[q];
         start += rows + 1, column += shape->nonzeros[j], value += shape->nonzeros[j];
         left = left ? product(left, s, shape->matrix.n_outputs, rows, columns) : s;
     }
@@ -186,13 +196,15 @@ Test(psm_chain, three_factors_beat_one_where_there_is_structure_for_them)
 {
     enum { N = 64 };
     uint64_t seed = 3;
-    float *matrices[] = { cosines(N), sparse_product(&seed, N, N, 3), sparse_product(&seed, N, N, 3) };
+    float *matrices[] = { cosines(N), sparse_product(&seed, N, N, 3),
+                          sparse_product(&seed, N, N, 3) };
     static const int values[] = { 3 * 8 * N, 3 * 3 * N, 3 * 3 * N };
     for (int k = 0; k < 3; k++) {
         struct sn_fit one = fit_chain(matrices[k], N, N, 1, (size_t)values[k], 0);
         struct sn_fit three = fit_chain(matrices[k], N, N, 3, (size_t)values[k], 0);
         /* .57 to .83 of it, as another compiler's rounding leads the search. */
-        cr_assert_lt(three.error, .9 * one.error, "%d: %g, one factor %g", k, three.error, one.error);
+        cr_assert_lt(three.error, .9 * one.error, "%d: %g, one factor %g", k, three.error,
+                     one.error);
         free(matrices[k]);
         sn_fit_free(&one);
         sn_fit_free(&three);
@@ -205,7 +217,8 @@ Test(psm_chain, products_of_the_factors_are_the_matrix_that_was_measured)
     static const int shapes[][2] = { { 40, 60 }, { 60, 30 }, { 300, 20 }, { 20, 270 } };
     for (int k = 0; k < 4; k++) {
         int m = shapes[k][0], n = shapes[k][1];
-        float *w = random_sparse(&seed, m, n, n * 2 / 3), *dense = malloc((size_t)(m * n) * sizeof *dense);
+        float *w = random_sparse(&seed, m, n, n * 2 / 3),
+              *dense = malloc((size_t)(m * n) * sizeof *dense);
         struct sn_fit fit = fit_chain(w, m, n, 3 + k % 2, 0, (size_t)(3 * m * n));
         float *expected = factors_product(&fit);
         double left = 0, all = 0;
@@ -225,7 +238,8 @@ Test(psm_chain, products_of_the_factors_are_the_matrix_that_was_measured)
 /* Whether a budget is enough is known by the answer only; what is given must be within it. */
 Test(psm_chain, every_budget_is_kept_or_refused)
 {
-    static const int shapes[][2] = { { 30, 40 }, { 64, 16 }, { 9, 80 }, { 1, 50 }, { 50, 1 }, { 1, 1 }, { 16, 16 } };
+    static const int shapes[][2] = { { 30, 40 }, { 64, 16 }, { 9, 80 }, { 1, 50 },
+                                     { 50, 1 },  { 1, 1 },   { 16, 16 } };
     uint64_t seed = 5;
     int n_fits = 0;
     for (int s = 0; s < 7; s++)
@@ -233,9 +247,12 @@ Test(psm_chain, every_budget_is_kept_or_refused)
             for (int percent = 5; percent <= 320; percent *= 4) {
                 int m = shapes[s][0], n = shapes[s][1];
                 float *w = s == 6 ? hadamard(&seed, n) : random_sparse(&seed, m, n, (n + 1) / 2);
-                struct sn_fit_options options = { .budget_bytes = (size_t)(4 * m * n * percent / 100 + 4),
-                                                  .budget_values = (size_t)(m * n * percent / 100 + 1),
-                                                  .n_factors = n_factors, .effort = SN_QUICK };
+                struct sn_fit_options options = {
+                    .budget_bytes = (size_t)(4 * m * n * percent / 100 + 4),
+                    .budget_values = (size_t)(m * n * percent / 100 + 1),
+                    .n_factors = n_factors,
+                    .effort = SN_QUICK
+                };
                 struct sn_fit fit;
                 struct sn_error error = { 0 };
                 enum sn_status status = psm_fit(w, m, n, &options, &fit, &error);
@@ -244,7 +261,8 @@ Test(psm_chain, every_budget_is_kept_or_refused)
                     cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
                     cr_assert_leq(fit.matrix->n_values, options.budget_values);
                     cr_assert_eq(((const struct psm *)fit.matrix)->n_factors, n_factors);
-                    cr_assert_leq(fit.error, 1 + 1e-6, "%d x %d, %d factors: %g", m, n, n_factors, fit.error);
+                    cr_assert_leq(fit.error, 1 + 1e-6, "%d x %d, %d factors: %g", m, n, n_factors,
+                                  fit.error);
                     n_fits++;
                 }
                 sn_fit_free(&fit);
@@ -267,7 +285,7 @@ Test(psm_chain, a_budget_somewhat_below_an_exact_product_is_approximated)
 Test(psm_chain, identities_fill_up_where_the_budget_allows_it)
 {
     uint64_t seed = 7;
-    float *w = random_sparse(&seed, 6, 5, 5);  /* Nothing divides it. */
+    float *w = random_sparse(&seed, 6, 5, 5); /* Nothing divides it. */
     struct sn_fit fit = fit_chain(w, 6, 5, 3, 30 + 2 * 5, 0);
     cr_assert_lt(fit.error, 1e-6, "%g", fit.error);
     sn_fit_free(&fit);
@@ -301,32 +319,37 @@ Test(psm_chain, a_weighting_is_followed_and_results_repeat_to_the_bit)
     enum { M = 40, N = 30, SAMPLES = 50 };
     uint64_t seed = 8;
     float x[SAMPLES * N], *w = random_sparse(&seed, M, N, 20);
-    for (int i = 0; i < SAMPLES * N; i++) x[i] = (float)random_uniform(&seed, -1, 1) * (float)(i % N < 5 ? 10 : 1);
+    for (int i = 0; i < SAMPLES * N; i++)
+        x[i] = (float)random_uniform(&seed, -1, 1) * (float)(i % N < 5 ? 10 : 1);
     struct sn_weighting weighting;
     struct sn_error error = { 0 };
     cr_assert_eq(sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, &error), SN_OK);
-    struct sn_fit_options options = { .budget_values = 400, .n_factors = 3, .weighting = &weighting };
+    struct sn_fit_options options = { .budget_values = 400,
+                                      .n_factors = 3,
+                                      .weighting = &weighting };
     struct sn_fit weighted, again, plain = fit_chain(w, M, N, 3, 400, 0);
     cr_assert_eq(psm_fit(w, M, N, &options, &weighted, &error), SN_OK, "%s", error.message);
     cr_assert_eq(psm_fit(w, M, N, &options, &again, &error), SN_OK, "%s", error.message);
     cr_assert_eq(weighted.matrix->n_words, again.matrix->n_words);
     cr_assert(!memcmp(weighted.words, again.words, 4 * again.matrix->n_words));
     cr_assert_eq(sn_fit_measure(&plain, w, &weighting, &error), SN_OK);
-    cr_assert_lt(weighted.weighted_error, .9 * plain.weighted_error, "%g, plain %g", weighted.weighted_error,
-                 plain.weighted_error);
+    cr_assert_lt(weighted.weighted_error, .9 * plain.weighted_error, "%g, plain %g",
+                 weighted.weighted_error, plain.weighted_error);
     sn_fit_free(&weighted), sn_fit_free(&again), sn_fit_free(&plain);
     sn_weighting_free(&weighting);
     free(w);
 }
 
-/* The best single factor on a pattern is W there; a start elsewhere must come to it, and never leave it. */
+/* The best single factor on a pattern is W there; a start elsewhere must come to it, and never
+ * leave it. */
 Test(refit, values_of_one_factor_become_those_of_the_matrix)
 {
     uint64_t seed = 9;
     float *w = random_sparse(&seed, 20, 30, 6);
     struct sn_fit fit = fit_chain(w, 20, 30, 1, 70, 0);
     double least = fit.error;
-    for (size_t i = 0; i < fit.matrix->n_values; i++) fit.words[i] += (float)random_uniform(&seed, -.5, .5);
+    for (size_t i = 0; i < fit.matrix->n_values; i++)
+        fit.words[i] += (float)random_uniform(&seed, -.5, .5);
     for (int steps = 0; steps < 2; steps++) {
         cr_assert_eq(sn_refit(&fit, w, NULL, 30 * steps, NULL, NULL), SN_OK);
         cr_assert_eq(sn_fit_measure(&fit, w, NULL, NULL), SN_OK);
@@ -336,7 +359,8 @@ Test(refit, values_of_one_factor_become_those_of_the_matrix)
     free(w);
 }
 
-/* psm_fit has fitted one factor with the weighting; the fit must find back to that, which the plain norm's does not. */
+/* psm_fit has fitted one factor with the weighting; the fit must find back to that, which the plain
+ * norm's does not. */
 Test(refit, a_weighting_is_followed)
 {
     enum { M = 20, N = 12, SAMPLES = 30 };
@@ -348,11 +372,14 @@ Test(refit, a_weighting_is_followed)
     struct sn_weighting weighting;
     struct sn_error error = { 0 };
     cr_assert_eq(sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, &error), SN_OK);
-    struct sn_fit_options options = { .budget_values = 80, .n_factors = 1, .weighting = &weighting };
+    struct sn_fit_options options = { .budget_values = 80,
+                                      .n_factors = 1,
+                                      .weighting = &weighting };
     struct sn_fit fit;
     cr_assert_eq(psm_fit(w, M, N, &options, &fit, &error), SN_OK, "%s", error.message);
     double least = fit.weighted_error;
-    for (size_t i = 0; i < fit.matrix->n_values; i++) fit.words[i] += (float)random_uniform(&seed, -.5, .5);
+    for (size_t i = 0; i < fit.matrix->n_values; i++)
+        fit.words[i] += (float)random_uniform(&seed, -.5, .5);
     cr_assert_eq(sn_refit(&fit, w, &weighting, 100, NULL, &error), SN_OK);
     cr_assert_eq(sn_fit_measure(&fit, w, &weighting, &error), SN_OK);
     cr_assert_lt(fit.weighted_error, 1.005 * least, "%g, least %g", fit.weighted_error, least);

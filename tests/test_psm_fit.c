@@ -15,7 +15,7 @@ static float *random_dense(uint64_t *seed, int m, int n)
     float *w = malloc((size_t)m * (size_t)n * sizeof *w);
     for (int i = 0; i < m * n; i++) {
         double u = random_uniform(seed, -1, 1);
-        w[i] = (float)(u * u * u);  /* A heavy tail, as trained weights have. */
+        w[i] = (float)(u * u * u); /* A heavy tail, as trained weights have. */
     }
     return w;
 }
@@ -41,7 +41,8 @@ static double largest_entries_error(const float *w, int n, size_t count)
     return sqrt(left / all);
 }
 
-static const int shapes[][2] = { { 30, 40 }, { 64, 16 }, { 9, 80 }, { 1, 50 }, { 50, 1 }, { 1, 1 }, { 41, 41 } };
+static const int shapes[][2] = { { 30, 40 }, { 64, 16 }, { 9, 80 }, { 1, 50 },
+                                 { 50, 1 },  { 1, 1 },   { 41, 41 } };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 Test(psm_fit, one_factor_keeps_the_largest_entries_and_the_choice_is_never_worse)
@@ -52,21 +53,25 @@ Test(psm_fit, one_factor_keeps_the_largest_entries_and_the_choice_is_never_worse
         for (int k = 0; k < 7; k++) {
             int m = shapes[s][0], n = shapes[s][1];
             float *w = random_dense(&seed, m, n);
-            struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * m * n), .n_factors = 1 };
+            struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * m * n),
+                                              .n_factors = 1 };
             struct sn_fit one, best;
             struct sn_error error = { 0 };
             enum sn_status status = psm_fit(w, m, n, &options, &one, &error);
             if (status) {
-                cr_assert_lt(options.budget_bytes, psm_factor_bytes(m, n, 1, 0, 0), "%s", error.message);
+                cr_assert_lt(options.budget_bytes, psm_factor_bytes(m, n, 1, 0, 0), "%s",
+                             error.message);
                 cr_assert(strstr(error.message, "cannot hold one nonzero of"), "%s", error.message);
                 free(w);
                 continue;
             }
             cr_assert_leq(4 * one.matrix->n_words, options.budget_bytes);
-            cr_assert_gt(4 * one.matrix->n_words + 6 + 3, options.budget_bytes < (size_t)(6 * m * n) ? options.budget_bytes : 0,
+            cr_assert_gt(4 * one.matrix->n_words + 6 + 3,
+                         options.budget_bytes < (size_t)(6 * m * n) ? options.budget_bytes : 0,
                          "%d x %d: room for one more nonzero is left", m, n);
             double expected = largest_entries_error(w, m * n, one.matrix->n_values);
-            cr_assert_float_eq(one.error, expected, 1e-6, "%g, expected %g", one.error, expected);  /* float products */
+            cr_assert_float_eq(one.error, expected, 1e-6, "%g, expected %g", one.error,
+                               expected); /* float products */
             options.n_factors = 0;
             cr_assert_eq(psm_fit(w, m, n, &options, &best, &error), SN_OK, "%s", error.message);
             cr_assert_leq(4 * best.matrix->n_words, options.budget_bytes);
@@ -78,21 +83,25 @@ Test(psm_fit, one_factor_keeps_the_largest_entries_and_the_choice_is_never_worse
 }
 
 /* W = A B with rows_nonzeros entries in each row of A and B, of magnitude .3 to 1.3. */
-static float *sparse_product(uint64_t *seed, int m, int inner, int n, int nonzeros_a, int nonzeros_b)
+static float *sparse_product(uint64_t *seed, int m, int inner, int n, int nonzeros_a,
+                             int nonzeros_b)
 {
-    float *factors[2] = { calloc((size_t)m * (size_t)inner, 4), calloc((size_t)inner * (size_t)n, 4) };
+    float *factors[2] = { calloc((size_t)m * (size_t)inner, 4),
+                          calloc((size_t)inner * (size_t)n, 4) };
     float *w = calloc((size_t)m * (size_t)n, sizeof *w);
     for (int f = 0; f < 2; f++)
         for (int i = 0; i < (f ? inner : m); i++)
             for (int left = f ? nonzeros_b : nonzeros_a; left;) {
-                float *entry = &factors[f][i * (f ? n : inner) + random_int(seed, 0, (f ? n : inner) - 1)];
+                float *entry =
+                    &factors[f][i * (f ? n : inner) + random_int(seed, 0, (f ? n : inner) - 1)];
                 if (*entry != 0) continue;
                 *entry = (float)random_uniform(seed, .3, 1.3) * (random_int(seed, 0, 1) ? 1 : -1);
                 left--;
             }
     for (int i = 0; i < m; i++)
         for (int p = 0; p < inner; p++)
-            for (int j = 0; j < n; j++) w[i * n + j] += factors[0][i * inner + p] * factors[1][p * n + j];
+            for (int j = 0; j < n; j++)
+                w[i * n + j] += factors[0][i * inner + p] * factors[1][p * n + j];
     free(factors[0]), free(factors[1]);
     return w;
 }
@@ -101,7 +110,8 @@ Test(psm_fit, an_exactly_sparse_matrix_is_recovered_by_one_factor)
 {
     uint64_t seed = 2;
     for (int trial = 0; trial < 20; trial++) {
-        int m = random_int(&seed, 5, 60), n = random_int(&seed, 5, 60), nonzeros = random_int(&seed, 1, 4);
+        int m = random_int(&seed, 5, 60), n = random_int(&seed, 5, 60),
+            nonzeros = random_int(&seed, 1, 4);
         float *w = sparse_product(&seed, m, m, n, 1, nonzeros);
         size_t count = 0;
         for (int i = 0; i < m * n; i++) count += w[i] != 0;
@@ -119,28 +129,32 @@ Test(psm_fit, an_exactly_sparse_matrix_is_recovered_by_one_factor)
 Test(psm_fit, an_exact_product_is_recovered_within_its_own_bytes)
 {
     /* m, inner, n, nonzeros in a row of A, of B: from a tenth to two thirds of W are nonzero. */
-    static const int products[][5] = { { 64, 64, 64, 3, 3 }, { 64, 64, 64, 4, 4 }, { 64, 64, 64, 6, 6 },
-                                       { 64, 64, 64, 8, 8 }, { 90, 30, 100, 3, 20 }, { 40, 30, 50, 2, 3 },
-                                       { 150, 100, 200, 5, 10 }, { 20, 10, 300, 2, 30 }, { 300, 20, 60, 3, 6 },
-                                       { 128, 128, 128, 4, 4 }, { 100, 64, 100, 4, 4 }, { 200, 100, 300, 5, 5 } };
+    static const int products[][5] = { { 64, 64, 64, 3, 3 },     { 64, 64, 64, 4, 4 },
+                                       { 64, 64, 64, 6, 6 },     { 64, 64, 64, 8, 8 },
+                                       { 90, 30, 100, 3, 20 },   { 40, 30, 50, 2, 3 },
+                                       { 150, 100, 200, 5, 10 }, { 20, 10, 300, 2, 30 },
+                                       { 300, 20, 60, 3, 6 },    { 128, 128, 128, 4, 4 },
+                                       { 100, 64, 100, 4, 4 },   { 200, 100, 300, 5, 5 } };
     uint64_t seed = 6;
     for (int s = 0; s < (int)(sizeof products / sizeof *products); s++) {
         const int *p = products[s];
         float *w = sparse_product(&seed, p[0], p[1], p[2], p[3], p[4]);
-        size_t bytes = psm_factor_bytes(p[0], p[1], (size_t)(p[0] * p[3]), 0, 0) +
-                       psm_factor_bytes(p[1], p[2], (size_t)(p[1] * p[4]), 0, 0);
+        size_t bytes = psm_factor_bytes(p[0], p[1], (size_t)(p[0] * p[3]), 0, 0)
+            + psm_factor_bytes(p[1], p[2], (size_t)(p[1] * p[4]), 0, 0);
         struct sn_fit_options options = { .budget_bytes = bytes };
         struct sn_fit fit;
         struct sn_error error = { 0 };
         cr_assert(!psm_fit(w, p[0], p[2], &options, &fit, &error), "%s", error.message);
         cr_assert_leq(4 * fit.matrix->n_words, bytes);
-        cr_expect_lt(fit.error, 1e-6, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4], fit.error);
+        cr_expect_lt(fit.error, 1e-6, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4],
+                     fit.error);
         sn_fit_free(&fit);
         /* Slightly too few bytes cost a little only. */
         options.budget_bytes = bytes * 97 / 100;
         cr_assert(!psm_fit(w, p[0], p[2], &options, &fit, &error), "%s", error.message);
         cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
-        cr_expect_lt(fit.error, .15, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4], fit.error);
+        cr_expect_lt(fit.error, .15, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4],
+                     fit.error);
         sn_fit_free(&fit);
         free(w);
     }
@@ -159,8 +173,10 @@ Test(psm_fit, a_butterfly_is_recovered)
     }
     for (int i = 0; i < N * N; i++)
         for (int j = 0; j < N * N; j++)
-            w[i * N * N + j] = (float)(a[(i / N * N + j % N) * N + i % N] * b[(i / N * N + j % N) * N + j / N]);
-    struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N * N, N * N, N * N * N, 0, 0) };
+            w[i * N * N + j] = (float)(a[(i / N * N + j % N) * N + i % N]
+                                       * b[(i / N * N + j % N) * N + j / N]);
+    struct sn_fit_options options = { .budget_bytes = 2
+                                          * psm_factor_bytes(N * N, N * N, N * N * N, 0, 0) };
     struct sn_fit fit;
     struct sn_error error = { 0 };
     cr_assert(!psm_fit(w, N * N, N * N, &options, &fit, &error), "%s", error.message);
@@ -173,7 +189,8 @@ Test(psm_fit, two_factors_beat_one_where_rows_share_atoms)
     uint64_t seed = 3;
     for (int trial = 0; trial < 4; trial++) {
         float *w = sparse_product(&seed, 90, 30, 100, 3, 20);
-        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(90, 100, 900, 0, 0), .n_factors = 1 };
+        struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(90, 100, 900, 0, 0),
+                                          .n_factors = 1 };
         struct sn_fit one, two;
         struct sn_error error = { 0 };
         cr_assert(!psm_fit(w, 90, 100, &options, &one, &error));
@@ -194,7 +211,8 @@ Test(psm_fit, repeats_to_the_bit)
     struct sn_fit_options options = { .budget_bytes = 4000 };
     struct sn_fit a, b;
     struct sn_error error = { 0 };
-    cr_assert(!psm_fit(w, 50, 70, &options, &a, &error) && !psm_fit(w, 50, 70, &options, &b, &error));
+    cr_assert(!psm_fit(w, 50, 70, &options, &a, &error)
+              && !psm_fit(w, 50, 70, &options, &b, &error));
     cr_assert_eq(a.matrix->n_words, b.matrix->n_words);
     cr_assert(!memcmp(a.words, b.words, 4 * a.matrix->n_words));
     free(w);
@@ -245,10 +263,12 @@ Test(psm_fit, bad_input_is_named)
     options.n_factors = 3;
     options.block = 4;
     cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
-    cr_assert_str_eq(error.message, "psm: blocks of 4 rows with 3 factors, expected at most 2 factors");
+    cr_assert_str_eq(error.message,
+                     "psm: blocks of 4 rows with 3 factors, expected at most 2 factors");
     options = (struct sn_fit_options){ .budget_bytes = 11 };
     cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
-    cr_assert_str_eq(error.message, "budget of 11 bytes cannot hold one nonzero of 2 x 3, expected at least 12");
+    cr_assert_str_eq(error.message,
+                     "budget of 11 bytes cannot hold one nonzero of 2 x 3, expected at least 12");
 }
 
 /* H_64 = (H_8 x I)(I x H_8), all entries 1 or -1. */
@@ -267,7 +287,8 @@ Test(psm_fit, a_hadamard_matrix_is_recovered)
     sn_fit_free(&fit);
 }
 
-/* Powers of two far from 1 change no bit but those of exponents; a zero matrix has no scale at all. */
+/* Powers of two far from 1 change no bit but those of exponents; a zero matrix has no scale at all.
+ */
 Test(psm_fit, the_scale_of_the_matrix_does_not_matter)
 {
     enum { M = 24, N = 36 };
@@ -301,7 +322,8 @@ static void count_entries(const struct sn_fit *fit, int by_row, int *counts)
 {
     const struct psm *s = (const struct psm *)fit->matrix;
     for (int i = 0; i < s->sizes[0]; i++)
-        for (uint32_t p = s->row_starts[i]; p < s->row_starts[i + 1]; p++) counts[by_row ? i : (int)s->columns[p]]++;
+        for (uint32_t p = s->row_starts[i]; p < s->row_starts[i + 1]; p++)
+            counts[by_row ? i : (int)s->columns[p]]++;
 }
 
 Test(psm_fit, rows_or_columns_get_as_many_entries_each)
@@ -311,7 +333,8 @@ Test(psm_fit, rows_or_columns_get_as_many_entries_each)
     float *w = random_dense(&seed, M, N);
     for (int by_row = 0; by_row < 2; by_row++) {
         int n = by_row ? M : N, counts[M] = { 0 };
-        struct sn_fit_options options = { .budget_values = (size_t)(EACH * n), .n_factors = 1,
+        struct sn_fit_options options = { .budget_values = (size_t)(EACH * n),
+                                          .n_factors = 1,
                                           .pattern = by_row ? SN_ROWS : SN_COLUMNS };
         struct sn_fit fit;
         cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
@@ -327,7 +350,8 @@ Test(psm_fit, rows_or_columns_get_as_many_entries_each)
     free(w);
 }
 
-/* Groups of four rows share their columns, but the rows are shuffled: the fit must put them back together. */
+/* Groups of four rows share their columns, but the rows are shuffled: the fit must put them back
+ * together. */
 Test(psm_fit, blocks_find_the_rows_that_belong_together)
 {
     enum { BLOCK = 4, GROUPS = 12, M = BLOCK * GROUPS, N = 70, EACH = 6 };
@@ -344,9 +368,12 @@ Test(psm_fit, blocks_find_the_rows_that_belong_together)
         for (int k = 0; k < EACH; k++) {
             int column = (g * 5 + k * 11) % N;
             for (int b = 0; b < BLOCK; b++)
-                w[row[g * BLOCK + b] * N + column] = (float)(random_uniform(&seed, .5, 1) * (k % 2 ? 1 : -1));
+                w[row[g * BLOCK + b] * N + column] = (float)(random_uniform(&seed, .5, 1)
+                                                             * (k % 2 ? 1 : -1));
         }
-    struct sn_fit_options options = { .budget_values = GROUPS * EACH * BLOCK, .n_factors = 1, .block = BLOCK };
+    struct sn_fit_options options = { .budget_values = GROUPS * EACH * BLOCK,
+                                      .n_factors = 1,
+                                      .block = BLOCK };
     struct sn_fit fit;
     cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
     cr_assert_eq(fit.error, 0);
@@ -361,7 +388,8 @@ Test(psm_fit, blocks_find_the_rows_that_belong_together)
     free(w);
 }
 
-/* Gaps of up to 3000 columns: whatever width the indices have, the budget holds, and bytes that are saved become values. */
+/* Gaps of up to 3000 columns: whatever width the indices have, the budget holds, and bytes that are
+ * saved become values. */
 Test(psm_fit, narrow_indices_keep_to_the_budget)
 {
     enum { M = 20, N = 3000 };
@@ -369,14 +397,15 @@ Test(psm_fit, narrow_indices_keep_to_the_budget)
     uint64_t seed = 33;
     float *w = random_dense(&seed, M, N);
     for (int k = 0; k < 4; k++) {
-        struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * M * N), .n_factors = 1 };
+        struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * M * N),
+                                          .n_factors = 1 };
         struct sn_fit fit;
         cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
         const struct psm *s = (const struct psm *)fit.matrix;
         cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
         size_t wide = (options.budget_bytes - psm_factor_bytes(M, N, 0, 16, 1)) / 6;
-        cr_assert_geq(fit.matrix->n_values + 1, wide, "share %g: %zu values, %zu with 16 bits", shares[k],
-                      fit.matrix->n_values, wide);
+        cr_assert_geq(fit.matrix->n_values + 1, wide, "share %g: %zu values, %zu with 16 bits",
+                      shares[k], fit.matrix->n_values, wide);
         if (k == 3) cr_assert_eq(s->index_bits[0], 8);
         if (s->index_bits[0] == 8) cr_assert_eq(psm_bridges(s->row_starts, s->columns, M), 0);
         sn_fit_free(&fit);
@@ -395,7 +424,9 @@ Test(psm_fit, a_stop_ends_with_what_there_is)
     uint64_t seed = 34;
     float *w = random_dense(&seed, 60, 70);
     volatile sig_atomic_t stop = 1;
-    struct sn_fit_options options = { .budget_values = 800, .n_factors = 2, .effort = SN_THOROUGH, .stop = &stop };
+    struct sn_fit_options options = {
+        .budget_values = 800, .n_factors = 2, .effort = SN_THOROUGH, .stop = &stop
+    };
     struct sn_fit stopped, whole;
     cr_assert(!psm_fit(w, 60, 70, &options, &stopped, NULL));
     cr_assert_leq(stopped.matrix->n_values, 800);
@@ -416,7 +447,9 @@ static struct sn_weighting correlated(uint64_t *seed, int n)
     float *x = malloc(SAMPLES * (size_t)n * sizeof *x);
     for (int s = 0; s < SAMPLES; s++) {
         double common = random_uniform(seed, -1, 1);
-        for (int j = 0; j < n; j++) x[s * n + j] = (float)(common * (j % 3) + random_uniform(seed, -1, 1) * (1 + j % 5) / 5.);
+        for (int j = 0; j < n; j++)
+            x[s * n + j] = (float)(common * (j % 3)
+                                   + random_uniform(seed, -1, 1) * (1 + j % 5) / 5.);
     }
     struct sn_weighting weighting;
     cr_assert(!sn_weighting_new(NULL, 0, x, SAMPLES, n, .1, 0, &weighting, NULL));
@@ -438,9 +471,11 @@ Test(psm_fit, a_weighting_lowers_the_weighted_error)
         options.weighting = &weighting;
         cr_assert(!psm_fit(w, M, N, &options, &weighted, NULL));
         cr_assert(!sn_fit_measure(&plain, w, &weighting, NULL));
-        /* Entries chosen by the weighting alone, their values not fitted, reach .75 with one factor. */
-        cr_assert_lt(weighted.weighted_error, (n_factors == 1 ? .65 : .8) * plain.weighted_error, "%d factors: %g, plain %g",
-                     n_factors, weighted.weighted_error, plain.weighted_error);
+        /* Entries chosen by the weighting alone, their values not fitted, reach .75 with one
+         * factor. */
+        cr_assert_lt(weighted.weighted_error, (n_factors == 1 ? .65 : .8) * plain.weighted_error,
+                     "%d factors: %g, plain %g", n_factors, weighted.weighted_error,
+                     plain.weighted_error);
         sn_fit_free(&plain);
         sn_fit_free(&weighted);
     }
@@ -448,8 +483,8 @@ Test(psm_fit, a_weighting_lowers_the_weighted_error)
     free(w);
 }
 
-/* With one factor too, entries are chosen for what they can make up for. The largest of the scaled matrix, with their values
- * fitted, leave .386. */
+/* With one factor too, entries are chosen for what they can make up for. The largest of the scaled
+ * matrix, with their values fitted, leave .386. */
 Test(psm_fit, a_weighting_chooses_the_entries_of_one_factor)
 {
     enum { M = 60, N = 90 };
@@ -457,7 +492,9 @@ Test(psm_fit, a_weighting_chooses_the_entries_of_one_factor)
     float *w = random_dense(&seed, M, N);
     struct sn_weighting weighting = correlated(&seed, N);
     for (int effort = SN_NORMAL; effort <= SN_QUICK; effort++) {
-        struct sn_fit_options options = { .budget_values = M * N / 10, .n_factors = 1, .weighting = &weighting,
+        struct sn_fit_options options = { .budget_values = M * N / 10,
+                                          .n_factors = 1,
+                                          .weighting = &weighting,
                                           .effort = (enum sn_effort)effort };
         struct sn_fit fit;
         cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
@@ -468,8 +505,8 @@ Test(psm_fit, a_weighting_chooses_the_entries_of_one_factor)
     free(w);
 }
 
-/* A cosine transform is near products of sparse matrices that are far from the start, W and the identity. PALM whose target
- * stays W leaves .42, and .30 with the weighting. */
+/* A cosine transform is near products of sparse matrices that are far from the start, W and the
+ * identity. PALM whose target stays W leaves .42, and .30 with the weighting. */
 Test(psm_fit, patterns_change_far_beyond_the_start)
 {
     enum { N = 192 };
@@ -480,19 +517,21 @@ Test(psm_fit, patterns_change_far_beyond_the_start)
         for (int j = 0; j < N; j++) w[i * N + j] = (float)cos(acos(-1) / N * i * (j + .5));
     struct sn_weighting weighting = correlated(&seed, N);
     for (int weighted = 0; weighted < 2; weighted++) {
-        struct sn_fit_options options = { .budget_values = N * N / 5, .n_factors = 2,
+        struct sn_fit_options options = { .budget_values = N * N / 5,
+                                          .n_factors = 2,
                                           .weighting = weighted ? &weighting : NULL };
         struct sn_fit fit;
         cr_assert(!psm_fit(w, N, N, &options, &fit, NULL));
-        cr_expect_leq(fit.weighted_error, most[weighted], "weighting %d: %g", weighted, fit.weighted_error);
+        cr_expect_leq(fit.weighted_error, most[weighted], "weighting %d: %g", weighted,
+                      fit.weighted_error);
         sn_fit_free(&fit);
     }
     sn_weighting_free(&weighting);
     free(w);
 }
 
-/* Another method, which has the error from products with L, finds next to nothing left to gain, whichever factor started as
- * the identity. */
+/* Another method, which has the error from products with L, finds next to nothing left to gain,
+ * whichever factor started as the identity. */
 Test(psm_fit, values_are_fitted_with_the_whole_weighting)
 {
     static const int sizes[][2] = { { 40, 50 }, { 80, 30 }, { 25, 90 } };
@@ -501,13 +540,16 @@ Test(psm_fit, values_are_fitted_with_the_whole_weighting)
         int m = sizes[i][0], n = sizes[i][1];
         float *w = random_dense(&seed, m, n);
         struct sn_weighting weighting = correlated(&seed, n);
-        struct sn_fit_options options = { .budget_values = (size_t)m * (size_t)n / 4, .n_factors = 2, .weighting = &weighting };
+        struct sn_fit_options options = { .budget_values = (size_t)m * (size_t)n / 4,
+                                          .n_factors = 2,
+                                          .weighting = &weighting };
         struct sn_fit fit;
         cr_assert(!psm_fit(w, m, n, &options, &fit, NULL));
         double before = fit.weighted_error;
         cr_assert(!sn_refit(&fit, w, &weighting, 50, NULL, NULL));
         cr_assert(!sn_fit_measure(&fit, w, &weighting, NULL));
-        cr_expect_geq(fit.weighted_error, .98 * before, "%d x %d: %g, then %g", m, n, before, fit.weighted_error);
+        cr_expect_geq(fit.weighted_error, .98 * before, "%d x %d: %g, then %g", m, n, before,
+                      fit.weighted_error);
         sn_fit_free(&fit);
         sn_weighting_free(&weighting);
         free(w);

@@ -1,5 +1,6 @@
-/* sss_fit: exact where W is SSS, never worse than a truncated SVD of as many values, far better where W has low-rank
- * Hankel blocks, within every budget, with an error that is the one foretold. */
+/* sss_fit: exact where W is SSS, never worse than a truncated SVD of as many values, far better
+ * where W has low-rank Hankel blocks, within every budget, with an error that is the one foretold.
+ */
 #include "approx.h"
 #include "sss.h"
 #include "sss_order.h"
@@ -32,18 +33,22 @@ static void *allocate(size_t count, size_t size)
     return block;
 }
 
-static int part(int total, int n, int k) { return (int)((k + 1L) * total / n - (long)k * total / n); }
+static int part(int total, int n, int k)
+{
+    return (int)((k + 1L) * total / n - (long)k * total / n);
+}
 
 /* ---- Matrices ---- */
 
-/* W = sum over j < i of C_i A_{i-1} .. A_{j+1} B_j for one direction, by running unit vectors through the recursion in
- * double. flip reverses rows and columns. s[k] is the state size at boundary k. The values are uniform; A is scaled
- * such that states neither die out nor grow. */
+/* W = sum over j < i of C_i A_{i-1} .. A_{j+1} B_j for one direction, by running unit vectors
+ * through the recursion in double. flip reverses rows and columns. s[k] is the state size at
+ * boundary k. The values are uniform; A is scaled such that states neither die out nor grow. */
 static void add_causal(double *w, int m, int n, int n_stages, const int *s, int flip)
 {
     int most = 1, column = 0, row = 0;
     for (int k = 0; k < n_stages; k++) most = s[k] > most ? s[k] : most;
-    double *x = allocate((size_t)most * (size_t)n, sizeof *x), *next = allocate((size_t)most * (size_t)n, sizeof *x);
+    double *x = allocate((size_t)most * (size_t)n, sizeof *x),
+           *next = allocate((size_t)most * (size_t)n, sizeof *x);
     for (int k = 0; k < n_stages; k++) {
         int width = part(n, n_stages, flip ? n_stages - 1 - k : k);
         int height = part(m, n_stages, flip ? n_stages - 1 - k : k);
@@ -68,8 +73,8 @@ static void add_causal(double *w, int m, int n, int n_stages, const int *s, int 
     free(next);
 }
 
-/* An SSS matrix with equal segments, the given states at its boundaries, and diagonal blocks of random values; rounded
- * to float32 only at the end. */
+/* An SSS matrix with equal segments, the given states at its boundaries, and diagonal blocks of
+ * random values; rounded to float32 only at the end. */
 static float *sss_matrix(int m, int n, int n_stages, const int *causal, const int *anticausal)
 {
     double *w = allocate((size_t)m * (size_t)n, sizeof *w);
@@ -92,7 +97,8 @@ static float *sss_matrix(int m, int n, int n_stages, const int *causal, const in
 }
 
 enum kind { RANDOM, SMOOTH, BLOCK, CAUCHY, EXPONENTIAL, SPIKE, N_KINDS };
-static const char *const kind_names[] = { "random", "smooth", "block", "cauchy", "exponential", "spike" };
+static const char *const kind_names[] = { "random", "smooth",      "block",
+                                          "cauchy", "exponential", "spike" };
 
 /* Entry (i, j) of W on points x of the rows and y of the columns, equally spaced in (0, 1). */
 static float entry(enum kind kind, double x, double y, double shift)
@@ -102,7 +108,9 @@ static float entry(enum kind kind, double x, double y, double shift)
     case BLOCK: return (float)(((int)(5 * x) == (int)(5 * y) ? 1 : 0.1) * uniform());
     case CAUCHY: return (float)(1 / (x - y + shift));
     case EXPONENTIAL: return (float)exp(-30 * fabs(x - y));
-    case SPIKE: return (float)(fabs(x - 0.7) < 0.1 && fabs(y - 0.2) < 0.1 ? 1 + 0.1 * uniform() : 1e-3 * uniform());
+    case SPIKE:
+        return (float)(fabs(x - 0.7) < 0.1 && fabs(y - 0.2) < 0.1 ? 1 + 0.1 * uniform()
+                                                                  : 1e-3 * uniform());
     default: return (float)uniform();
     }
 }
@@ -112,12 +120,14 @@ static float *make(enum kind kind, int m, int n)
     float *w = allocate((size_t)m * (size_t)n, sizeof *w);
     random_state = 88172645463325252u + (uint64_t)kind;
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < n; j++)  /* The shift, incommensurable with the grid, keeps Cauchy's x - y off zero. */
+        for (int j = 0; j < n;
+             j++) /* The shift, incommensurable with the grid, keeps Cauchy's x - y off zero. */
             w[i * n + j] = entry(kind, (i + 0.5) / m, (j + 0.5) / n, 0.3183 / (m > n ? m : n));
     return w;
 }
 
-/* A band of the given half width, of values in +-1, and noise everywhere; rows and columns shuffled where asked. */
+/* A band of the given half width, of values in +-1, and noise everywhere; rows and columns shuffled
+ * where asked. */
 static float *banded(int n, int half, double noise, int shuffled)
 {
     float *w = allocate((size_t)n * (size_t)n, sizeof *w);
@@ -132,8 +142,8 @@ static float *banded(int n, int half, double noise, int shuffled)
         }
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++)
-            w[shuffled ? rows[i] * n + columns[j] : i * n + j]
-                = (float)((abs(i - j) <= half) * uniform() + noise * uniform());
+            w[shuffled ? rows[i] * n + columns[j] : i * n + j] =
+                (float)((abs(i - j) <= half) * uniform() + noise * uniform());
     free(rows);
     free(columns);
     return w;
@@ -143,20 +153,22 @@ static float *banded(int n, int half, double noise, int shuffled)
 
 struct seen {
     int calls;
-    double done, error;  /* of the last call */
-    int orderly;         /* done never fell or left 0..1, error never rose */
+    double done, error; /* of the last call */
+    int orderly;        /* done never fell or left 0..1, error never rose */
 };
 
 static void watch(void *context, double done, double error)
 {
     struct seen *seen = context;
-    if (done < seen->done || done > 1 || (seen->calls && error > seen->error * (1 + 1e-6) + 1e-6)) seen->orderly = 0;
+    if (done < seen->done || done > 1 || (seen->calls && error > seen->error * (1 + 1e-6) + 1e-6))
+        seen->orderly = 0;
     *seen = (struct seen){ seen->calls + 1, done, error, seen->orderly };
 }
 
-/* Fits with room for n_values values, asserting what holds for every fit: success, the budget kept, the error
- * measured. */
-static struct sn_fit fit_within(const float *w, int m, int n, size_t n_values, int n_stages, struct seen *seen)
+/* Fits with room for n_values values, asserting what holds for every fit: success, the budget kept,
+ * the error measured. */
+static struct sn_fit fit_within(const float *w, int m, int n, size_t n_values, int n_stages,
+                                struct seen *seen)
 {
     struct sn_fit_options options = { .budget_bytes = 4 * n_values + 3, .n_stages = n_stages };
     struct sn_fit fit = { 0 };
@@ -166,8 +178,10 @@ static struct sn_fit fit_within(const float *w, int m, int n, size_t n_values, i
         options.progress = watch;
         options.context = seen;
     }
-    cr_assert_eq(sss_fit(w, m, n, &options, &fit, &error), SN_OK, "%d x %d in %zu: %s", m, n, n_values, error.message);
-    cr_assert(fit.matrix->n_words <= n_values, "%d x %d: %zu values, not %zu", m, n, fit.matrix->n_words, n_values);
+    cr_assert_eq(sss_fit(w, m, n, &options, &fit, &error), SN_OK, "%d x %d in %zu: %s", m, n,
+                 n_values, error.message);
+    cr_assert(fit.matrix->n_words <= n_values, "%d x %d: %zu values, not %zu", m, n,
+              fit.matrix->n_words, n_values);
     struct sn_fit again = { .matrix = fit.matrix, .words = fit.words };
     cr_assert(!sn_fit_measure(&again, w, NULL, NULL));
     cr_assert_eq(fit.error, again.error);
@@ -189,7 +203,8 @@ static void release(struct sn_fit *fit)
     free(fit->words);
 }
 
-/* Singular values of W, LAPACK's in double, which shares nothing with the eigenvalues that sss_fit uses. */
+/* Singular values of W, LAPACK's in double, which shares nothing with the eigenvalues that sss_fit
+ * uses. */
 static double *singular_values(const float *w, int m, int n)
 {
     int small = m < n ? m : n;
@@ -224,9 +239,17 @@ static const struct exact exact[] = {
     { 60, 35, 5, { 0, 2, 5, 3, 1, 0 }, { 0, 0, 2, 4, 2, 0 } },
     { 56, 56, 7, { 0, 1, 2, 3, 2, 1, 2, 0 }, { 0, 4, 1, 4, 1, 4, 1, 0 } },
     { 40, 88, 8, { 0, 3, 3, 3, 3, 3, 3, 3, 0 }, { 0, 0, 0, 0, 0, 0, 0, 0, 0 } },
-    { 60, 72, 12, { 0, 1, 1, 2, 2, 3, 3, 4, 4, 3, 2, 1, 0 }, { 0, 2, 2, 2, 2, 0, 0, 0, 2, 2, 2, 2, 0 } },
-    { 240, 240, 8, { 0, 0, 0, 0, 30, 0, 0, 0, 0 }, { 0 } },  /* All states at one boundary. */
-    { 47, 53, 6, { 0, 2, 3, 3, 3, 2, 0 }, { 0, 1, 2, 2, 2, 1, 0 } },  /* Segments that differ by one. */
+    { 60,
+      72,
+      12,
+      { 0, 1, 1, 2, 2, 3, 3, 4, 4, 3, 2, 1, 0 },
+      { 0, 2, 2, 2, 2, 0, 0, 0, 2, 2, 2, 2, 0 } },
+    { 240, 240, 8, { 0, 0, 0, 0, 30, 0, 0, 0, 0 }, { 0 } }, /* All states at one boundary. */
+    { 47,
+      53,
+      6,
+      { 0, 2, 3, 3, 3, 2, 0 },
+      { 0, 1, 2, 2, 2, 1, 0 } }, /* Segments that differ by one. */
 };
 enum { N_EXACT = sizeof exact / sizeof *exact };
 
@@ -238,7 +261,8 @@ static float *exact_matrix(int i, size_t *own)
         inputs[k] = part(e->n, e->n_stages, k);
         outputs[k] = part(e->m, e->n_stages, k);
     }
-    struct sss *shape = sss_new(e->n_stages, inputs, outputs, e->causal + 1, e->anticausal + 1, NULL);
+    struct sss *shape = sss_new(e->n_stages, inputs, outputs, e->causal + 1, e->anticausal + 1,
+                                NULL);
     cr_assert_not_null(shape);
     *own = shape->matrix.n_values;
     free(shape);
@@ -246,8 +270,8 @@ static float *exact_matrix(int i, size_t *own)
     return sss_matrix(e->m, e->n, e->n_stages, e->causal, e->anticausal);
 }
 
-/* 1e-5: three boundaries' worth of float32 rounding (6e-8) times the growth through a chain of 12 stages leaves a wide
- * margin; the results are near 2e-7. */
+/* 1e-5: three boundaries' worth of float32 rounding (6e-8) times the growth through a chain of 12
+ * stages leaves a wide margin; the results are near 2e-7. */
 static const double exact_tolerance = 1e-5;
 
 Test(sss_fit, sss_matrix_is_recovered_at_its_own_size)
@@ -286,12 +310,15 @@ static void random_parts(int total, int n, int *parts)
     }
 }
 
-/* Ragged segments, some of zero width or height, and sizes whose equal segments the search would not come by. */
+/* Ragged segments, some of zero width or height, and sizes whose equal segments the search would
+ * not come by. */
 Test(sss_fit, sss_matrix_of_any_segments_is_recovered_by_the_search)
 {
-    static const struct { int m, n, n_stages, states; } cases[] = {
-        { 40, 60, 5, 3 }, { 64, 64, 8, 2 }, { 100, 30, 6, 2 }, { 200, 300, 10, 5 }, { 150, 100, 7, 4 },
-        { 300, 300, 13, 3 },
+    static const struct {
+        int m, n, n_stages, states;
+    } cases[] = {
+        { 40, 60, 5, 3 },    { 64, 64, 8, 2 },   { 100, 30, 6, 2 },
+        { 200, 300, 10, 5 }, { 150, 100, 7, 4 }, { 300, 300, 13, 3 },
     };
     random_state = 17;
     for (size_t i = 0; i < 4 * sizeof cases / sizeof *cases; i++) {
@@ -304,7 +331,8 @@ Test(sss_fit, sss_matrix_of_any_segments_is_recovered_by_the_search)
             anticausal[k] = random_below(cases[i / 4].states + 1);
         }
         struct sss *shape = sss_new(n_stages, inputs, outputs, causal, anticausal, NULL);
-        float *words = malloc(shape->matrix.n_words * sizeof *words), *w = malloc((size_t)m * (size_t)n * sizeof *w);
+        float *words = malloc(shape->matrix.n_words * sizeof *words),
+              *w = malloc((size_t)m * (size_t)n * sizeof *w);
         for (size_t k = 0; k < shape->matrix.n_words; k++) words[k] = (float)uniform();
         cr_assert_eq(sn_dense(&shape->matrix, words, w, NULL), SN_OK);
         struct sn_fit fit = fit_within(w, m, n, shape->matrix.n_values, 0, NULL);
@@ -318,13 +346,15 @@ Test(sss_fit, sss_matrix_of_any_segments_is_recovered_by_the_search)
 
 Test(sss_fit, slack_is_not_spent_on_rounding_noise)
 {
-    for (int i = 0; i < 2 * N_EXACT; i++) {  /* Given stages, then the search. */
+    for (int i = 0; i < 2 * N_EXACT; i++) { /* Given stages, then the search. */
         size_t own;
         const struct exact *e = &exact[i % N_EXACT];
         float *w = exact_matrix(i % N_EXACT, &own);
-        struct sn_fit fit = fit_within(w, e->m, e->n, own + own / 2, i < N_EXACT ? e->n_stages : 0, NULL);
+        struct sn_fit fit = fit_within(w, e->m, e->n, own + own / 2, i < N_EXACT ? e->n_stages : 0,
+                                       NULL);
         cr_expect(fit.error < exact_tolerance, "case %d: error %g", i, fit.error);
-        cr_expect(fit.matrix->n_values <= own, "case %d: %zu values, %zu suffice", i, fit.matrix->n_values, own);
+        cr_expect(fit.matrix->n_values <= own, "case %d: %zu values, %zu suffice", i,
+                  fit.matrix->n_values, own);
         release(&fit);
         free(w);
     }
@@ -332,7 +362,8 @@ Test(sss_fit, slack_is_not_spent_on_rounding_noise)
 
 /* ---- Against the truncated SVD ---- */
 
-static const int shapes[][2] = { { 48, 40 }, { 90, 20 }, { 20, 90 }, { 1, 50 }, { 50, 1 }, { 1, 1 }, { 2, 3 } };
+static const int shapes[][2] = { { 48, 40 }, { 90, 20 }, { 20, 90 }, { 1, 50 },
+                                 { 50, 1 },  { 1, 1 },   { 2, 3 } };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 static const double shares[] = { .02, .05, .1, .2, .3, .5, 1 };
 enum { N_SHARES = sizeof shares / sizeof *shares };
@@ -351,9 +382,10 @@ Test(sss_fit, not_worse_than_truncated_svd_of_as_many_values)
                 struct sn_fit_options options = { .budget_bytes = 4 * values, .effort = SN_QUICK };
                 struct sn_fit fit = fit_with(w, m, n, &options);
                 double svd = truncation_error(s, m < n ? m : n, (int)(values / (size_t)(m + n)));
-                /* 1e-6: float32 rounds the values by 6e-8, their products and sums by a few times that. */
-                cr_expect(fit.error <= svd + 1e-6, "%s %d x %d at %g: %g, svd %g", kind_names[kind], m, n, shares[j],
-                          fit.error, svd);
+                /* 1e-6: float32 rounds the values by 6e-8, their products and sums by a few times
+                 * that. */
+                cr_expect(fit.error <= svd + 1e-6, "%s %d x %d at %g: %g, svd %g", kind_names[kind],
+                          m, n, shares[j], fit.error, svd);
                 release(&fit);
             }
             free(w);
@@ -372,14 +404,16 @@ Test(sss_fit, ten_times_better_than_svd_on_low_rank_hankel_blocks)
             double *s = singular_values(w, m, n);
             struct sn_fit fit = fit_within(w, m, n, values, 0, NULL);
             double svd = truncation_error(s, n, (int)(values / (size_t)(m + n)));
-            cr_expect(fit.error < svd / 10, "%s %d x %d: %g, svd %g", kind_names[kinds[i]], m, n, fit.error, svd);
+            cr_expect(fit.error < svd / 10, "%s %d x %d: %g, svd %g", kind_names[kinds[i]], m, n,
+                      fit.error, svd);
             release(&fit);
             free(w);
             free(s);
         }
 }
 
-/* A matrix too large for all numbers of stages to be tried: those tried come within 3% of the best number. */
+/* A matrix too large for all numbers of stages to be tried: those tried come within 3% of the best
+ * number. */
 Test(sss_fit, search_finds_a_good_number_of_stages)
 {
     enum { M = 80, N = 90 };
@@ -400,15 +434,17 @@ Test(sss_fit, search_finds_a_good_number_of_stages)
     free(w);
 }
 
-/* The inverse of a tridiagonal matrix has Hankel blocks of rank 1 (Gantmacher and Krein), so that 2x2 segments need 7
- * values a row; here (T^-1)_ij = min(i,j) (n+1 - max(i,j)) / (n+1) for the second difference matrix T. */
+/* The inverse of a tridiagonal matrix has Hankel blocks of rank 1 (Gantmacher and Krein), so that
+ * 2x2 segments need 7 values a row; here (T^-1)_ij = min(i,j) (n+1 - max(i,j)) / (n+1) for the
+ * second difference matrix T. */
 Test(sss_fit, inverse_of_a_tridiagonal_matrix_takes_seven_values_a_row)
 {
     enum { N = 64 };
     float *w = allocate(N * N, sizeof *w);
     for (int i = 1; i <= N; i++)
         for (int j = 1; j <= N; j++)
-            w[(i - 1) * N + j - 1] = (float)((i < j ? i : j) * (N + 1. - (i > j ? i : j)) / (N + 1));
+            w[(i - 1) * N + j - 1] = (float)((i < j ? i : j) * (N + 1. - (i > j ? i : j))
+                                             / (N + 1));
     struct sn_fit fit = fit_within(w, N, N, 7 * N, 0, NULL);
     cr_expect(fit.error < exact_tolerance, "error %g", fit.error);
     release(&fit);
@@ -430,7 +466,8 @@ static double *uniform_matrix(int m, int n)
 static double *product(double *a, double *b, int inner)
 {
     double *c = allocate(SIZE * SIZE, sizeof *c);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIZE, SIZE, inner, 1, a, inner, b, SIZE, 0, c, SIZE);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIZE, SIZE, inner, 1, a, inner, b, SIZE,
+                0, c, SIZE);
     free(a);
     free(b);
     return c;
@@ -444,14 +481,16 @@ static float *rounded(double *a)
     return w;
 }
 
-/* Values in +-1 on 2 diagonals on either side; the diagonal of a dominant one exceeds the rest of its row by 0.01. */
+/* Values in +-1 on 2 diagonals on either side; the diagonal of a dominant one exceeds the rest of
+ * its row by 0.01. */
 static double *pentadiagonal(int dominant)
 {
     double *a = allocate(SIZE * SIZE, sizeof *a);
     for (int i = 0; i < SIZE; i++) {
         double sum = 0.01;
         for (int j = i - 2; j <= i + 2; j++)
-            if (j >= 0 && j < SIZE) a[i * SIZE + j] = uniform(), sum += j == i ? 0 : fabs(a[i * SIZE + j]);
+            if (j >= 0 && j < SIZE)
+                a[i * SIZE + j] = uniform(), sum += j == i ? 0 : fabs(a[i * SIZE + j]);
         if (dominant) a[i * SIZE + i] = sum;
     }
     return a;
@@ -469,7 +508,8 @@ static double *inverse_of_pentadiagonal(void)
 
 static double *band_plus_low_rank(void)
 {
-    double *band = pentadiagonal(0), *sum = product(uniform_matrix(SIZE, 1), uniform_matrix(1, SIZE), 1);
+    double *band = pentadiagonal(0),
+           *sum = product(uniform_matrix(SIZE, 1), uniform_matrix(1, SIZE), 1);
     for (int i = 0; i < SIZE * SIZE; i++) sum[i] += band[i] + 1e-3 * uniform();
     free(band);
     return sum;
@@ -501,15 +541,21 @@ static double *exponential_toeplitz(void) { return toeplitz(decay); }
 Test(sss_fit, ten_times_better_than_svd_at_size_300)
 {
     enum { VALUES = SIZE * SIZE / 10 };
-    static const struct { const char *name; double *(*make)(void); } cases[] = {
-        { "band plus low rank plus noise", band_plus_low_rank }, { "Cauchy", regular_cauchy },
-        { "1/(1+|i-j|)", hyperbolic_toeplitz }, { "exp(-|i-j|/10)", exponential_toeplitz },
+    static const struct {
+        const char *name;
+        double *(*make)(void);
+    } cases[] = {
+        { "band plus low rank plus noise", band_plus_low_rank },
+        { "Cauchy", regular_cauchy },
+        { "1/(1+|i-j|)", hyperbolic_toeplitz },
+        { "exp(-|i-j|/10)", exponential_toeplitz },
         { "inverse of a band", inverse_of_pentadiagonal },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         random_state = 2463534242u + i;
         float *w = rounded(cases[i].make());
-        double *s = singular_values(w, SIZE, SIZE), svd = truncation_error(s, SIZE, VALUES / (2 * SIZE));
+        double *s = singular_values(w, SIZE, SIZE),
+               svd = truncation_error(s, SIZE, VALUES / (2 * SIZE));
         struct sn_fit fit = fit_within(w, SIZE, SIZE, VALUES, 0, NULL);
         cr_expect(fit.error < svd / 10, "%s: %g, svd %g", cases[i].name, fit.error, svd);
         release(&fit);
@@ -525,13 +571,17 @@ static double *orthogonal(void)
 {
     double *a = uniform_matrix(SIZE, SIZE), s[SIZE];
     double *u = allocate(SIZE * SIZE, sizeof *u), *vt = allocate(SIZE * SIZE, sizeof *vt);
-    cr_assert_eq(LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'A', SIZE, SIZE, a, SIZE, s, u, SIZE, vt, SIZE), 0);
+    cr_assert_eq(LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'A', SIZE, SIZE, a, SIZE, s, u, SIZE, vt, SIZE),
+                 0);
     free(a);
     return product(u, vt, SIZE);
 }
 
 /* Of rank 100. */
-static double *low_rank(void) { return product(uniform_matrix(SIZE, 100), uniform_matrix(100, SIZE), 100); }
+static double *low_rank(void)
+{
+    return product(uniform_matrix(SIZE, 100), uniform_matrix(100, SIZE), 100);
+}
 
 static double *random_toeplitz(void)
 {
@@ -565,13 +615,18 @@ static double *sparse_product(void)
     return product(a, sparse(), SIZE);
 }
 
-/* The classes of matrices on which MatthiasKi/structurednets compares its approximators, testmatrices/ there, but for
- * the hierarchical ones, those with a linear spectrum, and the semiseparable ones, which follow. SN_QUICK, as above. */
+/* The classes of matrices on which MatthiasKi/structurednets compares its approximators,
+ * testmatrices/ there, but for the hierarchical ones, those with a linear spectrum, and the
+ * semiseparable ones, which follow. SN_QUICK, as above. */
 Test(sss_fit, not_worse_than_svd_on_the_matrices_of_structurednets)
 {
-    static const struct { const char *name; double *(*make)(void); } cases[] = {
-        { "random", random_matrix }, { "orthogonal", orthogonal }, { "low rank", low_rank },
-        { "Toeplitz", random_toeplitz }, { "Cauchy", random_cauchy }, { "sparse product", sparse_product },
+    static const struct {
+        const char *name;
+        double *(*make)(void);
+    } cases[] = {
+        { "random", random_matrix }, { "orthogonal", orthogonal },
+        { "low rank", low_rank },    { "Toeplitz", random_toeplitz },
+        { "Cauchy", random_cauchy }, { "sparse product", sparse_product },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         random_state = 362436069u + i;
@@ -582,7 +637,8 @@ Test(sss_fit, not_worse_than_svd_on_the_matrices_of_structurednets)
             struct sn_fit_options options = { .budget_bytes = 4 * values, .effort = SN_QUICK };
             struct sn_fit fit = fit_with(w, SIZE, SIZE, &options);
             double svd = truncation_error(s, SIZE, (int)(values / (2 * SIZE)));
-                cr_expect(fit.error <= svd + 1e-6, "%s at %g: %g, svd %g", cases[i].name, shares[j], fit.error, svd);
+            cr_expect(fit.error <= svd + 1e-6, "%s at %g: %g, svd %g", cases[i].name, shares[j],
+                      fit.error, svd);
             release(&fit);
         }
         free(w);
@@ -590,8 +646,8 @@ Test(sss_fit, not_worse_than_svd_on_the_matrices_of_structurednets)
     }
 }
 
-/* Their semiseparable class: 30 segments of 10, at most 5 states at every boundary. It takes 10,200 values, a share of
- * 0.113; below that the truncated SVD is far behind. */
+/* Their semiseparable class: 30 segments of 10, at most 5 states at every boundary. It takes 10,200
+ * values, a share of 0.113; below that the truncated SVD is far behind. */
 Test(sss_fit, semiseparable_matrix_of_structurednets_is_recovered)
 {
     int states[31] = { 0 };
@@ -612,8 +668,9 @@ Test(sss_fit, semiseparable_matrix_of_structurednets_is_recovered)
     free(s);
 }
 
-/* Diagonal blocks of unequal widths, a background of rank 2 and noise, in the values that the blocks' own segments take
- * with two states each: at least twice as good as equal segments, any number of them. */
+/* Diagonal blocks of unequal widths, a background of rank 2 and noise, in the values that the
+ * blocks' own segments take with two states each: at least twice as good as equal segments, any
+ * number of them. */
 Test(sss_fit, cuts_find_unequal_blocks)
 {
     enum { N = 120, VALUES = 5100 };
@@ -626,13 +683,15 @@ Test(sss_fit, cuts_find_unequal_blocks)
         if (i == end) end += widths[++k];
         for (int j = 0; j < N; j++) {
             double block = j < end && j >= end - widths[k] ? uniform() : 0;
-            w[i * N + j] = (float)(block + 0.3 * (u[0][i] * v[0][j] + u[1][i] * v[1][j]) + 0.01 * uniform());
+            w[i * N + j] = (float)(block + 0.3 * (u[0][i] * v[0][j] + u[1][i] * v[1][j])
+                                   + 0.01 * uniform());
         }
     }
     struct sn_fit fit = fit_within(w, N, N, VALUES, 0, NULL);
-    for (int n_stages = 3; n_stages <= 24; n_stages++) {  /* Two diagonal blocks take 7200 values. */
+    for (int n_stages = 3; n_stages <= 24; n_stages++) { /* Two diagonal blocks take 7200 values. */
         struct sn_fit equal = fit_within(w, N, N, VALUES, n_stages, NULL);
-        cr_expect(fit.error < equal.error / 2, "error %g, of %d equal segments %g", fit.error, n_stages, equal.error);
+        cr_expect(fit.error < equal.error / 2, "error %g, of %d equal segments %g", fit.error,
+                  n_stages, equal.error);
         release(&equal);
     }
     release(&fit);
@@ -650,15 +709,17 @@ Test(sss_fit, tiny_budgets_keep_something)
             for (size_t values = 1; values < (size_t)(m + n); values += 1 + values / 2) {
                 struct sn_fit_options options = { .budget_bytes = 4 * values, .effort = SN_QUICK };
                 struct sn_fit fit = fit_with(w, m, n, &options);
-                cr_expect(fit.error < 1, "%s %d x %d in %zu: error %g", kind_names[kind], m, n, values, fit.error);
+                cr_expect(fit.error < 1, "%s %d x %d in %zu: error %g", kind_names[kind], m, n,
+                          values, fit.error);
                 release(&fit);
             }
             free(w);
         }
 }
 
-/* 12 x 11 entries of about 1 in a matrix of 1e-3: rank one of that block takes 23 values and leaves the noise in it, 6%
- * of the norm, and what is outside, 4%. Any other window of 23 values misses a row or a column at least, 1/sqrt(12). */
+/* 12 x 11 entries of about 1 in a matrix of 1e-3: rank one of that block takes 23 values and leaves
+ * the noise in it, 6% of the norm, and what is outside, 4%. Any other window of 23 values misses a
+ * row or a column at least, 1/sqrt(12). */
 Test(sss_fit, small_budget_finds_the_window_that_matters)
 {
     int m = 60, n = 55;
@@ -690,10 +751,11 @@ Test(sss_fit, zero_matrix_has_error_zero)
     static float zeros[12 * 9];
     for (size_t values = 1; values <= 12 * 9; values += 7)
         for (int n_stages = 0; n_stages <= 3; n_stages += 3) {
-            if (n_stages && values < 12 * 9 / 3) continue;  /* Three diagonal blocks need 36 values. */
+            if (n_stages && values < 12 * 9 / 3)
+                continue; /* Three diagonal blocks need 36 values. */
             struct sn_fit fit = fit_within(zeros, 12, 9, values, n_stages, NULL);
             cr_expect_eq(fit.error, 0);
-            cr_expect(fit.matrix->n_values > 0);  /* Something to train, and to store. */
+            cr_expect(fit.matrix->n_values > 0); /* Something to train, and to store. */
             release(&fit);
         }
 }
@@ -705,9 +767,9 @@ static void watch_half_way(void *context, double done, double error)
     if (done == 0.5) *(double *)context = error;
 }
 
-/* At the end of the search, half way, progress reports the error that the discarded singular values foretell; the result
- * has the one measured, without refinement in an SN_QUICK fit. 1e-4 of it, plus 1e-6 for the rounding to float32 where
- * the error is that small. */
+/* At the end of the search, half way, progress reports the error that the discarded singular values
+ * foretell; the result has the one measured, without refinement in an SN_QUICK fit. 1e-4 of it,
+ * plus 1e-6 for the rounding to float32 where the error is that small. */
 Test(sss_fit, discarded_singular_values_foretell_the_error)
 {
     for (int kind = 0; kind < N_KINDS; kind++)
@@ -715,12 +777,17 @@ Test(sss_fit, discarded_singular_values_foretell_the_error)
             for (int j = 2; j < N_SHARES; j++) {
                 double foretold = -1;
                 float *w = make(kind, 50, 60);
-                size_t values = (size_t)(shares[j] * 50 * 60) + 300;  /* Six diagonal blocks take 500. */
-                struct sn_fit_options options = { .budget_bytes = 4 * values, .n_stages = n_stages, .effort = SN_QUICK,
-                                                  .progress = watch_half_way, .context = &foretold };
+                size_t values = (size_t)(shares[j] * 50 * 60)
+                    + 300; /* Six diagonal blocks take 500. */
+                struct sn_fit_options options = { .budget_bytes = 4 * values,
+                                                  .n_stages = n_stages,
+                                                  .effort = SN_QUICK,
+                                                  .progress = watch_half_way,
+                                                  .context = &foretold };
                 struct sn_fit fit = fit_with(w, 50, 60, &options);
-                cr_expect(fabs(foretold - fit.error) <= 1e-4 * fit.error + 1e-6, "%s, %d stages, %g: %g, %g",
-                          kind_names[kind], n_stages, shares[j], foretold, fit.error);
+                cr_expect(fabs(foretold - fit.error) <= 1e-4 * fit.error + 1e-6,
+                          "%s, %d stages, %g: %g, %g", kind_names[kind], n_stages, shares[j],
+                          foretold, fit.error);
                 release(&fit);
                 free(w);
             }
@@ -752,7 +819,9 @@ Test(sss_fit, progress_goes_on_in_the_search_for_orders)
     enum { N = 60 };
     int calls = 0;
     float *w = banded(N, 4, 1e-3, 1);
-    struct sn_fit_options options = { .budget_bytes = 4 * N * N / 3, .progress = watch_orders, .context = &calls };
+    struct sn_fit_options options = { .budget_bytes = 4 * N * N / 3,
+                                      .progress = watch_orders,
+                                      .context = &calls };
     struct sn_fit fit = fit_with(w, N, N, &options);
     cr_expect(calls >= 2, "%d calls", calls);
     release(&fit);
@@ -762,7 +831,8 @@ Test(sss_fit, progress_goes_on_in_the_search_for_orders)
 Test(sss_fit, same_input_gives_the_same_words)
 {
     float *w = make(BLOCK, 60, 50);
-    struct sn_fit one = fit_within(w, 60, 50, 900, 0, NULL), two = fit_within(w, 60, 50, 900, 0, NULL);
+    struct sn_fit one = fit_within(w, 60, 50, 900, 0, NULL),
+                  two = fit_within(w, 60, 50, 900, 0, NULL);
     cr_assert_eq(one.matrix->n_words, two.matrix->n_words);
     cr_expect_arr_eq(one.words, two.words, one.matrix->n_words * sizeof(float));
     release(&one);
@@ -770,8 +840,8 @@ Test(sss_fit, same_input_gives_the_same_words)
     free(w);
 }
 
-/* Rank r of a random matrix as stages (n, 0), (0, m): B = T V^T and C = U S T^-1, with T^2 within a factor of two of S.
- * 1e-3: room for the orthonormality of U and V after rounding. */
+/* Rank r of a random matrix as stages (n, 0), (0, m): B = T V^T and C = U S T^-1, with T^2 within a
+ * factor of two of S. 1e-3: room for the orthonormality of U and V after rounding. */
 Test(sss_fit, both_sides_of_a_state_are_of_like_size)
 {
     int m = 48, n = 40;
@@ -800,17 +870,19 @@ Test(sss_fit, shuffled_band_comes_back_in_order)
     struct sn_fit_options options = { .budget_bytes = 4 * N * N / 4 };
     float *w = banded(N, 4, 1e-3, 1);
     struct sn_fit fit = fit_with(w, N, N, &options);
-    options.effort = SN_QUICK;  /* Without orders. */
+    options.effort = SN_QUICK; /* Without orders. */
     struct sn_fit unordered = fit_with(w, N, N, &options);
     cr_expect_eq(((const struct sss *)fit.matrix)->order, SSS_ORDER_BOTH);
     cr_expect_eq(((const struct sss *)unordered.matrix)->order, SSS_ORDER_NONE);
-    cr_expect(fit.error < unordered.error / 5, "error %g, unordered %g", fit.error, unordered.error);
+    cr_expect(fit.error < unordered.error / 5, "error %g, unordered %g", fit.error,
+              unordered.error);
     release(&fit);
     release(&unordered);
     free(w);
 }
 
-/* Three diagonal blocks, of which every block's first column (row) lies in the next: only a cycle of moves mends it. */
+/* Three diagonal blocks, of which every block's first column (row) lies in the next: only a cycle
+ * of moves mends it. */
 Test(sss_fit, columns_and_rows_find_their_stages)
 {
     enum { N = 9 };
@@ -826,15 +898,18 @@ Test(sss_fit, columns_and_rows_find_their_stages)
             }
         struct sss *shape = sss_new(3, sizes, sizes, none, none, NULL);
         cr_assert_eq(sss_reassign(shape, words, w, by_rows, order, NULL), SN_OK);
-        for (int j = 0; j < N; j++) cr_expect_eq(order[j], expected[j], "%d: %u, expected %u", j, order[j], expected[j]);
+        for (int j = 0; j < N; j++)
+            cr_expect_eq(order[j], expected[j], "%d: %u, expected %u", j, order[j], expected[j]);
         free(shape);
     }
 }
 
-/* Samples x = z A + z' with a random A of rank 5, so that a few directions have most of the variance. */
+/* Samples x = z A + z' with a random A of rank 5, so that a few directions have most of the
+ * variance. */
 static struct sn_weighting low_dimensional(int n, int n_samples)
 {
-    float *x = allocate((size_t)n_samples * (size_t)n, sizeof *x), *a = allocate(5 * (size_t)n, sizeof *a);
+    float *x = allocate((size_t)n_samples * (size_t)n, sizeof *x),
+          *a = allocate(5 * (size_t)n, sizeof *a);
     struct sn_weighting weighting;
     struct sn_error error = { 0 };
     random_state = 4711;
@@ -842,9 +917,11 @@ static struct sn_weighting low_dimensional(int n, int n_samples)
     for (int i = 0; i < n_samples; i++)
         for (int k = 0; k < 6; k++) {
             double z = uniform();
-            for (int j = 0; j < n; j++) x[i * n + j] += (float)(k < 5 ? z * (double)a[k * n + j] : 0.3 * uniform());
+            for (int j = 0; j < n; j++)
+                x[i * n + j] += (float)(k < 5 ? z * (double)a[k * n + j] : 0.3 * uniform());
         }
-    cr_assert_eq(sn_weighting_new(NULL, 0, x, n_samples, n, 0.1, 0, &weighting, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(sn_weighting_new(NULL, 0, x, n_samples, n, 0.1, 0, &weighting, &error), SN_OK,
+                 "%s", error.message);
     free(x);
     free(a);
     return weighting;
@@ -866,13 +943,15 @@ Test(sss_fit, weighted_error_is_not_above_that_of_weighted_low_rank)
             for (int j = 0; j < N_SHARES; j += 2)
                 for (int effort = SN_NORMAL; effort <= SN_QUICK; effort++) {
                     size_t values = (size_t)(shares[j] * m * n);
-                    struct sn_fit_options options = { .budget_bytes = 4 * values, .weighting = &weighting,
+                    struct sn_fit_options options = { .budget_bytes = 4 * values,
+                                                      .weighting = &weighting,
                                                       .effort = effort };
                     struct sn_fit fit = fit_with(w, m, n, &options);
-                    double svd = truncation_error(s, m < n ? m : n, (int)(values / (size_t)(m + n)));
+                    double svd = truncation_error(s, m < n ? m : n,
+                                                  (int)(values / (size_t)(m + n)));
                     /* 2e-6: W L is rounded here too, and amplifies what float32 rounds in W. */
-                    cr_expect(fit.weighted_error <= svd + 2e-6, "%s %d x %d at %g: %g, svd %g", kind_names[kind], m, n,
-                              shares[j], fit.weighted_error, svd);
+                    cr_expect(fit.weighted_error <= svd + 2e-6, "%s %d x %d at %g: %g, svd %g",
+                              kind_names[kind], m, n, shares[j], fit.weighted_error, svd);
                     release(&fit);
                 }
             sn_weighting_free(&weighting);
@@ -883,21 +962,23 @@ Test(sss_fit, weighted_error_is_not_above_that_of_weighted_low_rank)
         }
 }
 
-/* SN_QUICK does not refine. With the weighting the sweeps are off by far, so that the refinement takes off a twentieth at
- * least; without one it may find little. */
+/* SN_QUICK does not refine. With the weighting the sweeps are off by far, so that the refinement
+ * takes off a twentieth at least; without one it may find little. */
 Test(sss_fit, refinement_lowers_the_error)
 {
     enum { N = 60 };
     struct sn_weighting weighting = low_dimensional(N, 3 * N);
     float *w = make(CAUCHY, N, N);
     for (int weighted = 0; weighted < 2; weighted++) {
-        struct sn_fit_options options = { .budget_bytes = 4 * N * N / 4, .weighting = weighted ? &weighting : NULL,
-                                          .effort = SN_QUICK, .n_stages = 6 };
+        struct sn_fit_options options = { .budget_bytes = 4 * N * N / 4,
+                                          .weighting = weighted ? &weighting : NULL,
+                                          .effort = SN_QUICK,
+                                          .n_stages = 6 };
         struct sn_fit swept = fit_with(w, N, N, &options);
         options.effort = SN_NORMAL;
         struct sn_fit refined = fit_with(w, N, N, &options);
-        cr_expect(refined.weighted_error < (weighted ? 0.95 : 1) * swept.weighted_error, "%g, swept %g",
-                  refined.weighted_error, swept.weighted_error);
+        cr_expect(refined.weighted_error < (weighted ? 0.95 : 1) * swept.weighted_error,
+                  "%g, swept %g", refined.weighted_error, swept.weighted_error);
         cr_expect_eq(refined.matrix->n_words, swept.matrix->n_words);
         release(&swept);
         release(&refined);
@@ -912,13 +993,15 @@ Test(sss_fit, low_rank_alone_is_two_stages)
     float *w = make(EXPONENTIAL, M, N);
     struct sn_weighting weighting = low_dimensional(N, 3 * N);
     for (int weighted = 0; weighted < 2; weighted++) {
-        struct sn_fit_options options = { .budget_bytes = 4 * 5 * (M + N) + 40, .low_rank = 1,
+        struct sn_fit_options options = { .budget_bytes = 4 * 5 * (M + N) + 40,
+                                          .low_rank = 1,
                                           .weighting = weighted ? &weighting : NULL };
         struct sn_fit fit = fit_with(w, M, N, &options);
         const struct sss *shape = (const struct sss *)fit.matrix;
-        cr_expect(shape->n_stages == 2 && shape->causal[1] == 5 && shape->inputs[0] == N && shape->outputs[1] == M);
+        cr_expect(shape->n_stages == 2 && shape->causal[1] == 5 && shape->inputs[0] == N
+                  && shape->outputs[1] == M);
         release(&fit);
-        options.budget_bytes = 4 * (M + N) - 4;  /* Below rank one. */
+        options.budget_bytes = 4 * (M + N) - 4; /* Below rank one. */
         fit = fit_with(w, M, N, &options);
         cr_expect(fit.error < 1, "error %g", fit.error);
         release(&fit);
@@ -933,10 +1016,14 @@ Test(sss_fit, stop_ends_with_the_best_so_far)
     float *w = make(RANDOM, 48, 40);
     double *s = singular_values(w, 48, 40);
     struct seen seen = { .orderly = 1 };
-    struct sn_fit_options options = { .budget_bytes = 4 * 400, .stop = &stop, .effort = SN_THOROUGH, .progress = watch,
+    struct sn_fit_options options = { .budget_bytes = 4 * 400,
+                                      .stop = &stop,
+                                      .effort = SN_THOROUGH,
+                                      .progress = watch,
                                       .context = &seen };
     struct sn_fit fit = fit_with(w, 48, 40, &options);
-    cr_expect(seen.orderly && seen.calls <= 4, "%d calls; the search alone reports each number of stages", seen.calls);
+    cr_expect(seen.orderly && seen.calls <= 4,
+              "%d calls; the search alone reports each number of stages", seen.calls);
     cr_expect(fit.error <= truncation_error(s, 40, 400 / 88) + 1e-6);
     release(&fit);
     free(s);
@@ -945,7 +1032,8 @@ Test(sss_fit, stop_ends_with_the_best_so_far)
 
 /* ---- Bad input ---- */
 
-static void expect_refused(const float *w, int m, int n, size_t bytes, int n_stages, const char *message)
+static void expect_refused(const float *w, int m, int n, size_t bytes, int n_stages,
+                           const char *message)
 {
     struct sn_fit_options options = { .budget_bytes = bytes, .n_stages = n_stages };
     struct sn_fit fit = { 0 };
@@ -964,7 +1052,8 @@ Test(sss_fit, bad_input_is_named)
     expect_refused(w, 0, 8, 100, 0, "expected a matrix, found 0 x 8");
     expect_refused(w, 6, 8, 100, -1, "stages: expected at least 1, or 0 to search, found -1");
     expect_refused(w, 6, 8, 100, 15, "stages: expected at most 14, found 15");
-    expect_refused(w, 6, 8, 95, 2, "the diagonal blocks of 2 stages take 96 bytes, the budget is 95");
+    expect_refused(w, 6, 8, 95, 2,
+                   "the diagonal blocks of 2 stages take 96 bytes, the budget is 95");
     w[2 * 8 + 5] = NAN;
     expect_refused(w, 6, 8, 100, 0, "row 2, column 5 is nan");
     w[2 * 8 + 5] = -INFINITY;

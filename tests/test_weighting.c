@@ -25,7 +25,8 @@ static void scatter(const float *x, int rows, double out[N][N])
     for (int a = 0; a < N; a++)
         for (int b = 0; b < N; b++) {
             out[a][b] = 0;
-            for (int i = 0; i < rows; i++) out[a][b] += ((double)x[i * N + a] - mean[a]) * ((double)x[i * N + b] - mean[b]);
+            for (int i = 0; i < rows; i++)
+                out[a][b] += ((double)x[i * N + a] - mean[a]) * ((double)x[i * N + b] - mean[b]);
         }
 }
 
@@ -39,7 +40,7 @@ static double trace(double m[N][N])
 Test(weighting, the_moment_is_the_formula_and_its_root_gives_it_back)
 {
     static const double s[] = { 1, .1, .4, .7 }, t[] = { 0, 0, .5, .9 };
-    static const float units[] = { 1, 1e-18f, 1e15f, 1 };  /* of the samples; none matters. */
+    static const float units[] = { 1, 1e-18f, 1e15f, 1 }; /* of the samples; none matters. */
     float w[M * N], x[SAMPLES * N], scaled[SAMPLES * N];
     uint64_t seed = 1;
     fill(&seed, w, M * N);
@@ -55,10 +56,13 @@ Test(weighting, the_moment_is_the_formula_and_its_root_gives_it_back)
         cr_assert(!sn_weighting_root(&weighting, &root, NULL));
         for (int a = 0; a < N; a++)
             for (int b = 0; b < N; b++) {
-                double product = 0, expected = (1 - s[k]) * N / trace(c) * c[a][b]
+                double product = 0,
+                       expected = (1 - s[k]) * N / trace(c) * c[a][b]
                     + s[k] * ((1 - t[k]) * (a == b) + t[k] * N / trace(v) * v[a][b]);
-                cr_assert_float_eq(weighting.moment[a * N + b], expected, 1e-5, "%d: %d, %d", k, a, b);
-                for (int j = 0; j < N; j++) product += (double)root[a * N + j] * (double)root[b * N + j];
+                cr_assert_float_eq(weighting.moment[a * N + b], expected, 1e-5, "%d: %d, %d", k, a,
+                                   b);
+                for (int j = 0; j < N; j++)
+                    product += (double)root[a * N + j] * (double)root[b * N + j];
                 cr_assert_float_eq(product, expected, 1e-5);
             }
         free(root);
@@ -87,7 +91,8 @@ Test(weighting, its_error_is_that_of_the_outputs)
             outputs += y * y;
             left += d * d;
         }
-    cr_assert_float_eq(sn_weighted_error(w, what, M, N, &weighting, NULL), sqrt(left / outputs), 1e-5);
+    cr_assert_float_eq(sn_weighted_error(w, what, M, N, &weighting, NULL), sqrt(left / outputs),
+                       1e-5);
     cr_assert_eq(sn_weighted_error(w, w, M, N, NULL, NULL), 0);
     memset(what, 0, sizeof what);
     cr_assert_eq(sn_weighted_error(w, what, M, N, NULL, NULL), 1);
@@ -107,12 +112,13 @@ Test(weighting, equal_samples_weigh_all_inputs_alike_and_numbers_that_are_none_a
     sn_weighting_free(&weighting);
     x[2 * N + 5] = NAN;
     cr_assert_eq(sn_weighting_new(NULL, 0, x, SAMPLES, N, .5, 0, &weighting, &error), SN_BAD_INPUT);
-    cr_assert_str_eq(error.message, "features: row 2, column 5: found nan, expected a finite number");
+    cr_assert_str_eq(error.message,
+                     "features: row 2, column 5: found nan, expected a finite number");
     cr_assert_null(weighting.moment);
 }
 
-/* Samples from few directions, many of them: the covariance is worth trusting. Few samples from all directions alike: it
- * is not. Rows of W along which the samples vary: the alignment is. */
+/* Samples from few directions, many of them: the covariance is worth trusting. Few samples from all
+ * directions alike: it is not. Rows of W along which the samples vary: the alignment is. */
 Test(weighting, the_choice_trusts_what_held_out_samples_confirm)
 {
     enum { ROWS = 40, COLUMNS = 60, MANY = 600, FEW = 20, RANK = 4 };
@@ -128,7 +134,8 @@ Test(weighting, the_choice_trusts_what_held_out_samples_confirm)
         for (int i = 0; i < MANY; i++)
             for (int k = 0; k < RANK; k++) {
                 float amount = (float)random_uniform(&seed, -1, 1);
-                for (int j = 0; j < COLUMNS; j++) x[i * COLUMNS + j] += amount * basis[k * COLUMNS + j];
+                for (int j = 0; j < COLUMNS; j++)
+                    x[i * COLUMNS + j] += amount * basis[k * COLUMNS + j];
             }
         cr_assert(!sn_weighting_choose(fit, &options, w, ROWS, COLUMNS, x, MANY, &weighting, NULL));
         cr_assert_leq(weighting.shrinkage, .85, "family %d: %g", f, weighting.shrinkage);

@@ -33,7 +33,8 @@ static void set_paths(void)
     snprintf(again, sizeof again, "%s", temporary_path("again.weights"));
 }
 
-/* A trained net, its outputs in another order, so that every stored array differs from its start, saved. */
+/* A trained net, its outputs in another order, so that every stored array differs from its start,
+ * saved. */
 static network *save_trained(unsigned seed, const char *path)
 {
     float losses[5];
@@ -79,22 +80,27 @@ Test(weights, payload_is_the_fixed_format, .init = set_paths)
     cr_assert(!memcmp(statistics + 120, l->rolling_mean, 120));
     cr_assert(!memcmp(statistics + 240, l->rolling_variance, 120));
     offset += 4 * (4 * 30 + values);
-    /* 20 biases, 304 values, then columns (u16, 102 and 204 with padding) and row lengths (20 and 26). */
-    cr_assert_eq(weights_layer_bytes(&net->layers[2]), 4 * 20 + 4 * 304 + 2 * (102 + 20 + 204 + 26));
+    /* 20 biases, 304 values, then columns (u16, 102 and 204 with padding) and row lengths (20 and
+     * 26). */
+    cr_assert_eq(weights_layer_bytes(&net->layers[2]),
+                 4 * 20 + 4 * 304 + 2 * (102 + 20 + 204 + 26));
     offset += 4 * 20 + 4 * 304;
     uint16_t column, length;
     memcpy(&column, bytes + offset, 2);
     memcpy(&length, bytes + offset + 2 * 102, 2);
-    cr_assert(column < 25 && (length == 5 || length == 6), "column %d, row length %d", column, length);
+    cr_assert(column < 25 && (length == 5 || length == 6), "column %d, row length %d", column,
+              length);
     free(bytes);
     net_free(net);
 }
 
 Test(weights, dontloadscales_reads_a_file_without_batch_statistics, .init = set_paths)
 {
-    static const char with[] = "[net]\nbatch=2\ninputs=20\n[sss]\noutput=10\nstages=2\nstates=3\nbatch_normalize=1\n"
+    static const char with[] =
+        "[net]\nbatch=2\ninputs=20\n[sss]\noutput=10\nstages=2\nstates=3\nbatch_normalize=1\n"
         "dontloadscales=1\nactivation=linear\n[softmax]\n";
-    static const char without[] = "[net]\nbatch=2\ninputs=20\n[sss]\noutput=10\nstages=2\nstates=3\nactivation=linear\n"
+    static const char without[] =
+        "[net]\nbatch=2\ninputs=20\n[sss]\noutput=10\nstages=2\nstates=3\nactivation=linear\n"
         "[softmax]\n";
     network *source = net_from_text(without, 1), *net = net_from_text(with, 2);
     save_weights(source, saved);
@@ -124,8 +130,10 @@ Test(weights, wrong_lengths_are_refused_with_layer_expected_and_found, .init = s
     memcpy(longer, bytes, n);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         write_file(saved, longer, lengths[i]);
-        cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 1, "%zu bytes", lengths[i]);
-        cr_assert(strstr(message, "expected") && strstr(message, "found") && strstr(message, saved), "%s", message);
+        cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 1, "%zu bytes",
+                     lengths[i]);
+        cr_assert(strstr(message, "expected") && strstr(message, "found") && strstr(message, saved),
+                  "%s", message);
         if (lengths[i] >= 20) cr_assert(strstr(message, "layer"), "%s", message);
     }
     write_file(saved, bytes, n);
@@ -151,7 +159,8 @@ Test(weights, an_index_out_of_range_is_refused_with_the_layer, .init = set_paths
 
 Test(weights, a_stock_net_may_end_behind_any_layer_but_not_within, .init = set_paths)
 {
-    static const char stock[] = "[net]\nbatch=2\ninputs=20\n[connected]\noutput=10\nactivation=linear\n"
+    static const char stock[] =
+        "[net]\nbatch=2\ninputs=20\n[connected]\noutput=10\nactivation=linear\n"
         "[connected]\noutput=5\nactivation=linear\n[softmax]\n";
     char message[4096];
     network *net = net_from_text(stock, 1);
@@ -169,7 +178,8 @@ Test(weights, a_stock_net_may_end_behind_any_layer_but_not_within, .init = set_p
 }
 
 /* A net whose file takes long enough to write for a signal to hit. */
-static const char big_text[] = "[net]\nbatch=1\ninputs=1500\n[connected]\noutput=1000\nactivation=linear\n"
+static const char big_text[] =
+    "[net]\nbatch=1\ninputs=1500\n[connected]\noutput=1000\nactivation=linear\n"
     "[sss]\noutput=100\nactivation=linear\nstages=2\nstates=50\n[softmax]\n";
 
 Test(weights, kill_during_a_save_leaves_the_old_file_whole, .init = set_paths)
@@ -223,7 +233,8 @@ Test(weights, a_failed_write_is_reported_and_leaves_the_old_file, .init = set_pa
     snprintf(listing, sizeof listing, "ls %s.tmp* 2> /dev/null", saved);
     cr_assert_neq(system(listing), 0, "a temporary file is left");
     cr_assert_eq(run_in_child(save_within_limit, "/nowhere/x.weights", message, sizeof message), 1);
-    cr_assert(strstr(message, "/nowhere/x.weights: cannot write: No such file or directory\n"), "%s", message);
+    cr_assert(strstr(message, "/nowhere/x.weights: cannot write: No such file or directory\n"),
+              "%s", message);
 }
 
 Test(whole_file, appears_when_published_and_not_before, .init = set_paths)

@@ -31,7 +31,8 @@ const char *approximation_names(void)
     static char names[256];
     if (!*names)
         for (const struct approximation_type *type = approximation_types; type->name; type++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? "," : "", type->name);
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? "," : "",
+                     type->name);
     return names;
 }
 
@@ -48,7 +49,8 @@ static void multiply(const float *a, int m, int n, const float *x, int rows, flo
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, m, n, 1, x, n, a, n, 0, y, m);
 }
 
-/* Whether output label is larger than all others, of outputs gain (y + bias) + offset. Equal outputs are no answer. */
+/* Whether output label is larger than all others, of outputs gain (y + bias) + offset. Equal
+ * outputs are no answer. */
 static int is_correct(const struct problem *problem, const float *y, const float *bias, int label)
 {
     int best = -1, ties = 0;
@@ -63,19 +65,22 @@ static int is_correct(const struct problem *problem, const float *y, const float
 }
 
 /* What judging a few rows adds to the sums. */
-struct sums { double energy, corrected, uncorrected, n_correct; };
+struct sums {
+    double energy, corrected, uncorrected, n_correct;
+};
 
-enum { BLOCK = 256 };  /* rows at a time */
+enum { BLOCK = 256 }; /* rows at a time */
 
 /* One block of rows x; D = W - What, shift = D mean. centred is BLOCK x n, y is BLOCK x m. */
-static void judge_block(const struct problem *problem, const float *what, const float *difference, const float *shift,
-                        const float *bias, const float *x, const int *labels, int rows, float *centred, float *y,
-                        struct sums *sums)
+static void judge_block(const struct problem *problem, const float *what, const float *difference,
+                        const float *shift, const float *bias, const float *x, const int *labels,
+                        int rows, float *centred, float *y, struct sums *sums)
 {
     int m = problem->n_outputs, n = problem->n_inputs;
     size_t n_y = (size_t)rows * (size_t)m;
     for (int i = 0; i < rows; i++)
-        for (int j = 0; j < n; j++) centred[i * (size_t)n + j] = x[i * (size_t)n + j] - problem->mean[j];
+        for (int j = 0; j < n; j++)
+            centred[i * (size_t)n + j] = x[i * (size_t)n + j] - problem->mean[j];
     multiply(problem->dense, m, n, centred, rows, y);
     sums->energy += sum_of_squares(y, n_y);
     multiply(difference, m, n, centred, rows, y);
@@ -84,7 +89,8 @@ static void judge_block(const struct problem *problem, const float *what, const 
     sums->uncorrected += sum_of_squares(y, n_y);
     if (!labels) return;
     multiply(what, m, n, x, rows, y);
-    for (int i = 0; i < rows; i++) sums->n_correct += is_correct(problem, y + i * (size_t)m, bias, labels[i]);
+    for (int i = 0; i < rows; i++)
+        sums->n_correct += is_correct(problem, y + i * (size_t)m, bias, labels[i]);
 }
 
 static double relative(double difference, double energy)
@@ -93,25 +99,28 @@ static double relative(double difference, double energy)
 }
 
 /* Judges What with bias b + shift on samples. */
-static enum sn_status judge(const struct problem *problem, const struct samples *samples, const float *what,
-                            const float *shift, const float *bias, struct judgement *judgement, struct sn_error *error)
+static enum sn_status judge(const struct problem *problem, const struct samples *samples,
+                            const float *what, const float *shift, const float *bias,
+                            struct judgement *judgement, struct sn_error *error)
 {
     size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
     *judgement = (struct judgement){ NAN, NAN, NAN };
     if (!samples->n) return SN_OK;
     struct sums sums = { 0 };
-    float *difference = malloc(m * n * sizeof *difference), *centred = malloc(BLOCK * n * sizeof *centred);
+    float *difference = malloc(m * n * sizeof *difference),
+          *centred = malloc(BLOCK * n * sizeof *centred);
     float *y = malloc(BLOCK * m * sizeof *y);
     enum sn_status status = SN_OK;
     if (!difference || !centred || !y) {
-        status = sn_fail(error, SN_NO_MEMORY, "out of memory for the outputs of %d rows", samples->n);
+        status = sn_fail(error, SN_NO_MEMORY, "out of memory for the outputs of %d rows",
+                         samples->n);
         goto done;
     }
     for (size_t i = 0; i < m * n; i++) difference[i] = problem->dense[i] - what[i];
     for (int i = 0; i < samples->n; i += BLOCK)
         judge_block(problem, what, difference, shift, bias, samples->x + (size_t)i * n,
-                    samples->labels ? samples->labels + i : NULL, samples->n - i < BLOCK ? samples->n - i : BLOCK, centred,
-                    y, &sums);
+                    samples->labels ? samples->labels + i : NULL,
+                    samples->n - i < BLOCK ? samples->n - i : BLOCK, centred, y, &sums);
     judgement->error = relative(sums.corrected, sums.energy);
     judgement->uncorrected = relative(sums.uncorrected, sums.energy);
     if (samples->labels) judgement->top1 = sums.n_correct / samples->n;
@@ -126,14 +135,16 @@ double approximation_dense_top1(const struct problem *problem, struct sn_error *
 {
     struct judgement judgement;
     float *shift = calloc((size_t)problem->n_outputs, sizeof *shift);
-    enum sn_status status = shift ? judge(problem, &problem->judge, problem->dense, shift, problem->bias, &judgement, error)
+    enum sn_status status = shift
+        ? judge(problem, &problem->judge, problem->dense, shift, problem->bias, &judgement, error)
         : sn_fail(error, SN_NO_MEMORY, "out of memory for %d outputs", problem->n_outputs);
     free(shift);
     return status ? -1 : judgement.top1;
 }
 
 /* shift = (W - What) mean and bias = b + shift; without features shift = 0. */
-static void correct_bias(const struct problem *problem, const float *what, float *shift, float *bias)
+static void correct_bias(const struct problem *problem, const float *what, float *shift,
+                         float *bias)
 {
     size_t n = (size_t)problem->n_inputs;
     for (int i = 0; i < problem->n_outputs; i++) {
@@ -157,32 +168,37 @@ static void quantise(const float *w, size_t m, size_t n, float *what)
     }
 }
 
-/* Fits the features' covariance, shrunk as the caller says or as suits the type and its budget best. */
-static enum sn_status weigh(const struct problem *problem, const struct sn_fit_options *options, struct approximation *a,
-                            struct sn_weighting *weighting, struct sn_error *error)
+/* Fits the features' covariance, shrunk as the caller says or as suits the type and its budget
+ * best. */
+static enum sn_status weigh(const struct problem *problem, const struct sn_fit_options *options,
+                            struct approximation *a, struct sn_weighting *weighting,
+                            struct sn_error *error)
 {
     const struct samples *fit = &problem->fit;
     int n = problem->n_inputs;
     enum sn_status status = problem->source->shrinkage > 0
-        ? sn_weighting_new(NULL, 0, fit->x, fit->n, n, problem->source->shrinkage, 0, weighting, error)
-        : sn_weighting_choose(sn_fit_find(a->type->family), options, problem->dense, problem->n_outputs, n, fit->x, fit->n,
-                              weighting, error);
+        ? sn_weighting_new(NULL, 0, fit->x, fit->n, n, problem->source->shrinkage, 0, weighting,
+                           error)
+        : sn_weighting_choose(sn_fit_find(a->type->family), options, problem->dense,
+                              problem->n_outputs, n, fit->x, fit->n, weighting, error);
     a->shrinkage = weighting->shrinkage;
     a->alignment = weighting->alignment;
     return status;
 }
 
 /* Sets the fit or its stand-in, What, its size and its errors on the matrix. */
-static enum sn_status reduce(const struct problem *problem, const struct sn_fit_options *options, struct approximation *a,
-                             struct sn_error *error)
+static enum sn_status reduce(const struct problem *problem, const struct sn_fit_options *options,
+                             struct approximation *a, struct sn_error *error)
 {
     int m = problem->n_outputs, n = problem->n_inputs;
     struct sn_weighting weighting = { 0 };
     struct sn_fit_options own = *options;
     if (a->type->family) {
-        enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, error) : SN_OK;
+        enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, error)
+                                              : SN_OK;
         own.weighting = problem->mean ? &weighting : NULL;
-        if (!status) status = sn_fit_find(a->type->family)(problem->dense, m, n, &own, &a->fit, error);
+        if (!status)
+            status = sn_fit_find(a->type->family)(problem->dense, m, n, &own, &a->fit, error);
         sn_weighting_free(&weighting);
         if (status) return status;
         a->params = a->fit.matrix->n_values;
@@ -191,7 +207,8 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
         a->choice = a->fit.weighted_error;
     }
     a->dense = malloc((size_t)m * (size_t)n * sizeof *a->dense);
-    if (!a->dense) return sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %d x %d", m, n);
+    if (!a->dense)
+        return sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %d x %d", m, n);
     if (a->type->family) return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
     quantise(problem->dense, (size_t)m, (size_t)n, a->dense);
     a->params = (size_t)m * (size_t)n + (size_t)m;
@@ -209,7 +226,8 @@ static double now(void)
 }
 
 enum sn_status approximate(const struct problem *problem, const struct approximation_type *type,
-                           const struct sn_fit_options *options, struct approximation *a, struct sn_error *error)
+                           const struct sn_fit_options *options, struct approximation *a,
+                           struct sn_error *error)
 {
     size_t m = (size_t)problem->n_outputs;
     struct judgement chosen;
@@ -220,13 +238,16 @@ enum sn_status approximate(const struct problem *problem, const struct approxima
     if (type->n_factors) own.n_factors = type->n_factors;
     *a = (struct approximation){ .type = type, .bias = malloc(m * sizeof(float)) };
     float *shift = malloc(m * sizeof *shift);
-    enum sn_status status = a->bias && shift ? reduce(problem, &own, a, error)
-        : sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %zu x %d", m, problem->n_inputs);
+    enum sn_status status = a->bias && shift
+        ? reduce(problem, &own, a, error)
+        : sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %zu x %d", m,
+                  problem->n_inputs);
     a->seconds = now() - start;
     if (!status) correct_bias(problem, a->dense, shift, a->bias);
     const struct samples *choosing = problem->choose.n ? &problem->choose : &problem->fit;
     if (!status) status = judge(problem, choosing, a->dense, shift, a->bias, &chosen, error);
-    if (!status) status = judge(problem, &problem->judge, a->dense, shift, a->bias, &a->judged, error);
+    if (!status)
+        status = judge(problem, &problem->judge, a->dense, shift, a->bias, &a->judged, error);
     if (!status && choosing->n) a->choice = chosen.error;
     free(shift);
     if (status) approximation_free(a);

@@ -6,12 +6,14 @@
 
 struct approximation_type {
     const char *name;
-    const struct sn_family *family;  /* NULL: a number format, which is compared but is no layer and has no budget */
-    const char *label;               /* in plots */
-    int low_rank, n_factors;         /* options of the fit; 0: as the caller says */
+    const struct sn_family
+        *family; /* NULL: a number format, which is compared but is no layer and has no budget */
+    const char *label;       /* in plots */
+    int low_rank, n_factors; /* options of the fit; 0: as the caller says */
 };
 
-extern const struct approximation_type approximation_types[];  /* a row without a name ends the table */
+extern const struct approximation_type
+    approximation_types[]; /* a row without a name ends the table */
 
 /* The type of that name, or NULL. */
 const struct approximation_type *approximation_find(const char *name);
@@ -21,34 +23,36 @@ const char *approximation_names(void);
 
 /* How good outputs are on rows x that fitted nothing. Each is NAN where it does not exist. */
 struct judgement {
-    double error;        /* sqrt(sum ||(W x + b) - (What x + b')||^2 / sum ||W (x - mean)||^2) */
-    double uncorrected;  /* the same with b for b' */
-    double top1;         /* rows whose label has the largest output, alone */
+    double error;       /* sqrt(sum ||(W x + b) - (What x + b')||^2 / sum ||W (x - mean)||^2) */
+    double uncorrected; /* the same with b for b' */
+    double top1;        /* rows whose label has the largest output, alone */
 };
 
 struct approximation {
     const struct approximation_type *type;
-    struct sn_fit fit;        /* matrix is NULL for a number format */
-    float *dense;             /* What, n_outputs x n_inputs */
-    float *bias;              /* b' = b + (W - What) mean, the mean of the rows that fitted; b without features */
-    size_t params, bytes;     /* stored values; bytes with indices */
-    double shrinkage, alignment;  /* of the weighting; 0 without one */
-    double error;             /* ||W - What||_F / ||W||_F */
-    double choice;            /* what auto minimises: the outputs' error on the rows that choose, without them on those
-                               * that fitted; error without features */
+    struct sn_fit fit; /* matrix is NULL for a number format */
+    float *dense;      /* What, n_outputs x n_inputs */
+    float
+        *bias; /* b' = b + (W - What) mean, the mean of the rows that fitted; b without features */
+    size_t params, bytes;        /* stored values; bytes with indices */
+    double shrinkage, alignment; /* of the weighting; 0 without one */
+    double error;                /* ||W - What||_F / ||W||_F */
+    double choice; /* what auto minimises: the outputs' error on the rows that choose, without them
+                    * on those that fitted; error without features */
     struct judgement judged;
     double seconds;
 };
 
-/* Approximates problem->dense within the budget of options, of which the weighting and what the type sets are replaced,
- * and judges the result. On success the caller frees with approximation_free. SN_BAD_INPUT when the budget holds no matrix
- * of the type. */
+/* Approximates problem->dense within the budget of options, of which the weighting and what the
+ * type sets are replaced, and judges the result. On success the caller frees with
+ * approximation_free. SN_BAD_INPUT when the budget holds no matrix of the type. */
 enum sn_status approximate(const struct problem *problem, const struct approximation_type *type,
-                           const struct sn_fit_options *options, struct approximation *approximation,
-                           struct sn_error *error);
+                           const struct sn_fit_options *options,
+                           struct approximation *approximation, struct sn_error *error);
 void approximation_free(struct approximation *approximation);
 
-/* Top-1 of W itself on the rows that judge; NAN without labels, negative without memory (error filled). */
+/* Top-1 of W itself on the rows that judge; NAN without labels, negative without memory (error
+ * filled). */
 double approximation_dense_top1(const struct problem *problem, struct sn_error *error);
 
 #endif

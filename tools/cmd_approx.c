@@ -29,8 +29,7 @@ const struct command approx_command = {
     "                  row, whatever the budget, for comparison only: not with -o\n"
     "  --share S       budget: bytes over bytes of the dense matrix, 0 < S <= 1; indices are counted\n"
     "  --bytes B       budget in bytes, instead of --share\n"
-    "  --params P      budget in stored values, indices not counted, instead of --share\n"
-    PROBLEM_HELP
+    "  --params P      budget in stored values, indices not counted, instead of --share\n" PROBLEM_HELP
     "  --stages N      sss: N equal segments instead of a search\n"
     "  --factors N     psm: so many factors instead of the better of 1 and 2\n"
     "  --block N       psm: entries in blocks of 4 or 8 rows with one index each, rows reordered\n"
@@ -47,7 +46,7 @@ const struct command approx_command = {
 
 struct request {
     struct problem_source source;
-    const struct approximation_type *type;  /* NULL with automatic */
+    const struct approximation_type *type; /* NULL with automatic */
     int automatic, json;
     double share, bytes, params;
     const char *name, *dense_out, *bias_out;
@@ -59,15 +58,19 @@ static void read_type(struct request *request, const char *name)
     request->automatic = !strcmp(name, "auto");
     request->type = approximation_find(name);
     if (!request->type && !request->automatic)
-        command_usage_error(&approx_command, "--type: expected one of auto,%s, found '%s'", approximation_names(), name);
+        command_usage_error(&approx_command, "--type: expected one of auto,%s, found '%s'",
+                            approximation_names(), name);
 }
 
 static enum sn_pattern read_pattern(const char *text)
 {
-    static const char *const names[] = { [SN_ENTRIES] = "entries", [SN_ROWS] = "rows", [SN_COLUMNS] = "columns" };
+    static const char *const names[] = {
+        [SN_ENTRIES] = "entries", [SN_ROWS] = "rows", [SN_COLUMNS] = "columns"
+    };
     for (int i = 0; i < 3; i++)
         if (!strcmp(text, names[i])) return (enum sn_pattern)i;
-    command_usage_error(&approx_command, "--pattern: expected one of entries, rows, columns, found '%s'", text);
+    command_usage_error(&approx_command,
+                        "--pattern: expected one of entries, rows, columns, found '%s'", text);
 }
 
 static void check_request(const struct request *request)
@@ -77,11 +80,15 @@ static void check_request(const struct request *request)
     int is_layer = request->automatic || (request->type && request->type->family);
     if (!request->type && !request->automatic) command_usage_error(command, "expected --type");
     if (n_budgets > 1 || (is_layer && !n_budgets))
-        command_usage_error(command, "expected one of --share, --bytes and --params, found %d", n_budgets);
+        command_usage_error(command, "expected one of --share, --bytes and --params, found %d",
+                            n_budgets);
     if (!is_layer && request->name)
-        command_usage_error(command, "-o: expected a type of layer with it, found --type %s", request->type->name);
-    if (is_layer && !request->name && !request->source.matrix) command_usage_error(command, "expected -o");
-    if (request->bias_out && !request->source.matrix) command_usage_error(command, "--bias-out: expected --matrix with it");
+        command_usage_error(command, "-o: expected a type of layer with it, found --type %s",
+                            request->type->name);
+    if (is_layer && !request->name && !request->source.matrix)
+        command_usage_error(command, "expected -o");
+    if (request->bias_out && !request->source.matrix)
+        command_usage_error(command, "--bias-out: expected --matrix with it");
     const char *slash = request->name ? strrchr(request->name, '/') : NULL;
     if (request->name && !(slash ? slash[1] : request->name[0]))
         command_usage_error(command, "-o: expected a name, found '%s'", request->name);
@@ -90,10 +97,11 @@ static void check_request(const struct request *request)
 static struct request read_request(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "type", 1, 0, 't' }, { "share", 1, 0, 's' }, { "bytes", 1, 0, 'b' }, { "params", 1, 0, 'p' },
-        { "stages", 1, 0, 'n' }, { "factors", 1, 0, 'f' }, { "block", 1, 0, 'k' },
-        { "pattern", 1, 0, 'a' }, { "output", 1, 0, 'o' }, { "dense-out", 1, 0, 'd' },
-        { "bias-out", 1, 0, 'c' }, { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, PROBLEM_OPTIONS, { 0 }
+        { "type", 1, 0, 't' },      { "share", 1, 0, 's' },    { "bytes", 1, 0, 'b' },
+        { "params", 1, 0, 'p' },    { "stages", 1, 0, 'n' },   { "factors", 1, 0, 'f' },
+        { "block", 1, 0, 'k' },     { "pattern", 1, 0, 'a' },  { "output", 1, 0, 'o' },
+        { "dense-out", 1, 0, 'd' }, { "bias-out", 1, 0, 'c' }, { "json", 0, 0, 'j' },
+        { "help", 0, 0, 'h' },      PROBLEM_OPTIONS,           { 0 }
     };
     const struct command *command = &approx_command;
     struct request request = { .source = PROBLEM_SOURCE };
@@ -103,15 +111,21 @@ static struct request read_request(int argc, char **argv)
         case 's': request.share = command_number(command, "--share", optarg, 1e-12, 1); break;
         case 'b': request.bytes = command_number(command, "--bytes", optarg, 1, 1e12); break;
         case 'p': request.params = command_number(command, "--params", optarg, 1, 1e12); break;
-        case 'n': request.fit.n_stages = command_whole_number(command, "--stages", optarg, 1, 1000000); break;
-        case 'f': request.fit.n_factors = command_whole_number(command, "--factors", optarg, 1, 16); break;
+        case 'n':
+            request.fit.n_stages = command_whole_number(command, "--stages", optarg, 1, 1000000);
+            break;
+        case 'f':
+            request.fit.n_factors = command_whole_number(command, "--factors", optarg, 1, 16);
+            break;
         case 'k': request.fit.block = command_whole_number(command, "--block", optarg, 1, 8); break;
         case 'a': request.fit.pattern = read_pattern(optarg); break;
         case 'o': request.name = optarg; break;
         case 'd': request.dense_out = optarg; break;
         case 'c': request.bias_out = optarg; break;
         case 'j': request.json = 1; break;
-        default: if (!problem_option(&request.source, command, option)) command_other_option(command, option);
+        default:
+            if (!problem_option(&request.source, command, option))
+                command_other_option(command, option);
         }
     }
     problem_arguments(&request.source, command, argc, argv);
@@ -132,7 +146,10 @@ struct report {
     double dense_top1;
 };
 
-struct progress { const char *name; int index, n; };
+struct progress {
+    const char *name;
+    int index, n;
+};
 
 static void show_progress(void *context, double done, double error)
 {
@@ -161,17 +178,21 @@ static int is_tried(const struct request *request, const struct approximation_ty
     return request->automatic ? type->family != NULL : type == request->type;
 }
 
-static enum sn_status check_types(const struct request *request, const struct problem *problem, struct sn_error *error)
+static enum sn_status check_types(const struct request *request, const struct problem *problem,
+                                  struct sn_error *error)
 {
     for (const struct approximation_type *type = approximation_types; type->name; type++)
-        if (is_tried(request, type) && type->family && replace_check(problem, type->family, error)) return error->code;
+        if (is_tried(request, type) && type->family && replace_check(problem, type->family, error))
+            return error->code;
     return SN_OK;
 }
 
-static struct sn_fit_options fit_options(const struct request *request, const struct problem *problem)
+static struct sn_fit_options fit_options(const struct request *request,
+                                         const struct problem *problem)
 {
     struct sn_fit_options options = request->fit;
-    options.budget_bytes = request->share > 0 ? problem_share_bytes(problem, request->share) : (size_t)request->bytes;
+    options.budget_bytes = request->share > 0 ? problem_share_bytes(problem, request->share)
+                                              : (size_t)request->bytes;
     options.budget_values = (size_t)request->params;
     options.effort = request->source.effort;
     options.seed = request->source.seed;
@@ -181,8 +202,8 @@ static struct sn_fit_options fit_options(const struct request *request, const st
 }
 
 /* Runs the types. One for which the budget is too small is left out where there are others. */
-static enum sn_status run_types(const struct request *request, const struct problem *problem, struct report *report,
-                                struct sn_error *error)
+static enum sn_status run_types(const struct request *request, const struct problem *problem,
+                                struct report *report, struct sn_error *error)
 {
     struct sn_fit_options options = fit_options(request, problem);
     struct progress progress = { .n = 0 };
@@ -192,9 +213,11 @@ static enum sn_status run_types(const struct request *request, const struct prob
     for (const struct approximation_type *type = approximation_types; type->name; type++) {
         if (!is_tried(request, type)) continue;
         progress.name = type->name;
-        enum sn_status status = approximate(problem, type, &options, &report->rows[report->n], error);
+        enum sn_status status = approximate(problem, type, &options, &report->rows[report->n],
+                                            error);
         if (status && status != SN_BAD_INPUT) return status;
-        if (!status && report->rows[report->n].choice < report->rows[report->chosen].choice) report->chosen = report->n;
+        if (!status && report->rows[report->n].choice < report->rows[report->chosen].choice)
+            report->chosen = report->n;
         report->n += !status;
         progress.index++;
     }
@@ -213,8 +236,8 @@ static void write_array(FILE *file, int n_dimensions, const size_t *shape, const
     fwrite(values, sizeof *values, shape[0] * (n_dimensions > 1 ? shape[1] : 1), file);
 }
 
-static FILE *open_named(struct outputs *outputs, const char *name, const char *suffix, const char *const *inputs,
-                        struct sn_error *error)
+static FILE *open_named(struct outputs *outputs, const char *name, const char *suffix,
+                        const char *const *inputs, struct sn_error *error)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s.%s", name, suffix);
@@ -234,15 +257,18 @@ static enum sn_status write_files(const struct request *request, const struct pr
     enum sn_status status = SN_OK;
     if (request->name) {
         if (!(cfg = open_named(&outputs, request->name, "cfg", inputs, error))
-            || !(weights = open_named(&outputs, request->name, "weights", inputs, error))) status = error->code;
+            || !(weights = open_named(&outputs, request->name, "weights", inputs, error)))
+            status = error->code;
         else status = replace_write(problem, a, cfg, weights, error);
     }
     if (!status && request->dense_out) {
-        if (!(file = outputs_open(&outputs, request->dense_out, inputs, error))) status = error->code;
+        if (!(file = outputs_open(&outputs, request->dense_out, inputs, error)))
+            status = error->code;
         else write_array(file, 2, shape, a->dense);
     }
     if (!status && request->bias_out) {
-        if (!(file = outputs_open(&outputs, request->bias_out, inputs, error))) status = error->code;
+        if (!(file = outputs_open(&outputs, request->bias_out, inputs, error)))
+            status = error->code;
         else write_array(file, 1, shape, a->bias);
     }
     if (status) outputs_discard(&outputs);
@@ -258,8 +284,8 @@ static void add_number(cJSON *root, const char *key, double value)
     if (!isnan(value)) cJSON_AddNumberToObject(root, key, value);
 }
 
-static cJSON *to_json(const struct problem *problem, const struct report *report, const struct approximation *a,
-                      int is_choice_known)
+static cJSON *to_json(const struct problem *problem, const struct report *report,
+                      const struct approximation *a, int is_choice_known)
 {
     cJSON *root = cJSON_CreateObject();
     if (problem->net) cJSON_AddNumberToObject(root, "layer", problem->layer);
@@ -285,7 +311,8 @@ static cJSON *to_json(const struct problem *problem, const struct report *report
     return root;
 }
 
-static void print_json(const struct request *request, const struct problem *problem, const struct report *report)
+static void print_json(const struct request *request, const struct problem *problem,
+                       const struct report *report)
 {
     cJSON *root = to_json(problem, report, &report->rows[report->chosen], request->automatic);
     if (request->automatic) {
@@ -306,7 +333,8 @@ static void print_cell(double value, double scale, int width, int decimals)
 
 static void print_row(const struct problem *problem, const struct approximation *a, char mark)
 {
-    printf("%c %-10s %9zu %7.4f %9.6f", mark, a->type->name, a->bytes, (double)a->bytes / problem_dense_bytes(problem), a->error);
+    printf("%c %-10s %9zu %7.4f %9.6f", mark, a->type->name, a->bytes,
+           (double)a->bytes / problem_dense_bytes(problem), a->error);
     print_cell(a->type->family ? a->choice : NAN, 1, 9, 6);
     print_cell(a->judged.error, 1, 9, 6);
     print_cell(a->judged.top1, 100, 7, 2);
@@ -315,23 +343,28 @@ static void print_row(const struct problem *problem, const struct approximation 
 
 static void print_candidates(const struct problem *problem, const struct report *report)
 {
-    printf("  %-10s %9s %7s %9s %9s %9s %7s %8s\n", "type", "bytes", "share", "error", "choice", "output", "top-1", "seconds");
-    for (int i = 0; i < report->n; i++) print_row(problem, &report->rows[i], i == report->chosen ? '*' : ' ');
+    printf("  %-10s %9s %7s %9s %9s %9s %7s %8s\n", "type", "bytes", "share", "error", "choice",
+           "output", "top-1", "seconds");
+    for (int i = 0; i < report->n; i++)
+        print_row(problem, &report->rows[i], i == report->chosen ? '*' : ' ');
     print_row(problem, &report->int8, ' ');
-    printf("* chosen: least error of %s", problem->choose.n ? "outputs on the rows that choose" : problem->mean
-           ? "outputs on the rows that fitted" : "the matrix");
+    printf("* chosen: least error of %s",
+           problem->choose.n   ? "outputs on the rows that choose"
+               : problem->mean ? "outputs on the rows that fitted"
+                               : "the matrix");
     if (problem->judge.n) printf("; output error and top-1 on %d other rows", problem->judge.n);
     printf("\n\n");
 }
 
-static void print_judged(const struct problem *problem, const struct report *report, const struct approximation *a)
+static void print_judged(const struct problem *problem, const struct report *report,
+                         const struct approximation *a)
 {
     if (!isnan(a->judged.error))
-        printf("output     %.6f relative, on %d rows held out; %.6f with the old bias\n", a->judged.error,
-               problem->judge.n, a->judged.uncorrected);
+        printf("output     %.6f relative, on %d rows held out; %.6f with the old bias\n",
+               a->judged.error, problem->judge.n, a->judged.uncorrected);
     if (!isnan(a->judged.top1))
-        printf("top-1      %.2f %% of %d rows held out, dense %.2f %%\n", 100 * a->judged.top1, problem->judge.n,
-               100 * report->dense_top1);
+        printf("top-1      %.2f %% of %d rows held out, dense %.2f %%\n", 100 * a->judged.top1,
+               problem->judge.n, 100 * report->dense_top1);
     if (a->shrinkage > 0) printf("shrinkage  %.3g, alignment %.3g\n", a->shrinkage, a->alignment);
 }
 
@@ -343,11 +376,13 @@ static void print_int8(const struct approximation *a)
     printf("\n");
 }
 
-static void print_table(const struct request *request, const struct problem *problem, const struct report *report)
+static void print_table(const struct request *request, const struct problem *problem,
+                        const struct report *report)
 {
     const struct approximation *a = &report->rows[report->chosen];
     if (request->automatic) print_candidates(problem, report);
-    if (problem->net) printf("layer      %d, %d x %d\n", problem->layer, problem->n_outputs, problem->n_inputs);
+    if (problem->net)
+        printf("layer      %d, %d x %d\n", problem->layer, problem->n_outputs, problem->n_inputs);
     else printf("matrix     %d x %d\n", problem->n_outputs, problem->n_inputs);
     printf("type       %s\n", a->type->name);
     if (a->fit.matrix) a->fit.matrix->family->print_keys(a->fit.matrix, stdout);
@@ -367,11 +402,12 @@ static int run(int argc, char **argv)
     struct sn_error error = { 0 };
     struct problem problem;
     struct report report = { 0 };
-    openblas_set_num_threads(1);  /* Results must not depend on the number of threads. */
+    openblas_set_num_threads(1); /* Results must not depend on the number of threads. */
     if (request.source.effort == SN_THOROUGH) catch_interrupt();
-    if (problem_read(&problem, &request.source, request.automatic, &error) || check_types(&request, &problem, &error)
-        || run_types(&request, &problem, &report, &error)
-        || write_files(&request, &problem, &report.rows[report.chosen], &error)) sn_die(&error);
+    if (problem_read(&problem, &request.source, request.automatic, &error)
+        || check_types(&request, &problem, &error) || run_types(&request, &problem, &report, &error)
+        || write_files(&request, &problem, &report.rows[report.chosen], &error))
+        sn_die(&error);
     if (request.json) print_json(&request, &problem, &report);
     else print_table(&request, &problem, &report);
     for (int i = 0; i < report.n; i++) approximation_free(&report.rows[i]);

@@ -66,7 +66,7 @@ static int compare(const void *a, const void *b)
 static void measure(struct head *heads, int n)
 {
     enum { SLICE_NS = 200000 };
-    for (int round = -1; round < ROUNDS; round++)  /* Round -1 warms up. */
+    for (int round = -1; round < ROUNDS; round++) /* Round -1 warms up. */
         for (int i = 0; i < n; i++) {
             double ns = time_once(&heads[i], 1);
             int repeats = ns < SLICE_NS ? (int)(SLICE_NS / (ns + 1)) + 1 : 1;
@@ -81,11 +81,12 @@ static void measure(struct head *heads, int n)
 
 static void print_table(const struct head *heads, int n)
 {
-    printf("%-10s %12s %14s %14s %8s  %s\n", "head", "bytes", "multiply-adds", "us per image", "ratio", "net");
+    printf("%-10s %12s %14s %14s %8s  %s\n", "head", "bytes", "multiply-adds", "us per image",
+           "ratio", "net");
     for (int i = 0; i < n; i++)
-        printf("%-10s %12zu %14.0f %14.2f %8.3f  %s\n", weights_layer_name(heads[i].l), layer_bytes(heads[i].l),
-               layer_multiply_adds(heads[i].l), heads[i].median_ns / 1000, heads[i].median_ns / heads[0].median_ns,
-               heads[i].cfg);
+        printf("%-10s %12zu %14.0f %14.2f %8.3f  %s\n", weights_layer_name(heads[i].l),
+               layer_bytes(heads[i].l), layer_multiply_adds(heads[i].l), heads[i].median_ns / 1000,
+               heads[i].median_ns / heads[0].median_ns, heads[i].cfg);
 }
 
 static void print_json(const struct head *heads, int n)
@@ -113,7 +114,8 @@ static int run(int argc, char **argv)
         else command_other_option(&bench_command, option);
     }
     int n = (argc - optind) / 2;
-    if (n < 1 || (argc - optind) % 2) command_usage_error(&bench_command, "expected pairs of CFG and WEIGHTS");
+    if (n < 1 || (argc - optind) % 2)
+        command_usage_error(&bench_command, "expected pairs of CFG and WEIGHTS");
     struct head *heads = calloc((size_t)n, sizeof *heads);
     if (!heads) return 1;
     for (int i = 0; i < n; i++) heads[i] = prepare(argv[optind + 2 * i], argv[optind + 2 * i + 1]);

@@ -21,7 +21,8 @@ const struct command check_command = {
     "is wrong and exits with status 1, or \"ok\".\n"
 };
 
-/* Everything stored is finite: read from the file itself, since a net keeps some of it in other places. */
+/* Everything stored is finite: read from the file itself, since a net keeps some of it in other
+ * places. */
 static enum sn_status check_finite(const network *net, const char *path, struct sn_error *error)
 {
     struct weights_span span;
@@ -39,9 +40,11 @@ static enum sn_status check_finite(const network *net, const char *path, struct 
         size_t indices_end = matrix ? (size_t)l->outputs + matrix->n_words : n;
         for (size_t k = 0; k < n && !status; k++) {
             float value;
-            if (fread(&value, sizeof value, 1, file) != 1) status = sn_fail(error, SN_IO, "%s: cannot read", path);
+            if (fread(&value, sizeof value, 1, file) != 1)
+                status = sn_fail(error, SN_IO, "%s: cannot read", path);
             else if (!isfinite(value) && (k < indices || k >= indices_end))
-                status = sn_fail(error, SN_BAD_INPUT, "%s: layer %d [%s]: value %zu is %g, expected a finite number",
+                status = sn_fail(error, SN_BAD_INPUT,
+                                 "%s: layer %d [%s]: value %zu is %g, expected a finite number",
                                  path, i, weights_layer_name(l), k, (double)value);
         }
     }

@@ -19,16 +19,13 @@ const struct command eval_command = {
     "\n"
     "DATA is a Darknet .data file: classes, labels (one per line) and valid (image\n"
     "paths, one per line) are read. Images are decoded by Darknet.\n"
-    "\n"
-    PICTURES_LABEL_HELP
-    "\n"
-    PICTURES_RESIZE_HELP
+    "\n" PICTURES_LABEL_HELP "\n" PICTURES_RESIZE_HELP
     "  --json          one object instead of the table\n"
 };
 
 struct task {
     struct lines labels, images;
-    int *class;  /* of each image */
+    int *class; /* of each image */
 };
 
 static struct task read_task(const char *path)
@@ -42,13 +39,17 @@ static struct task read_task(const char *path)
     char *classes = option_find(options, "classes");
     if (!labels || !valid || !classes) {
         sn_fail(&error, SN_BAD_INPUT, "%s: %s: expected a value, found none", path,
-                !labels ? "labels" : !valid ? "valid" : "classes");
+                !labels      ? "labels"
+                    : !valid ? "valid"
+                             : "classes");
         sn_die(&error);
     }
     int n_classes = atoi(classes);
-    if (lines_read(labels, &task.labels, &error) || lines_read(valid, &task.images, &error)) sn_die(&error);
+    if (lines_read(labels, &task.labels, &error) || lines_read(valid, &task.images, &error))
+        sn_die(&error);
     if (task.labels.n < n_classes || n_classes < 1) {
-        sn_fail(&error, SN_BAD_INPUT, "%s: classes: %s, but %s has %d labels", path, classes, labels, task.labels.n);
+        sn_fail(&error, SN_BAD_INPUT, "%s: classes: %s, but %s has %d labels", path, classes,
+                labels, task.labels.n);
         sn_die(&error);
     }
     while (task.labels.n > n_classes) free(task.labels.line[--task.labels.n]);
@@ -65,8 +66,8 @@ static void free_task(struct task *task)
     free(task->class);
 }
 
-/* The place of class among n outputs, 0 for the largest; equal outputs count as ahead, so that a net which says nothing
- * scores nothing. */
+/* The place of class among n outputs, 0 for the largest; equal outputs count as ahead, so that a
+ * net which says nothing scores nothing. */
 static int rank_of(const float *output, int n, int class)
 {
     int ahead = 0;
@@ -82,19 +83,21 @@ static void count_correct(network *net, const struct task *task, int resize, int
         if (pictures_load(net, &task->images, start, resize, &n, &error)) sn_die(&error);
         const float *output = network_predict(net, net->input);
         for (int b = 0; b < n; b++) {
-            int rank = rank_of(output + (size_t)b * net->outputs, net->outputs, task->class[start + b]);
+            int rank = rank_of(output + (size_t)b * net->outputs, net->outputs,
+                               task->class[start + b]);
             *top1 += rank < 1;
             *top5 += rank < 5;
         }
-        command_progress((double)(start + n) / task->images.n, "top-1 %.2f %%", 100. * *top1 / (start + n));
+        command_progress((double)(start + n) / task->images.n, "top-1 %.2f %%",
+                         100. * *top1 / (start + n));
     }
 }
 
 static void print_result(const char *weights, int n, int top1, int top5, double seconds, int json)
 {
     if (!json) {
-        printf("%-8s %s\n%-8s %d\n%-8s %.2f %%\n%-8s %.2f %%\n", "weights", weights, "images", n, "top-1",
-               100. * top1 / n, "top-5", 100. * top5 / n);
+        printf("%-8s %s\n%-8s %d\n%-8s %.2f %%\n%-8s %.2f %%\n", "weights", weights, "images", n,
+               "top-1", 100. * top1 / n, "top-5", 100. * top5 / n);
         return;
     }
     cJSON *root = cJSON_CreateObject();
@@ -108,12 +111,15 @@ static void print_result(const char *weights, int n, int top1, int top5, double 
 
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = { { "resize", 1, 0, 'r' }, { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
+    static const struct option options[] = {
+        { "resize", 1, 0, 'r' }, { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 }
+    };
     struct sn_error error;
     int json = 0, resize = 0, top1, top5;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'j') json = 1;
-        else if (option == 'r') resize = command_whole_number(&eval_command, "--resize", optarg, 1, PICTURES_MAX_SIZE);
+        else if (option == 'r')
+            resize = command_whole_number(&eval_command, "--resize", optarg, 1, PICTURES_MAX_SIZE);
         else command_other_option(&eval_command, option);
     }
     command_check_arguments(&eval_command, argc, 3, 3);
@@ -123,8 +129,8 @@ static int run(int argc, char **argv)
     network *net = load_net(argument[0], argument[1]);
     if (pictures_check(net, argument[0], resize, &error)) sn_die(&error);
     if (net->outputs != task.labels.n) {
-        sn_fail(&error, SN_BAD_INPUT, "%s: %d outputs, expected %d, one per class", argument[0], net->outputs,
-                task.labels.n);
+        sn_fail(&error, SN_BAD_INPUT, "%s: %d outputs, expected %d, one per class", argument[0],
+                net->outputs, task.labels.n);
         sn_die(&error);
     }
     count_correct(net, &task, resize, &top1, &top5);

@@ -29,17 +29,16 @@ const struct command features_command = {
     "\n"
     "  -o NAME         output files\n"
     "  --labels FILE   write NAME.y.npy too, int32: the class of each row, which is its image's\n"
-    "                  label's place in FILE (one label per line), counted from 0\n"
-    PICTURES_RESIZE_HELP
+    "                  label's place in FILE (one label per line), counted from 0\n" PICTURES_RESIZE_HELP
     "  --layer N       layer N instead, counted from 0 as Darknet prints them\n"
     "  --json          one object instead of the table\n"
-    "\n"
-    PICTURES_LABEL_HELP
+    "\n" PICTURES_LABEL_HELP
 };
 
 enum { X, Y, N_FILES };
 
-/* Darknet ends the process when it cannot decode an image: what is written by then goes away at exit. */
+/* Darknet ends the process when it cannot decode an image: what is written by then goes away at
+ * exit. */
 static struct whole_file out[N_FILES];
 
 static void discard_files(void)
@@ -54,17 +53,25 @@ struct request {
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "labels", 1, 0, 'c' }, { "resize", 1, 0, 'r' }, { "layer", 1, 0, 'l' }, { "output", 1, 0, 'o' },
-        { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 }
-    };
+    static const struct option options[] = { { "labels", 1, 0, 'c' },
+                                             { "resize", 1, 0, 'r' },
+                                             { "layer", 1, 0, 'l' },
+                                             { "output", 1, 0, 'o' },
+                                             { "json", 0, 0, 'j' },
+                                             { "help", 0, 0, 'h' },
+                                             { 0 } };
     const struct command *command = &features_command;
     struct request request = { .layer = -1 };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
         switch (option) {
         case 'c': request.labels = optarg; break;
-        case 'r': request.resize = command_whole_number(command, "--resize", optarg, 1, PICTURES_MAX_SIZE); break;
-        case 'l': request.layer = command_whole_number(command, "--layer", optarg, 0, 1000000); break;
+        case 'r':
+            request.resize = command_whole_number(command, "--resize", optarg, 1,
+                                                  PICTURES_MAX_SIZE);
+            break;
+        case 'l':
+            request.layer = command_whole_number(command, "--layer", optarg, 0, 1000000);
+            break;
         case 'o': request.name = optarg; break;
         case 'j': request.json = 1; break;
         default: command_other_option(command, option);
@@ -72,38 +79,46 @@ static struct request read_request(int argc, char **argv)
     }
     command_check_arguments(command, argc, 3, 3);
     const char *slash = request.name ? strrchr(request.name, '/') : NULL;
-    if (!(request.name && *(slash ? slash + 1 : request.name))) command_usage_error(command, "expected -o NAME");
+    if (!(request.name && *(slash ? slash + 1 : request.name)))
+        command_usage_error(command, "expected -o NAME");
     request.cfg = argv[optind];
     request.weights = argv[optind + 1];
     request.list = argv[optind + 2];
     return request;
 }
 
-static enum sn_status choose_layer(const struct request *request, const network *net, int *layer, struct sn_error *error)
+static enum sn_status choose_layer(const struct request *request, const network *net, int *layer,
+                                   struct sn_error *error)
 {
     *layer = request->layer >= 0 ? request->layer : last_matrix_layer(net);
     if (*layer < 0)
-        return sn_fail(error, SN_BAD_INPUT, "%s: expected a layer with a matrix, found none", request->cfg);
+        return sn_fail(error, SN_BAD_INPUT, "%s: expected a layer with a matrix, found none",
+                       request->cfg);
     if (*layer >= net->n)
-        return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg, *layer, net->n - 1);
+        return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg,
+                       *layer, net->n - 1);
     if (!layer_matrix(&net->layers[*layer]).n_rows)
-        return sn_fail(error, SN_BAD_INPUT, "%s: layer %d is [%s], expected a connected or structured layer, or a 1x1 "
-                       "convolution", request->cfg, *layer, weights_layer_name(&net->layers[*layer]));
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: layer %d is [%s], expected a connected or structured layer, or a 1x1 "
+                       "convolution",
+                       request->cfg, *layer, weights_layer_name(&net->layers[*layer]));
     return SN_OK;
 }
 
 /* An image's inputs, channel by channel, pixel by pixel. */
-static void write_pixels(const float *input, const struct layer_matrix *matrix, float *row, FILE *file)
+static void write_pixels(const float *input, const struct layer_matrix *matrix, float *row,
+                         FILE *file)
 {
     for (int p = 0; p < matrix->n_pixels; p++) {
-        for (int c = 0; c < matrix->n_columns; c++) row[c] = input[(size_t)c * (size_t)matrix->n_pixels + (size_t)p];
+        for (int c = 0; c < matrix->n_columns; c++)
+            row[c] = input[(size_t)c * (size_t)matrix->n_pixels + (size_t)p];
         fwrite(row, sizeof *row, (size_t)matrix->n_columns, file);
     }
 }
 
 /* Runs the layers before the given one only, so that none behind it can touch its inputs. */
-static enum sn_status write_inputs(const struct request *request, network *net, int layer, const struct lines *images,
-                                   FILE *file, struct sn_error *error)
+static enum sn_status write_inputs(const struct request *request, network *net, int layer,
+                                   const struct lines *images, FILE *file, struct sn_error *error)
 {
     struct layer_matrix matrix = layer_matrix(&net->layers[layer]);
     const float *inputs = layer ? net->layers[layer - 1].output : net->input;
@@ -112,12 +127,15 @@ static enum sn_status write_inputs(const struct request *request, network *net, 
     int n_layers = net->n;
     float *row = malloc((size_t)matrix.n_columns * sizeof *row);
     if (!row) return sn_fail(error, SN_NO_MEMORY, "out of memory for %d inputs", matrix.n_columns);
-    npy_write_header(file, "<f4", 2, (size_t[]){ (size_t)images->n * (size_t)matrix.n_pixels, (size_t)matrix.n_columns });
+    npy_write_header(file, "<f4", 2,
+                     (size_t[]){ (size_t)images->n * (size_t)matrix.n_pixels,
+                                 (size_t)matrix.n_columns });
     net->n = layer;
     for (int start = 0, n; start < images->n && !status; start += n) {
         status = pictures_load(net, images, start, request->resize, &n, error);
         if (!status) network_predict(net, net->input);
-        for (int b = 0; b < n && !status; b++) write_pixels(inputs + (size_t)b * n_inputs, &matrix, row, file);
+        for (int b = 0; b < n && !status; b++)
+            write_pixels(inputs + (size_t)b * n_inputs, &matrix, row, file);
         command_progress((double)(start + n) / images->n, "%d of %d", start + n, images->n);
     }
     net->n = n_layers;
@@ -133,35 +151,39 @@ static void write_classes(const int *class, int n_images, int n_pixels, FILE *fi
 }
 
 /* Both files, or none; class may be NULL. */
-static enum sn_status write_files(const struct request *request, network *net, int layer, const struct lines *images,
-                                  const int *class, struct sn_error *error)
+static enum sn_status write_files(const struct request *request, network *net, int layer,
+                                  const struct lines *images, const int *class,
+                                  struct sn_error *error)
 {
     static const char *const suffixes[N_FILES] = { "x", "y" };
     int n_files = class ? N_FILES : Y;
     enum sn_status status = SN_OK;
     for (int i = 0; i < n_files && !status; i++) {
         char path[4096];
-        if (snprintf(path, sizeof path, "%s.%s.npy", request->name, suffixes[i]) >= (int)sizeof path)
+        if (snprintf(path, sizeof path, "%s.%s.npy", request->name, suffixes[i])
+            >= (int)sizeof path)
             status = sn_fail(error, SN_BAD_INPUT, "-o: a name of more than 4000 bytes");
         else status = whole_file_open(&out[i], path, error);
     }
     if (!status) status = write_inputs(request, net, layer, images, out[X].file, error);
-    if (!status && class) write_classes(class, images->n, layer_matrix(&net->layers[layer]).n_pixels, out[Y].file);
+    if (!status && class)
+        write_classes(class, images->n, layer_matrix(&net->layers[layer]).n_pixels, out[Y].file);
     for (int i = 0; i < n_files && !status; i++) status = whole_file_close(&out[i], error);
     for (int i = 0; i < n_files && !status; i++) status = whole_file_publish(&out[i], error);
     return status;
 }
 
-static void print_result(const struct request *request, const network *net, int layer, int n_images, int n_classes,
-                         double seconds)
+static void print_result(const struct request *request, const network *net, int layer, int n_images,
+                         int n_classes, double seconds)
 {
     struct layer_matrix matrix = layer_matrix(&net->layers[layer]);
     double rows = (double)n_images * matrix.n_pixels;
     if (!request->json) {
-        printf("images   %d\nrows     %.0f\ninputs   %d\nlayer    %d [%s]\n", n_images, rows, matrix.n_columns, layer,
-               weights_layer_name(&net->layers[layer]));
+        printf("images   %d\nrows     %.0f\ninputs   %d\nlayer    %d [%s]\n", n_images, rows,
+               matrix.n_columns, layer, weights_layer_name(&net->layers[layer]));
         if (n_classes) printf("classes  %d\n", n_classes);
-        printf("seconds  %.3f\nfiles    %s.x.npy%s\n", seconds, request->name, n_classes ? " .y.npy" : "");
+        printf("seconds  %.3f\nfiles    %s.x.npy%s\n", seconds, request->name,
+               n_classes ? " .y.npy" : "");
         return;
     }
     cJSON *root = cJSON_CreateObject();
@@ -182,10 +204,13 @@ static int run(int argc, char **argv)
     int *class = NULL, layer;
     double start = command_seconds();
     if (lines_read(request.list, &images, &error)) sn_die(&error);
-    if (request.labels && (lines_read(request.labels, &labels, &error)
-                           || !(class = classes_of_images(&images, &labels, &error)))) sn_die(&error);
+    if (request.labels
+        && (lines_read(request.labels, &labels, &error)
+            || !(class = classes_of_images(&images, &labels, &error))))
+        sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
-    if (pictures_check(net, request.cfg, request.resize, &error) || choose_layer(&request, net, &layer, &error))
+    if (pictures_check(net, request.cfg, request.resize, &error)
+        || choose_layer(&request, net, &layer, &error))
         sn_die(&error);
     atexit(discard_files);
     if (write_files(&request, net, layer, &images, class, &error)) sn_die(&error);

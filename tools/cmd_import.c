@@ -43,7 +43,7 @@ const struct command import_command = {
 struct request {
     const char *architecture, *file, *name, *classes;
     int list, json, keep_batchnorm, freeze;
-    float mean[3], std[3];  /* std 0: the architecture's */
+    float mean[3], std[3]; /* std 0: the architecture's */
 };
 
 /* "R,G,B" with at least minimum each. */
@@ -57,17 +57,24 @@ static void read_triple(const char *option, const char *text, double minimum, fl
         values[n] = (float)value;
         at = end + 1;
     }
-    if (n < 3) command_usage_error(&import_command, "%s: expected three numbers R,G,B of at least %g, found '%s'", option,
-                                   minimum, text);
+    if (n < 3)
+        command_usage_error(&import_command,
+                            "%s: expected three numbers R,G,B of at least %g, found '%s'", option,
+                            minimum, text);
 }
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "list", 0, 0, 'l' }, { "json", 0, 0, 'j' }, { "keep-batchnorm", 0, 0, 'k' }, { "freeze", 0, 0, 'f' },
-        { "classes", 1, 0, 'c' }, { "mean", 1, 0, 'm' }, { "std", 1, 0, 's' }, { "output", 1, 0, 'o' },
-        { "help", 0, 0, 'h' }, { 0 }
-    };
+    static const struct option options[] = { { "list", 0, 0, 'l' },
+                                             { "json", 0, 0, 'j' },
+                                             { "keep-batchnorm", 0, 0, 'k' },
+                                             { "freeze", 0, 0, 'f' },
+                                             { "classes", 1, 0, 'c' },
+                                             { "mean", 1, 0, 'm' },
+                                             { "std", 1, 0, 's' },
+                                             { "output", 1, 0, 'o' },
+                                             { "help", 0, 0, 'h' },
+                                             { 0 } };
     struct request request = { .mean = { NAN, NAN, NAN } };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
         switch (option) {
@@ -131,7 +138,8 @@ static int list_tensors(const struct request *request)
 {
     struct architecture architecture;
     struct sn_error error;
-    if (architecture_make(request->architecture, IMAGENET_CLASSES, &architecture, &error)) sn_die(&error);
+    if (architecture_make(request->architecture, IMAGENET_CLASSES, &architecture, &error))
+        sn_die(&error);
     (request->json ? list_json : list_table)(&architecture);
     architecture_free(&architecture);
     return 0;
@@ -139,19 +147,23 @@ static int list_tensors(const struct request *request)
 
 /* ---- --classes */
 
-/* The class that a line names: a synset id, alone or before a blank, or a whole name. -1 when there is none. */
+/* The class that a line names: a synset id, alone or before a blank, or a whole name. -1 when there
+ * is none. */
 static int find_class(const char *line)
 {
     size_t n = strcspn(line, " \t");
     for (int i = 0; i < IMAGENET_CLASSES; i++) {
         const struct imagenet_class *class = &imagenet_classes[i];
-        if (!strcmp(class->name, line) || (strlen(class->synset) == n && !strncmp(class->synset, line, n))) return i;
+        if (!strcmp(class->name, line)
+            || (strlen(class->synset) == n && !strncmp(class->synset, line, n)))
+            return i;
     }
     return -1;
 }
 
 /* The rows that the file names, in its order; *n of them. */
-static enum sn_status read_classes(const char *path, int rows[IMAGENET_CLASSES], int *n, struct sn_error *error)
+static enum sn_status read_classes(const char *path, int rows[IMAGENET_CLASSES], int *n,
+                                   struct sn_error *error)
 {
     char *line = NULL, taken[IMAGENET_CLASSES] = { 0 };
     size_t size = 0;
@@ -164,14 +176,17 @@ static enum sn_status read_classes(const char *path, int rows[IMAGENET_CLASSES],
         if (!*line) continue;
         int class = find_class(line);
         if (class < 0)
-            status = sn_fail(error, SN_BAD_INPUT, "%s:%d: expected a name or synset id of ImageNet, found '%.80s'", path,
+            status = sn_fail(error, SN_BAD_INPUT,
+                             "%s:%d: expected a name or synset id of ImageNet, found '%.80s'", path,
                              number, line);
         else if (taken[class]++)
-            status = sn_fail(error, SN_BAD_INPUT, "%s:%d: '%.80s' is already given", path, number, line);
+            status = sn_fail(error, SN_BAD_INPUT, "%s:%d: '%.80s' is already given", path, number,
+                             line);
         else rows[(*n)++] = class;
     }
     if (!status && ferror(file)) status = sn_fail(error, SN_IO, "%s: cannot read", path);
-    if (!status && !*n) status = sn_fail(error, SN_BAD_INPUT, "%s: expected classes, found none", path);
+    if (!status && !*n)
+        status = sn_fail(error, SN_BAD_INPUT, "%s: expected classes, found none", path);
     free(line);
     fclose(file);
     return status;
@@ -182,7 +197,8 @@ static enum sn_status choose_rows(const struct request *request, struct import_n
 {
     if (!request->classes) return SN_OK;
     if (net->n_rows != IMAGENET_CLASSES)
-        return sn_fail(error, SN_BAD_INPUT, "%s: %d classes, but --classes selects from ImageNet's %d", request->file,
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: %d classes, but --classes selects from ImageNet's %d", request->file,
                        net->n_rows, IMAGENET_CLASSES);
     net->rows = rows;
     return read_classes(request->classes, rows, &net->n_rows, error);
@@ -208,7 +224,8 @@ static int has_names(const struct import_net *net)
 }
 
 /* All files, or none. */
-static enum sn_status write_files(const struct request *request, const struct import_net *net, struct sn_error *error)
+static enum sn_status write_files(const struct request *request, const struct import_net *net,
+                                  struct sn_error *error)
 {
     struct whole_file out[N_FILES] = { 0 };
     enum sn_status status = SN_OK;
@@ -218,7 +235,8 @@ static enum sn_status write_files(const struct request *request, const struct im
         if (snprintf(path, sizeof path, "%s.%s", request->name, suffixes[i]) >= (int)sizeof path)
             status = sn_fail(error, SN_BAD_INPUT, "-o: a name of more than 4000 bytes");
         else status = whole_file_open(&out[i], path, error);
-        out[i].is_copy = 1;  /* Of the checkpoint, whose hundreds of megabytes would take longer to reach the disk than to write. */
+        out[i].is_copy = 1; /* Of the checkpoint, whose hundreds of megabytes would take longer to
+                               reach the disk than to write. */
     }
     if (!status) status = import_write_cfg(net, out[CFG].file, error);
     if (!status) status = import_write_weights(net, out[WEIGHTS].file, error);
@@ -237,7 +255,8 @@ static double count_values(const struct import_net *net)
         int n = node_parameters(&net->architecture.nodes[i], parameters);
         for (int k = 0; k < n; k++) {
             double product = 1;
-            for (int d = 0; d < parameters[k].n_dimensions; d++) product *= (double)parameters[k].shape[d];
+            for (int d = 0; d < parameters[k].n_dimensions; d++)
+                product *= (double)parameters[k].shape[d];
             values += product;
         }
     }
@@ -248,9 +267,11 @@ static void print_result(const struct request *request, const struct import_net 
 {
     const char *names = has_names(net) ? " .names .labels" : "";
     if (!request->json) {
-        printf("architecture %s\nformat       %s\nprefix       %s\nvalues       %.0f\nclasses      %d\nfiles        "
-               "%s.cfg .weights%s\n", net->architecture.name, net->checkpoint->format, *net->prefix ? net->prefix : "none",
-               count_values(net), net->n_rows, request->name, names);
+        printf(
+            "architecture %s\nformat       %s\nprefix       %s\nvalues       %.0f\nclasses      %d\nfiles        "
+            "%s.cfg .weights%s\n",
+            net->architecture.name, net->checkpoint->format, *net->prefix ? net->prefix : "none",
+            count_values(net), net->n_rows, request->name, names);
         return;
     }
     cJSON *root = cJSON_CreateObject();
@@ -279,10 +300,13 @@ static int run(int argc, char **argv)
     struct sn_error error;
     int rows[IMAGENET_CLASSES];
     if (request.list) return list_tensors(&request);
-    struct import_net net = { .checkpoint = &checkpoint, .keep_batchnorm = request.keep_batchnorm,
+    struct import_net net = { .checkpoint = &checkpoint,
+                              .keep_batchnorm = request.keep_batchnorm,
                               .freeze = request.freeze };
     if (checkpoint_open(request.file, &checkpoint, &error)) sn_die(&error);
-    if (import_find(&net, request.architecture, &error) || choose_rows(&request, &net, rows, &error)) sn_die(&error);
+    if (import_find(&net, request.architecture, &error)
+        || choose_rows(&request, &net, rows, &error))
+        sn_die(&error);
     set_normalisation(&request, &net);
     if (write_files(&request, &net, &error)) sn_die(&error);
     print_result(&request, &net);

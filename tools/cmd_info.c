@@ -45,9 +45,11 @@ static void print_shape(char *text, size_t size, int w, int h, int c, int n)
 static struct row describe(const layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
-    struct row row = { .type = weights_layer_name(l), .bytes = (double)layer_bytes(l),
+    struct row row = { .type = weights_layer_name(l),
+                       .bytes = (double)layer_bytes(l),
                        .multiply_adds = layer_multiply_adds(l) };
-    row.values = row.bytes / sizeof(float) - (matrix ? (double)(matrix->n_words - matrix->n_values) : 0);
+    row.values = row.bytes / sizeof(float)
+        - (matrix ? (double)(matrix->n_words - matrix->n_values) : 0);
     int c = matrix ? matrix->n_inputs : l->c;
     print_shape(row.input, sizeof row.input, l->w, l->h, c, l->inputs);
     print_shape(row.output, sizeof row.output, l->out_w, l->out_h, l->out_c, l->outputs);
@@ -57,17 +59,18 @@ static struct row describe(const layer *l)
 static void print_table(const network *net)
 {
     double values = 0, bytes = 0, multiply_adds = 0;
-    printf("%5s  %-14s %18s  %18s %12s %12s %14s\n", "layer", "type", "input", "output", "values", "bytes",
-           "multiply-adds");
+    printf("%5s  %-14s %18s  %18s %12s %12s %14s\n", "layer", "type", "input", "output", "values",
+           "bytes", "multiply-adds");
     for (int i = 0; i < net->n; i++) {
         struct row row = describe(&net->layers[i]);
-        printf("%5d  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", i, row.type, row.input, row.output, row.values,
-               row.bytes, row.multiply_adds);
+        printf("%5d  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", i, row.type, row.input, row.output,
+               row.values, row.bytes, row.multiply_adds);
         values += row.values;
         bytes += row.bytes;
         multiply_adds += row.multiply_adds;
     }
-    printf("%5s  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", "total", "", "", "", values, bytes, multiply_adds);
+    printf("%5s  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", "total", "", "", "", values, bytes,
+           multiply_adds);
 }
 
 static void print_json(const network *net)
@@ -103,7 +106,8 @@ static void print_tensors(const struct checkpoint *checkpoint)
     for (int i = 0; i < checkpoint->n_tensors; i++) {
         const struct tensor *tensor = &checkpoint->tensors[i];
         tensor_print_shape(tensor->n_dimensions, tensor->shape, shape);
-        printf("%-48s %-9s %18s %12zu\n", tensor->name, tensor_type_name(tensor->type), shape, tensor->n_elements);
+        printf("%-48s %-9s %18s %12zu\n", tensor->name, tensor_type_name(tensor->type), shape,
+               tensor->n_elements);
         values += (double)tensor->n_elements;
         bytes += (double)tensor_bytes(tensor);
     }

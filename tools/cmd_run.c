@@ -33,53 +33,63 @@ struct request {
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = { { "input", 1, 0, 'i' }, { "output", 1, 0, 'o' }, { "layer", 1, 0, 'l' },
-                                             { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
+    static const struct option options[] = { { "input", 1, 0, 'i' }, { "output", 1, 0, 'o' },
+                                             { "layer", 1, 0, 'l' }, { "json", 0, 0, 'j' },
+                                             { "help", 0, 0, 'h' },  { 0 } };
     struct request request = { .layer = -1 };
     for (int option; (option = getopt_long(argc, argv, "hi:o:", options, NULL)) != -1;) {
         switch (option) {
         case 'i': request.input = optarg; break;
         case 'o': request.output = optarg; break;
-        case 'l': request.layer = command_whole_number(&run_command, "--layer", optarg, 0, 1000000); break;
+        case 'l':
+            request.layer = command_whole_number(&run_command, "--layer", optarg, 0, 1000000);
+            break;
         case 'j': request.json = 1; break;
         default: command_other_option(&run_command, option);
         }
     }
     command_check_arguments(&run_command, argc, 2, 2);
-    if (!request.input || !request.output) command_usage_error(&run_command, "expected --input X.npy and -o Y.npy");
+    if (!request.input || !request.output)
+        command_usage_error(&run_command, "expected --input X.npy and -o Y.npy");
     request.cfg = argv[optind];
     request.weights = argv[optind + 1];
     return request;
 }
 
-static enum sn_status choose_layer(const struct request *request, const network *net, int *layer, struct sn_error *error)
+static enum sn_status choose_layer(const struct request *request, const network *net, int *layer,
+                                   struct sn_error *error)
 {
     *layer = request->layer >= 0 ? request->layer : net->n - 1;
     while (request->layer < 0 && *layer > 0
-           && (net->layers[*layer].type == SOFTMAX || net->layers[*layer].type == COST || net->layers[*layer].type == DROPOUT))
+           && (net->layers[*layer].type == SOFTMAX || net->layers[*layer].type == COST
+               || net->layers[*layer].type == DROPOUT))
         --*layer;
     if (*layer < net->n) return SN_OK;
-    return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg, *layer, net->n - 1);
+    return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg,
+                   *layer, net->n - 1);
 }
 
-static enum sn_status check_input(const struct request *request, const network *net, const struct npy *x,
-                                  struct sn_error *error)
+static enum sn_status check_input(const struct request *request, const network *net,
+                                  const struct npy *x, struct sn_error *error)
 {
     const size_t *s = x->shape;
     int is_flat = x->n_dimensions == 2 && s[1] == (size_t)net->inputs;
-    int is_image = x->n_dimensions == 4 && s[1] == (size_t)net->c && s[2] == (size_t)net->h && s[3] == (size_t)net->w;
+    int is_image = x->n_dimensions == 4 && s[1] == (size_t)net->c && s[2] == (size_t)net->h
+        && s[3] == (size_t)net->w;
     if (is_flat || is_image) return SN_OK;
     char found[NPY_SHAPE_TEXT];
     npy_print_shape(x, found);
-    return sn_fail(error, SN_BAD_INPUT, "%s: expected n x %d x %d x %d or n x %d values for %s, found %s", request->input,
-                   net->c, net->h, net->w, net->inputs, request->cfg, found);
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: expected n x %d x %d x %d or n x %d values for %s, found %s",
+                   request->input, net->c, net->h, net->w, net->inputs, request->cfg, found);
 }
 
 /* Evaluates all inputs, a batch at a time, and writes layer's outputs. */
 static void write_outputs(network *net, int layer, const struct npy *x, FILE *file)
 {
     const struct layer *l = &net->layers[layer];
-    size_t n = x->shape[0], inputs = (size_t)net->inputs, batch = (size_t)net->batch, outputs = (size_t)l->outputs;
+    size_t n = x->shape[0], inputs = (size_t)net->inputs, batch = (size_t)net->batch,
+           outputs = (size_t)l->outputs;
     npy_write_header(file, "<f4", 2, (size_t[]){ n, outputs });
     for (size_t i = 0; i < n; i += batch) {
         size_t count = n - i < batch ? n - i : batch;
@@ -91,12 +101,13 @@ static void write_outputs(network *net, int layer, const struct npy *x, FILE *fi
     }
 }
 
-static void print_result(const struct request *request, const network *net, int layer, size_t n, double seconds)
+static void print_result(const struct request *request, const network *net, int layer, size_t n,
+                         double seconds)
 {
     const struct layer *l = &net->layers[layer];
     if (!request->json) {
-        printf("inputs   %zu\nlayer    %d [%s]\noutputs  %d\nseconds  %.3f\nfile     %s\n", n, layer, weights_layer_name(l),
-               l->outputs, seconds, request->output);
+        printf("inputs   %zu\nlayer    %d [%s]\noutputs  %d\nseconds  %.3f\nfile     %s\n", n,
+               layer, weights_layer_name(l), l->outputs, seconds, request->output);
         return;
     }
     cJSON *root = cJSON_CreateObject();
@@ -117,7 +128,8 @@ static int run(int argc, char **argv)
     if (npy_read(request.input, &x, &error)) sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
     if (choose_layer(&request, net, &layer, &error) || check_input(&request, net, &x, &error)
-        || whole_file_open(&out, request.output, &error)) sn_die(&error);
+        || whole_file_open(&out, request.output, &error))
+        sn_die(&error);
     double start = command_seconds();
     write_outputs(net, layer, &x, out.file);
     double seconds = command_seconds() - start;

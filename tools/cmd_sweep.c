@@ -29,8 +29,7 @@ const struct command sweep_command = {
     "that holds no matrix of a type leaves cells empty.\n"
     "\n"
     "  --shares S,...  bytes over bytes of the dense matrix (default .02,.05,.1,.2,.3,.5)\n"
-    "  --types T,...   of sss, psm, lowrank, pruned (default: all; structnet approx --help)\n"
-    PROBLEM_HELP
+    "  --types T,...   of sss, psm, lowrank, pruned (default: all; structnet approx --help)\n" PROBLEM_HELP
     "  -j N            N rows at a time, each in a process of its own; the results are the same\n"
     "  --no-plot       NAME.tsv only\n"
     "  -o NAME         output files\n"
@@ -47,10 +46,10 @@ struct request {
 
 /* One row of the table. */
 struct cell {
-    const struct approximation_type *type;  /* NULL: the dense matrix */
+    const struct approximation_type *type; /* NULL: the dense matrix */
     double share;
-    char key[64];  /* its first two columns, by which a row that was read is found */
-    char *row;     /* with its newline, free(); NULL until it is known */
+    char key[64]; /* its first two columns, by which a row that was read is found */
+    char *row;    /* with its newline, free(); NULL until it is known */
 };
 
 struct sweep {
@@ -58,7 +57,7 @@ struct sweep {
     const struct problem *problem;
     const char *command;
     uint32_t fingerprint;
-    char path[4096];  /* of the table */
+    char path[4096]; /* of the table */
     int n;
     struct cell cells[MAX_CELLS];
 };
@@ -75,7 +74,8 @@ static void read_shares(struct request *request)
             command_usage_error(&sweep_command, "--shares: expected at most %d", MAX_SHARES);
         double share = command_number(&sweep_command, "--shares", text, 1e-6, 1);
         for (int i = 0; i < request->n_shares; i++)
-            if (request->share[i] == share) command_usage_error(&sweep_command, "--shares: found %s twice", text);
+            if (request->share[i] == share)
+                command_usage_error(&sweep_command, "--shares: found %s twice", text);
         request->share[request->n_shares++] = share;
         if (!*(at += n)) return;
     }
@@ -97,28 +97,35 @@ static void check_types(const char *types)
         size_t n = strcspn(at, ",");
         snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), at);
         if (!approximation_find(name))
-            command_usage_error(&sweep_command, "--types: expected some of %s, found '%s'", approximation_names(), name);
+            command_usage_error(&sweep_command, "--types: expected some of %s, found '%s'",
+                                approximation_names(), name);
         if (!*(at += n)) return;
     }
 }
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "shares", 1, 0, 's' }, { "types", 1, 0, 't' }, { "jobs", 1, 0, 'j' }, { "no-plot", 0, 0, 'n' },
-        { "output", 1, 0, 'o' }, { "help", 0, 0, 'h' }, PROBLEM_OPTIONS, { 0 }
-    };
+    static const struct option options[] = { { "shares", 1, 0, 's' }, { "types", 1, 0, 't' },
+                                             { "jobs", 1, 0, 'j' },   { "no-plot", 0, 0, 'n' },
+                                             { "output", 1, 0, 'o' }, { "help", 0, 0, 'h' },
+                                             PROBLEM_OPTIONS,         { 0 } };
     const struct command *command = &sweep_command;
-    struct request request = { .source = PROBLEM_SOURCE, .types = approximation_names(),
-                               .shares = ".02,.05,.1,.2,.3,.5", .n_workers = 1 };
+    struct request request = { .source = PROBLEM_SOURCE,
+                               .types = approximation_names(),
+                               .shares = ".02,.05,.1,.2,.3,.5",
+                               .n_workers = 1 };
     for (int option; (option = getopt_long(argc, argv, "ho:j:", options, NULL)) != -1;) {
         switch (option) {
         case 's': request.shares = optarg; break;
         case 't': request.types = optarg; break;
-        case 'j': request.n_workers = command_whole_number(command, "-j", optarg, 1, MAX_WORKERS); break;
+        case 'j':
+            request.n_workers = command_whole_number(command, "-j", optarg, 1, MAX_WORKERS);
+            break;
         case 'n': request.no_plot = 1; break;
         case 'o': request.name = optarg; break;
-        default: if (!problem_option(&request.source, command, option)) command_other_option(command, option);
+        default:
+            if (!problem_option(&request.source, command, option))
+                command_other_option(command, option);
         }
     }
     problem_arguments(&request.source, command, argc, argv);
@@ -142,7 +149,8 @@ static void add_cells(struct sweep *sweep)
     const struct request *request = sweep->request;
     const struct approximation_type *type;
     for (type = approximation_types; type->name; type++)
-        for (int i = 0; type->family && is_in(request->types, type->name) && i < request->n_shares; i++)
+        for (int i = 0; type->family && is_in(request->types, type->name) && i < request->n_shares;
+             i++)
             add_cell(sweep, type, request->share[i]);
     for (type = approximation_types; type->name; type++)
         if (!type->family) add_cell(sweep, type, .25 + 1. / sweep->problem->n_inputs);
@@ -156,33 +164,37 @@ static int print_number(char *text, double value)
     return isnan(value) ? sprintf(text, "\t") : sprintf(text, "\t%.9g", value);
 }
 
-static void print_row(const struct cell *cell, double bytes, double params, double error, const struct judgement *judged,
-                      double seconds, char row[MAX_ROW])
+static void print_row(const struct cell *cell, double bytes, double params, double error,
+                      const struct judgement *judged, double seconds, char row[MAX_ROW])
 {
     const double values[] = { params, error, judged->error, judged->top1 };
     int n = sprintf(row, "%s", cell->key);
     n += isnan(bytes) ? 0 : sprintf(row + n, "%.0f", bytes);
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++) n += print_number(row + n, values[i]);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        n += print_number(row + n, values[i]);
     sprintf(row + n, isnan(seconds) ? "\t\n" : "\t%.3f\n", seconds);
 }
 
-static enum sn_status compute_dense(const struct sweep *sweep, const struct cell *cell, char row[MAX_ROW],
-                                    struct sn_error *error)
+static enum sn_status compute_dense(const struct sweep *sweep, const struct cell *cell,
+                                    char row[MAX_ROW], struct sn_error *error)
 {
     const struct problem *problem = sweep->problem;
     double bytes = problem_dense_bytes(problem);
-    struct judgement judged = { problem->judge.n ? 0 : NAN, NAN, approximation_dense_top1(problem, error) };
+    struct judgement judged = { problem->judge.n ? 0 : NAN, NAN,
+                                approximation_dense_top1(problem, error) };
     if (judged.top1 < 0) return SN_NO_MEMORY;
     print_row(cell, bytes, bytes / sizeof(float), 0, &judged, NAN, row);
     return SN_OK;
 }
 
-static enum sn_status compute(const struct sweep *sweep, const struct cell *cell, char row[MAX_ROW], struct sn_error *error)
+static enum sn_status compute(const struct sweep *sweep, const struct cell *cell, char row[MAX_ROW],
+                              struct sn_error *error)
 {
     const struct problem *problem = sweep->problem;
     struct approximation a;
     struct sn_fit_options options = { .budget_bytes = problem_share_bytes(problem, cell->share),
-                                      .effort = problem->source->effort, .seed = problem->source->seed };
+                                      .effort = problem->source->effort,
+                                      .seed = problem->source->seed };
     if (!cell->type) return compute_dense(sweep, cell, row, error);
     enum sn_status status = approximate(problem, cell->type, &options, &a, error);
     if (status && status != SN_BAD_INPUT) return status;
@@ -207,11 +219,13 @@ static uint32_t fingerprint(const struct request *request, const struct problem 
     char text[8192];
     size_t m = sizeof(float) * (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
     size_t rows = (size_t)problem->fit.n + (size_t)problem->choose.n + (size_t)problem->judge.n;
-    int length = snprintf(text, sizeof text, "%d %d %d %d %d %.17g %.17g %llu %s %s", problem->n_outputs, problem->n_inputs,
-                          problem->fit.n, problem->judge.n, (int)request->source.effort, request->source.holdout,
-                          request->source.shrinkage, (unsigned long long)request->source.seed, request->types,
-                          request->shares);
-    uint32_t crc = checksum(0, text, (size_t)(length < (int)sizeof text ? length : (int)sizeof text - 1));
+    int length = snprintf(text, sizeof text, "%d %d %d %d %d %.17g %.17g %llu %s %s",
+                          problem->n_outputs, problem->n_inputs, problem->fit.n, problem->judge.n,
+                          (int)request->source.effort, request->source.holdout,
+                          request->source.shrinkage, (unsigned long long)request->source.seed,
+                          request->types, request->shares);
+    uint32_t crc = checksum(0, text,
+                            (size_t)(length < (int)sizeof text ? length : (int)sizeof text - 1));
     crc = checksum(crc, problem->dense, m * n);
     crc = checksum(crc, problem->bias, m);
     crc = checksum(crc, problem->gain, m);
@@ -231,7 +245,8 @@ static void print_cpu(FILE *file)
             model = strchr(line, ':') + 2;
             break;
         }
-    fprintf(file, "# cpu: %.*s, %ld cores\n", (int)strcspn(model, "\n"), model, sysconf(_SC_NPROCESSORS_ONLN));
+    fprintf(file, "# cpu: %.*s, %ld cores\n", (int)strcspn(model, "\n"), model,
+            sysconf(_SC_NPROCESSORS_ONLN));
     free(line);
     if (info) fclose(info);
 }
@@ -253,8 +268,8 @@ static enum sn_status write_table(const struct sweep *sweep, struct sn_error *er
         return error->code;
     }
     print_cpu(file);
-    fprintf(file, "# openblas: %s, one thread\n# command: %s\n%s%08x\n%s", openblas_get_config(), sweep->command, FINGERPRINT,
-            (unsigned)sweep->fingerprint, COLUMNS);
+    fprintf(file, "# openblas: %s, one thread\n# command: %s\n%s%08x\n%s", openblas_get_config(),
+            sweep->command, FINGERPRINT, (unsigned)sweep->fingerprint, COLUMNS);
     for (int i = 0; i < sweep->n; i++)
         if (sweep->cells[i].row) fputs(sweep->cells[i].row, file);
     return outputs_publish(&outputs, error);
@@ -273,29 +288,35 @@ static enum sn_status resume(struct sweep *sweep, struct sn_error *error)
     snprintf(expected, sizeof expected, "%08x", (unsigned)sweep->fingerprint);
     while (getline(&line, &size, file) >= 0) {
         if (!strncmp(line, FINGERPRINT, sizeof FINGERPRINT - 1))
-            is_known = sscanf(line + sizeof FINGERPRINT - 1, "%8s", found) == 1 && !strcmp(found, expected);
+            is_known = sscanf(line + sizeof FINGERPRINT - 1, "%8s", found) == 1
+                && !strcmp(found, expected);
         for (int i = 0; is_known && i < sweep->n; i++)
-            if (!strncmp(line, sweep->cells[i].key, strlen(sweep->cells[i].key)) && strchr(line, '\n')
-                && !sweep->cells[i].row)
+            if (!strncmp(line, sweep->cells[i].key, strlen(sweep->cells[i].key))
+                && strchr(line, '\n') && !sweep->cells[i].row)
                 sweep->cells[i].row = strdup(line);
     }
     free(line);
     fclose(file);
     if (is_known) return SN_OK;
-    return sn_fail(error, SN_BAD_INPUT, "%s: expected a table of this sweep, fingerprint %s, found %s; remove it, or use "
-                   "another -o", sweep->path, expected, found);
+    return sn_fail(
+        error, SN_BAD_INPUT,
+        "%s: expected a table of this sweep, fingerprint %s, found %s; remove it, or use "
+        "another -o",
+        sweep->path, expected, found);
 }
 
 /* ---- workers */
 
 struct worker {
-    pid_t process;  /* 0: none */
+    pid_t process; /* 0: none */
     int pipe;
     int cell;
 };
 
-/* The process of a cell: its row, or a zero byte and what went wrong, goes through the pipe. It ends with its parent. */
-static void work(const struct sweep *sweep, int cell, int pipe_end, pid_t parent) __attribute__((noreturn));
+/* The process of a cell: its row, or a zero byte and what went wrong, goes through the pipe. It
+ * ends with its parent. */
+static void work(const struct sweep *sweep, int cell, int pipe_end, pid_t parent)
+    __attribute__((noreturn));
 static void work(const struct sweep *sweep, int cell, int pipe_end, pid_t parent)
 {
     char text[MAX_ROW] = "";
@@ -308,13 +329,15 @@ static void work(const struct sweep *sweep, int cell, int pipe_end, pid_t parent
     _exit(write(pipe_end, text, n) == (ssize_t)n ? 0 : 1);
 }
 
-static enum sn_status start(const struct sweep *sweep, int cell, struct worker *worker, struct sn_error *error)
+static enum sn_status start(const struct sweep *sweep, int cell, struct worker *worker,
+                            struct sn_error *error)
 {
     int ends[2];
     pid_t parent = getpid();
     if (pipe(ends)) return sn_fail(error, SN_IO, "cannot open a pipe: %s", strerror(errno));
     worker->process = fork();
-    if (worker->process < 0) return sn_fail(error, SN_IO, "cannot start a process: %s", strerror(errno));
+    if (worker->process < 0)
+        return sn_fail(error, SN_IO, "cannot start a process: %s", strerror(errno));
     if (!worker->process) work(sweep, cell, ends[1], parent);
     close(ends[1]);
     worker->pipe = ends[0];
@@ -331,8 +354,9 @@ static enum sn_status finish(struct sweep *sweep, struct worker *worker, struct 
     close(worker->pipe);
     waitpid(worker->process, NULL, 0);
     worker->process = 0;
-    if (n < 1) return sn_fail(error, SN_IO, "%s at share %g: the process ended without a result",
-                              cell->type ? cell->type->name : "dense", cell->share);
+    if (n < 1)
+        return sn_fail(error, SN_IO, "%s at share %g: the process ended without a result",
+                       cell->type ? cell->type->name : "dense", cell->share);
     text[n] = '\0';
     if (!text[0]) return sn_fail(error, SN_NO_MEMORY, "%s", text + 1);
     if (!(cell->row = strdup(text))) return sn_fail(error, SN_NO_MEMORY, "out of memory");
@@ -340,12 +364,15 @@ static enum sn_status finish(struct sweep *sweep, struct worker *worker, struct 
 }
 
 /* Waits until some workers have something to say. */
-static enum sn_status collect(struct sweep *sweep, struct worker *workers, int n, struct sn_error *error)
+static enum sn_status collect(struct sweep *sweep, struct worker *workers, int n,
+                              struct sn_error *error)
 {
     struct pollfd polls[MAX_WORKERS];
     enum sn_status status = SN_OK;
-    for (int i = 0; i < n; i++) polls[i] = (struct pollfd){ workers[i].process ? workers[i].pipe : -1, POLLIN, 0 };
-    if (poll(polls, (nfds_t)n, -1) < 0) return errno == EINTR ? SN_OK : sn_fail(error, SN_IO, "poll: %s", strerror(errno));
+    for (int i = 0; i < n; i++)
+        polls[i] = (struct pollfd){ workers[i].process ? workers[i].pipe : -1, POLLIN, 0 };
+    if (poll(polls, (nfds_t)n, -1) < 0)
+        return errno == EINTR ? SN_OK : sn_fail(error, SN_IO, "poll: %s", strerror(errno));
     for (int i = 0; i < n && !status; i++)
         if (polls[i].revents) status = finish(sweep, &workers[i], error);
     return status;
@@ -363,12 +390,13 @@ static enum sn_status compute_all(struct sweep *sweep, struct sn_error *error)
     struct worker workers[MAX_WORKERS] = { 0 };
     int next = 0, n = sweep->request->n_workers;
     enum sn_status status = SN_OK;
-    fflush(NULL);  /* Nothing that is buffered may be written by two processes. */
+    fflush(NULL); /* Nothing that is buffered may be written by two processes. */
     for (int known; !status && (known = n_known(sweep)) < sweep->n;) {
         command_progress((double)known / sweep->n, "%d of %d", known, sweep->n);
         for (int i = 0; i < n && !status; i++) {
             while (next < sweep->n && sweep->cells[next].row) next++;
-            if (!workers[i].process && next < sweep->n) status = start(sweep, next++, &workers[i], error);
+            if (!workers[i].process && next < sweep->n)
+                status = start(sweep, next++, &workers[i], error);
         }
         if (!status) status = collect(sweep, workers, n, error);
     }
@@ -382,7 +410,8 @@ static enum sn_status compute_all(struct sweep *sweep, struct sn_error *error)
 static char *rows_of(const struct sweep *sweep, const struct approximation_type *type)
 {
     size_t size = 1;
-    for (int i = 0; i < sweep->n; i++) size += sweep->cells[i].type == type ? strlen(sweep->cells[i].row) : 0;
+    for (int i = 0; i < sweep->n; i++)
+        size += sweep->cells[i].type == type ? strlen(sweep->cells[i].row) : 0;
     char *rows = calloc(size, 1);
     for (int i = 0; rows && i < sweep->n; i++)
         if (sweep->cells[i].type == type) strcat(rows, sweep->cells[i].row);
@@ -403,7 +432,8 @@ static enum sn_status plot(const struct sweep *sweep, struct sn_error *error)
         curves[n] = (struct plot_curve){ type ? type->label : "dense", rows_of(sweep, type) };
         if (!curves[n++].rows) status = sn_fail(error, SN_NO_MEMORY, "out of memory for the plots");
     }
-    if (!status) status = plot_write(sweep->request->name, n, curves, n_panels, panels, BYTES_COLUMN, error);
+    if (!status)
+        status = plot_write(sweep->request->name, n, curves, n_panels, panels, BYTES_COLUMN, error);
     while (n) free((char *)curves[--n].rows);
     return status;
 }
@@ -422,22 +452,28 @@ static char *join(int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    char *command = join(argc, argv);  /* before getopt_long reorders it */
+    char *command = join(argc, argv); /* before getopt_long reorders it */
     struct request request = read_request(argc, argv);
     struct sn_error error = { 0 };
     struct problem problem;
-    struct sweep sweep = { .request = &request, .problem = &problem, .command = command ? command : "" };
-    openblas_set_num_threads(1);  /* Results must not depend on the number of threads. */
+    struct sweep sweep = { .request = &request,
+                           .problem = &problem,
+                           .command = command ? command : "" };
+    openblas_set_num_threads(1); /* Results must not depend on the number of threads. */
     snprintf(sweep.path, sizeof sweep.path, "%s.tsv", request.name);
-    if ((!request.no_plot && plot_check(&error)) || problem_read(&problem, &request.source, 0, &error)) sn_die(&error);
+    if ((!request.no_plot && plot_check(&error))
+        || problem_read(&problem, &request.source, 0, &error))
+        sn_die(&error);
     sweep.fingerprint = fingerprint(&request, &problem);
     add_cells(&sweep);
     if (resume(&sweep, &error)) sn_die(&error);
     int n_before = n_known(&sweep);
-    if (write_table(&sweep, &error) || compute_all(&sweep, &error) || (!request.no_plot && plot(&sweep, &error)))
+    if (write_table(&sweep, &error) || compute_all(&sweep, &error)
+        || (!request.no_plot && plot(&sweep, &error)))
         sn_die(&error);
     printf("rows   %d, of which %d were there\n", sweep.n, n_before);
-    printf(request.no_plot ? "files  %s.tsv\n" : "files  %s.tsv %s.png %s.svg\n", request.name, request.name, request.name);
+    printf(request.no_plot ? "files  %s.tsv\n" : "files  %s.tsv %s.png %s.svg\n", request.name,
+           request.name, request.name);
     for (int i = 0; i < sweep.n; i++) free(sweep.cells[i].row);
     problem_free(&problem);
     free(command);

@@ -36,20 +36,23 @@ void command_usage_error(const struct command *command, const char *format, ...)
     exit(2);
 }
 
-double command_number(const struct command *command, const char *option, const char *text, double minimum,
-                      double maximum)
+double command_number(const struct command *command, const char *option, const char *text,
+                      double minimum, double maximum)
 {
     char *end;
     double value = strtod(text, &end);
     if (end == text || *end || !(value >= minimum && value <= maximum))
-        command_usage_error(command, "%s: expected a number from %g to %g, found '%s'", option, minimum, maximum, text);
+        command_usage_error(command, "%s: expected a number from %g to %g, found '%s'", option,
+                            minimum, maximum, text);
     return value;
 }
 
-int command_whole_number(const struct command *command, const char *option, const char *text, int minimum, int maximum)
+int command_whole_number(const struct command *command, const char *option, const char *text,
+                         int minimum, int maximum)
 {
     double value = command_number(command, option, text, minimum, maximum);
-    if (value != floor(value)) command_usage_error(command, "%s: expected a whole number, found '%s'", option, text);
+    if (value != floor(value))
+        command_usage_error(command, "%s: expected a whole number, found '%s'", option, text);
     return (int)value;
 }
 
@@ -83,8 +86,8 @@ void command_progress(double done, const char *format, ...)
         fprintf(stderr, "\r%*s\r", WIDTH + (int)sizeof text, "");
         shown = -1;
     } else if (filled != shown) {
-        fprintf(stderr, "\r[%.*s%*s] %3.0f %% %s", filled, "########################################", WIDTH - filled,
-                "", 100 * done, text);
+        fprintf(stderr, "\r[%.*s%*s] %3.0f %% %s", filled,
+                "########################################", WIDTH - filled, "", 100 * done, text);
         shown = filled;
     }
 }

@@ -1,5 +1,5 @@
-/* The subcommands of structnet. Each takes argv[0] = its name, prints its result on stdout, and returns the exit status:
- * 0, or 2 after a wrong use. Errors leave through sn_die with status 1. */
+/* The subcommands of structnet. Each takes argv[0] = its name, prints its result on stdout, and
+ * returns the exit status: 0, or 2 after a wrong use. Errors leave through sn_die with status 1. */
 #ifndef COMMAND_H
 #define COMMAND_H
 
@@ -9,15 +9,16 @@
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *summary;  /* one line for the list of commands */
-    const char *usage;    /* what --help prints */
+    const char *summary; /* one line for the list of commands */
+    const char *usage;   /* what --help prints */
 };
 
-extern const struct command approx_command, bench_command, check_command, eval_command, features_command,
-    import_command, info_command, run_command, sweep_command;
+extern const struct command approx_command, bench_command, check_command, eval_command,
+    features_command, import_command, info_command, run_command, sweep_command;
 
-/* Handles the option that getopt_long returned when the command does not know it: --help prints the usage on stdout
- * and exits with 0, anything else, about which getopt_long has printed a line, exits with 2. */
+/* Handles the option that getopt_long returned when the command does not know it: --help prints the
+ * usage on stdout and exits with 0, anything else, about which getopt_long has printed a line,
+ * exits with 2. */
 void command_other_option(const struct command *command, int option) __attribute__((noreturn));
 
 /* Exits with 2 unless between minimum and maximum arguments follow the options. */
@@ -28,10 +29,11 @@ void command_usage_error(const struct command *command, const char *format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));
 
 /* The argument of an option as a number within [minimum, maximum]; anything else is a wrong use. */
-double command_number(const struct command *command, const char *option, const char *text, double minimum,
-                      double maximum);
+double command_number(const struct command *command, const char *option, const char *text,
+                      double minimum, double maximum);
 
-int command_whole_number(const struct command *command, const char *option, const char *text, int minimum, int maximum);
+int command_whole_number(const struct command *command, const char *option, const char *text,
+                         int minimum, int maximum);
 
 /* Seconds since some moment in the past, on a clock that never jumps. */
 double command_seconds(void);
@@ -39,7 +41,8 @@ double command_seconds(void);
 /* What --json prints: root on stdout, which is deleted. */
 void command_print_json(cJSON *root);
 
-/* A bar on stderr, when that is a terminal: done in 0..1 and a short text behind it. done >= 1 erases it. */
+/* A bar on stderr, when that is a terminal: done in 0..1 and a short text behind it. done >= 1
+ * erases it. */
 void command_progress(double done, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -4,25 +4,30 @@
 
 #include <darknet.h>
 
-/* Parses cfg and, unless weights is NULL, loads the weights, whose length must match to the byte. Ends the process
- * with one line when either is wrong. The caller frees with free_network. */
+/* Parses cfg and, unless weights is NULL, loads the weights, whose length must match to the byte.
+ * Ends the process with one line when either is wrong. The caller frees with free_network. */
 network *load_net(const char *cfg, const char *weights);
 
-/* Between quiet_begin and quiet_end Darknet's stderr goes nowhere. When Darknet ends the process there, what it said
- * is printed as one line behind the program's name. */
+/* Between quiet_begin and quiet_end Darknet's stderr goes nowhere. When Darknet ends the process
+ * there, what it said is printed as one line behind the program's name. */
 void quiet_begin(void);
 void quiet_end(void);
 
-/* The matrix of a connected or structured layer, or of a convolution with size=1, stride=1, no padding and one group:
- * y = W x, W of n_rows x n_columns, at each of n_pixels places (1 for vectors). Inputs and outputs of several pixels lie as
- * Darknet's images do, channel by channel. All zero for any other layer. */
-struct layer_matrix { int n_rows, n_columns, n_pixels; };
+/* The matrix of a connected or structured layer, or of a convolution with size=1, stride=1, no
+ * padding and one group: y = W x, W of n_rows x n_columns, at each of n_pixels places (1 for
+ * vectors). Inputs and outputs of several pixels lie as Darknet's images do, channel by channel.
+ * All zero for any other layer. */
+struct layer_matrix {
+    int n_rows, n_columns, n_pixels;
+};
 struct layer_matrix layer_matrix(const layer *l);
 
-/* The last layer of net that carries a matrix: connected or structured, else a 1x1 convolution; -1 without any. */
+/* The last layer of net that carries a matrix: connected or structured, else a 1x1 convolution; -1
+ * without any. */
 int last_matrix_layer(const network *net);
 
-/* A layer's stored bytes (biases and batch statistics included) and the multiply-adds for one input. */
+/* A layer's stored bytes (biases and batch statistics included) and the multiply-adds for one
+ * input. */
 size_t layer_bytes(const layer *l);
 double layer_multiply_adds(const layer *l);
 

@@ -26,7 +26,8 @@ static int read_shape(const char *text, struct npy *npy)
         char *end;
         errno = 0;
         unsigned long long size = strtoull(text, &end, 10);
-        if (*text < '0' || *text > '9' || errno || npy->n_dimensions == NPY_MAX_DIMENSIONS) return 0;
+        if (*text < '0' || *text > '9' || errno || npy->n_dimensions == NPY_MAX_DIMENSIONS)
+            return 0;
         if (__builtin_mul_overflow(npy->n_values, size, &npy->n_values)) return 0;
         npy->shape[npy->n_dimensions++] = size;
         text = end;
@@ -38,10 +39,13 @@ static int read_shape(const char *text, struct npy *npy)
 static char *read_header(FILE *file)
 {
     unsigned char start[8], length[4] = { 0 };
-    if (fread(start, 1, 8, file) < 8 || memcmp(start, "\x93NUMPY", 6) || start[6] < 1 || start[6] > 3) return NULL;
+    if (fread(start, 1, 8, file) < 8 || memcmp(start, "\x93NUMPY", 6) || start[6] < 1
+        || start[6] > 3)
+        return NULL;
     size_t n_length = start[6] == 1 ? 2 : 4;
     if (fread(length, 1, n_length, file) < n_length) return NULL;
-    size_t n = length[0] | (size_t)length[1] << 8 | (size_t)length[2] << 16 | (size_t)length[3] << 24;
+    size_t n = length[0] | (size_t)length[1] << 8 | (size_t)length[2] << 16
+        | (size_t)length[3] << 24;
     char *header = n <= MAX_HEADER ? calloc(n + 1, 1) : NULL;
     if (header && fread(header, 1, n, file) == n) return header;
     free(header);
@@ -53,14 +57,17 @@ static enum sn_status read_elements(const char *path, FILE *file, size_t n, size
                                     struct sn_error *error)
 {
     long start = ftell(file);
-    if (start < 0 || fseek(file, 0, SEEK_END)) return sn_fail(error, SN_IO, "%s: cannot read", path);
+    if (start < 0 || fseek(file, 0, SEEK_END))
+        return sn_fail(error, SN_IO, "%s: cannot read", path);
     size_t found = (size_t)(ftell(file) - start);
     fseek(file, start, SEEK_SET);
     if (n > found / size || found != n * size)
-        return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu values of %zu bytes, found %zu bytes", path, n, size, found);
+        return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu values of %zu bytes, found %zu bytes",
+                       path, n, size, found);
     *raw = malloc(found + 1);
     if (!*raw) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
-    return fread(*raw, 1, found, file) == found ? SN_OK : sn_fail(error, SN_IO, "%s: cannot read", path);
+    return fread(*raw, 1, found, file) == found ? SN_OK
+                                                : sn_fail(error, SN_IO, "%s: cannot read", path);
 }
 
 /* Narrows n doubles to floats where they stand. */
@@ -82,25 +89,32 @@ static enum sn_status narrow_integers(const char *path, char *raw, size_t n, str
         memcpy(&value, raw + i * sizeof value, sizeof value);
         int32_t narrow = (int32_t)value;
         if (narrow != value)
-            return sn_fail(error, SN_BAD_INPUT, "%s: value %zu: expected 32 bits, found %lld", path, i, (long long)value);
+            return sn_fail(error, SN_BAD_INPUT, "%s: value %zu: expected 32 bits, found %lld", path,
+                           i, (long long)value);
         memcpy(raw + i * sizeof narrow, &narrow, sizeof narrow);
     }
     return SN_OK;
 }
 
-/* Opens path and reads its header: *file stands at the elements, kind 'f' or 'i' and size (4 or 8) are the type's. */
-static enum sn_status open_array(const char *path, char kind, FILE **file, struct npy *npy, size_t *size,
-                                 struct sn_error *error)
+/* Opens path and reads its header: *file stands at the elements, kind 'f' or 'i' and size (4 or 8)
+ * are the type's. */
+static enum sn_status open_array(const char *path, char kind, FILE **file, struct npy *npy,
+                                 size_t *size, struct sn_error *error)
 {
-    if (!(*file = fopen(path, "rb"))) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    if (!(*file = fopen(path, "rb")))
+        return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
     char *header = read_header(*file);
-    const char *descr = header ? find_value(header, "descr") : NULL, *order = header ? find_value(header, "fortran_order") : NULL;
+    const char *descr = header ? find_value(header, "descr") : NULL,
+               *order = header ? find_value(header, "fortran_order") : NULL;
     enum sn_status status = SN_OK;
     if (!descr || !order || !read_shape(find_value(header, "shape"), npy))
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected a NumPy array (.npy), found another header", path);
-    else if (strncmp(descr, "'<", 2) || descr[2] != kind || (descr[3] != '4' && descr[3] != '8') || descr[4] != '\'')
+        status = sn_fail(error, SN_BAD_INPUT,
+                         "%s: expected a NumPy array (.npy), found another header", path);
+    else if (strncmp(descr, "'<", 2) || descr[2] != kind || (descr[3] != '4' && descr[3] != '8')
+             || descr[4] != '\'')
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s ('<%c4', '<%c8'), found %.*s", path,
-                         kind == 'f' ? "float32 or float64" : "int32 or int64", kind, kind, (int)strcspn(descr, ",}\n"), descr);
+                         kind == 'f' ? "float32 or float64" : "int32 or int64", kind, kind,
+                         (int)strcspn(descr, ",}\n"), descr);
     else if (strncmp(order, "False", 5))
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected C order, found Fortran order", path);
     else *size = descr[3] == '4' ? 4 : 8;
@@ -109,7 +123,8 @@ static enum sn_status open_array(const char *path, char kind, FILE **file, struc
 }
 
 /* The array's elements in *raw, 4 bytes each. */
-static enum sn_status read_array(const char *path, char kind, struct npy *npy, char **raw, struct sn_error *error)
+static enum sn_status read_array(const char *path, char kind, struct npy *npy, char **raw,
+                                 struct sn_error *error)
 {
     FILE *file;
     size_t size = 0;
@@ -118,7 +133,8 @@ static enum sn_status read_array(const char *path, char kind, struct npy *npy, c
     *raw = NULL;
     if (!status) status = read_elements(path, file, npy->n_values, size, raw, error);
     if (!status && size == 8 && kind == 'f') narrow_doubles(*raw, npy->n_values);
-    if (!status && size == 8 && kind == 'i') status = narrow_integers(path, *raw, npy->n_values, error);
+    if (!status && size == 8 && kind == 'i')
+        status = narrow_integers(path, *raw, npy->n_values, error);
     if (status) {
         free(*raw);
         *raw = NULL;
@@ -147,7 +163,8 @@ enum sn_status npy_read_integers(const char *path, struct npy *npy, struct sn_er
 void npy_print_shape(const struct npy *npy, char text[NPY_SHAPE_TEXT])
 {
     int n = sprintf(text, npy->n_dimensions ? "" : "one");
-    for (int k = 0; k < npy->n_dimensions; k++) n += sprintf(text + n, "%s%zu", k ? " x " : "", npy->shape[k]);
+    for (int k = 0; k < npy->n_dimensions; k++)
+        n += sprintf(text + n, "%s%zu", k ? " x " : "", npy->shape[k]);
 }
 
 void npy_write_header(FILE *file, const char *descr, int n_dimensions, const size_t *shape)

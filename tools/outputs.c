@@ -13,15 +13,18 @@ void outputs_begin(struct outputs *outputs)
     sigprocmask(SIG_BLOCK, &interrupts, &outputs->signals);
 }
 
-/* Whether path was opened as file: its temporary name is then path with a suffix, whatever link path is. */
+/* Whether path was opened as file: its temporary name is then path with a suffix, whatever link
+ * path is. */
 static int is_same(const struct whole_file *file, const char *path)
 {
     size_t n = strlen(path);
-    return file->temporary ? !strncmp(file->temporary, path, n) && !strncmp(file->temporary + n, ".tmp", 4)
+    return file->temporary
+        ? !strncmp(file->temporary, path, n) && !strncmp(file->temporary + n, ".tmp", 4)
         : !strcmp(file->path, path);
 }
 
-FILE *outputs_open(struct outputs *outputs, const char *path, const char *const *inputs, struct sn_error *error)
+FILE *outputs_open(struct outputs *outputs, const char *path, const char *const *inputs,
+                   struct sn_error *error)
 {
     struct stat output, input;
     struct whole_file *file = &outputs->files[outputs->n];
@@ -44,8 +47,10 @@ FILE *outputs_open(struct outputs *outputs, const char *path, const char *const 
 enum sn_status outputs_publish(struct outputs *outputs, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
-    for (int i = 0; i < outputs->n && !status; i++) status = whole_file_close(&outputs->files[i], error);
-    for (int i = 0; i < outputs->n && !status; i++) status = whole_file_publish(&outputs->files[i], error);
+    for (int i = 0; i < outputs->n && !status; i++)
+        status = whole_file_close(&outputs->files[i], error);
+    for (int i = 0; i < outputs->n && !status; i++)
+        status = whole_file_publish(&outputs->files[i], error);
     outputs_discard(outputs);
     return status;
 }

@@ -9,7 +9,9 @@ enum { PANEL_WIDTH = 560, HEIGHT = 420 };
 enum sn_status plot_check(struct sn_error *error)
 {
     if (!system("command -v gnuplot > /dev/null 2>&1")) return SN_OK;
-    return sn_fail(error, SN_IO, "gnuplot: not found; it draws the plots (Debian: gnuplot-nox), --no-plot does without");
+    return sn_fail(
+        error, SN_IO,
+        "gnuplot: not found; it draws the plots (Debian: gnuplot-nox), --no-plot does without");
 }
 
 /* A string of gnuplot's, in which only the quote is special. */
@@ -20,43 +22,55 @@ static void print_quoted(FILE *file, const char *text)
     fputc('\'', file);
 }
 
-static void print_panel(FILE *gnuplot, int n_curves, const struct plot_curve *curves, const struct plot_panel *panel,
-                        int x_column)
+static void print_panel(FILE *gnuplot, int n_curves, const struct plot_curve *curves,
+                        const struct plot_panel *panel, int x_column)
 {
     fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\nplot ", panel->title, panel->label);
     for (int i = 0; i < n_curves; i++)
-        fprintf(gnuplot, "%s$curve%d using %d:(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 pointtype %d title '%s'",
-                i ? ", " : "", i, x_column, panel->scale, panel->column, 4 + i, curves[i].label);
+        fprintf(
+            gnuplot,
+            "%s$curve%d using %d:(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 pointtype %d title '%s'",
+            i ? ", " : "", i, x_column, panel->scale, panel->column, 4 + i, curves[i].label);
     fprintf(gnuplot, "\n");
 }
 
 /* One picture; the output is a file that whole_file_open made. */
-static void print_picture(FILE *gnuplot, const char *terminal, const struct whole_file *file, int n_curves,
-                          const struct plot_curve *curves, int n_panels, const struct plot_panel *panels, int x_column)
+static void print_picture(FILE *gnuplot, const char *terminal, const struct whole_file *file,
+                          int n_curves, const struct plot_curve *curves, int n_panels,
+                          const struct plot_panel *panels, int x_column)
 {
-    fprintf(gnuplot, "set terminal %s size %d,%d\nset output ", terminal, n_panels * PANEL_WIDTH, HEIGHT);
+    fprintf(gnuplot, "set terminal %s size %d,%d\nset output ", terminal, n_panels * PANEL_WIDTH,
+            HEIGHT);
     print_quoted(gnuplot, file->temporary ? file->temporary : file->path);
     fprintf(gnuplot, "\nset multiplot layout 1,%d\n", n_panels);
     for (int i = 0; i < n_panels; i++) print_panel(gnuplot, n_curves, curves, &panels[i], x_column);
     fprintf(gnuplot, "unset multiplot\nunset output\n");
 }
 
-static enum sn_status draw(const struct outputs *outputs, int n_curves, const struct plot_curve *curves, int n_panels,
+static enum sn_status draw(const struct outputs *outputs, int n_curves,
+                           const struct plot_curve *curves, int n_panels,
                            const struct plot_panel *panels, int x_column, struct sn_error *error)
 {
     static const char *const terminals[] = { "pngcairo", "svg" };
     FILE *gnuplot = popen("gnuplot > /dev/null 2>&1", "w");
     if (!gnuplot) return sn_fail(error, SN_IO, "gnuplot: cannot start");
-    fprintf(gnuplot, "set datafile separator '\\t'\nset logscale x\nset grid\nset key below\nset colorsequence podo\nset xlabel 'bytes'\n"
-            "set format x '%%.0s%%c'\nset yrange [0:*]\n");
-    for (int i = 0; i < n_curves; i++) fprintf(gnuplot, "$curve%d << END\n%sEND\n", i, curves[i].rows);
+    fprintf(
+        gnuplot,
+        "set datafile separator '\\t'\nset logscale x\nset grid\nset key below\nset colorsequence podo\nset xlabel 'bytes'\n"
+        "set format x '%%.0s%%c'\nset yrange [0:*]\n");
+    for (int i = 0; i < n_curves; i++)
+        fprintf(gnuplot, "$curve%d << END\n%sEND\n", i, curves[i].rows);
     for (int k = 0; k < 2; k++)
-        print_picture(gnuplot, terminals[k], &outputs->files[k], n_curves, curves, n_panels, panels, x_column);
-    return pclose(gnuplot) ? sn_fail(error, SN_IO, "gnuplot: cannot draw %s", outputs->files[0].path) : SN_OK;
+        print_picture(gnuplot, terminals[k], &outputs->files[k], n_curves, curves, n_panels, panels,
+                      x_column);
+    return pclose(gnuplot)
+        ? sn_fail(error, SN_IO, "gnuplot: cannot draw %s", outputs->files[0].path)
+        : SN_OK;
 }
 
-enum sn_status plot_write(const char *name, int n_curves, const struct plot_curve *curves, int n_panels,
-                          const struct plot_panel *panels, int x_column, struct sn_error *error)
+enum sn_status plot_write(const char *name, int n_curves, const struct plot_curve *curves,
+                          int n_panels, const struct plot_panel *panels, int x_column,
+                          struct sn_error *error)
 {
     static const char *const suffixes[] = { "png", "svg" }, *const no_inputs[] = { NULL };
     struct outputs outputs;

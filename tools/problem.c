@@ -13,10 +13,13 @@
 
 static enum sn_effort read_effort(const struct command *command, const char *text)
 {
-    static const char *const names[] = { [SN_NORMAL] = "normal", [SN_QUICK] = "quick", [SN_THOROUGH] = "thorough" };
+    static const char *const names[] = {
+        [SN_NORMAL] = "normal", [SN_QUICK] = "quick", [SN_THOROUGH] = "thorough"
+    };
     for (int i = 0; i < 3; i++)
         if (!strcmp(text, names[i])) return (enum sn_effort)i;
-    command_usage_error(command, "--effort: expected one of quick, normal, thorough, found '%s'", text);
+    command_usage_error(command, "--effort: expected one of quick, normal, thorough, found '%s'",
+                        text);
 }
 
 int problem_option(struct problem_source *source, const struct command *command, int option)
@@ -24,19 +27,28 @@ int problem_option(struct problem_source *source, const struct command *command,
     switch (option) {
     case PROBLEM_MATRIX: source->matrix = optarg; break;
     case PROBLEM_BIAS: source->bias = optarg; break;
-    case PROBLEM_LAYER: source->layer = command_whole_number(command, "--layer", optarg, 0, 1000000); break;
+    case PROBLEM_LAYER:
+        source->layer = command_whole_number(command, "--layer", optarg, 0, 1000000);
+        break;
     case PROBLEM_FEATURES: source->features = optarg; break;
     case PROBLEM_LABELS: source->labels = optarg; break;
-    case PROBLEM_HOLDOUT: source->holdout = command_number(command, "--holdout", optarg, 0, 1 - 1e-6); break;
-    case PROBLEM_SHRINKAGE: source->shrinkage = command_number(command, "--shrinkage", optarg, 1e-12, 1); break;
-    case PROBLEM_SEED: source->seed = (uint64_t)command_number(command, "--seed", optarg, 0, 9e15); break;
+    case PROBLEM_HOLDOUT:
+        source->holdout = command_number(command, "--holdout", optarg, 0, 1 - 1e-6);
+        break;
+    case PROBLEM_SHRINKAGE:
+        source->shrinkage = command_number(command, "--shrinkage", optarg, 1e-12, 1);
+        break;
+    case PROBLEM_SEED:
+        source->seed = (uint64_t)command_number(command, "--seed", optarg, 0, 9e15);
+        break;
     case PROBLEM_EFFORT: source->effort = read_effort(command, optarg); break;
     default: return 0;
     }
     return 1;
 }
 
-void problem_arguments(struct problem_source *source, const struct command *command, int argc, char **argv)
+void problem_arguments(struct problem_source *source, const struct command *command, int argc,
+                       char **argv)
 {
     int n = source->matrix ? 0 : 2;
     command_check_arguments(command, argc, n, n);
@@ -44,10 +56,13 @@ void problem_arguments(struct problem_source *source, const struct command *comm
         source->cfg = argv[optind];
         source->weights = argv[optind + 1];
     }
-    if (source->matrix && source->layer >= 0) command_usage_error(command, "--layer: expected CFG and WEIGHTS, found --matrix");
-    if (source->bias && !source->matrix) command_usage_error(command, "--bias: expected --matrix with it");
+    if (source->matrix && source->layer >= 0)
+        command_usage_error(command, "--layer: expected CFG and WEIGHTS, found --matrix");
+    if (source->bias && !source->matrix)
+        command_usage_error(command, "--bias: expected --matrix with it");
     if ((source->labels || source->shrinkage > 0) && !source->features)
-        command_usage_error(command, "%s: expected --features with it", source->labels ? "--labels" : "--shrinkage");
+        command_usage_error(command, "%s: expected --features with it",
+                            source->labels ? "--labels" : "--shrinkage");
 }
 
 /* Whether the layer's weights are its matrix, row by row, in the file too. */
@@ -58,8 +73,8 @@ static int is_dense_matrix(const layer *l)
 }
 
 /* The number of the layer to replace. */
-static enum sn_status choose_layer(const struct problem_source *source, const network *net, int *layer,
-                                   struct sn_error *error)
+static enum sn_status choose_layer(const struct problem_source *source, const network *net,
+                                   int *layer, struct sn_error *error)
 {
     int i = source->layer >= 0 ? source->layer : net->n - 1;
     if (source->layer < 0)
@@ -68,24 +83,32 @@ static enum sn_status choose_layer(const struct problem_source *source, const ne
         for (i = net->n - 1; i >= 0 && !is_dense_matrix(&net->layers[i]);) i--;
     *layer = i;
     if (i < 0)
-        return sn_fail(error, SN_BAD_INPUT, "%s: expected a [connected] layer or a 1x1 convolution, found none", source->cfg);
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: expected a [connected] layer or a 1x1 convolution, found none",
+                       source->cfg);
     if (i >= net->n)
-        return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", source->cfg, i, net->n - 1);
+        return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", source->cfg, i,
+                       net->n - 1);
     if (!is_dense_matrix(&net->layers[i]))
-        return sn_fail(error, SN_BAD_INPUT, "%s: layer %d is [%s], expected [connected], or [convolutional] with size=1, "
-                       "stride=1 and one group", source->cfg, i, weights_layer_name(&net->layers[i]));
+        return sn_fail(
+            error, SN_BAD_INPUT,
+            "%s: layer %d is [%s], expected [connected], or [convolutional] with size=1, "
+            "stride=1 and one group",
+            source->cfg, i, weights_layer_name(&net->layers[i]));
     if (net->layers[i].dontload)
-        return sn_fail(error, SN_BAD_INPUT, "%s: layer %d has dontload=1, so that %s does not hold it", source->cfg, i,
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: layer %d has dontload=1, so that %s does not hold it", source->cfg, i,
                        source->weights);
     return SN_OK;
 }
 
-static enum sn_status check_finite(const char *where, const float *values, size_t rows, size_t columns,
-                                   struct sn_error *error)
+static enum sn_status check_finite(const char *where, const float *values, size_t rows,
+                                   size_t columns, struct sn_error *error)
 {
     for (size_t i = 0; i < rows * columns; i++)
         if (!isfinite(values[i]))
-            return sn_fail(error, SN_BAD_INPUT, "%s: row %zu, column %zu: expected a finite number, found %g", where,
+            return sn_fail(error, SN_BAD_INPUT,
+                           "%s: row %zu, column %zu: expected a finite number, found %g", where,
                            i / columns, i % columns, (double)values[i]);
     return SN_OK;
 }
@@ -97,13 +120,16 @@ static float *copy_floats(const float *values, size_t n)
     return copy;
 }
 
-/* b, gain and offset of a layer whose batch normalisation computes scale (y - mean) / (sqrt(variance) + eps) + bias, with
- * the eps of Darknet's normalize_cpu. */
-static enum sn_status take_batchnorm(struct problem *problem, const layer *l, struct sn_error *error)
+/* b, gain and offset of a layer whose batch normalisation computes scale (y - mean) /
+ * (sqrt(variance) + eps) + bias, with the eps of Darknet's normalize_cpu. */
+static enum sn_status take_batchnorm(struct problem *problem, const layer *l,
+                                     struct sn_error *error)
 {
     if (l->dontloadscales && problem->source->features)
-        return sn_fail(error, SN_BAD_INPUT, "%s: layer %d has dontloadscales=1, so that %s does not hold the means that "
-                       "--features would correct", problem->source->cfg, problem->layer, problem->source->weights);
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: layer %d has dontloadscales=1, so that %s does not hold the means that "
+                       "--features would correct",
+                       problem->source->cfg, problem->layer, problem->source->weights);
     problem->gain = malloc((size_t)problem->n_outputs * sizeof *problem->gain);
     problem->offset = copy_floats(l->biases, (size_t)problem->n_outputs);
     if (!problem->gain || !problem->offset)
@@ -129,21 +155,27 @@ static enum sn_status read_layer(struct problem *problem, struct sn_error *error
     if ((status = check_finite(where, l->weights, m, n, error))) return status;
     problem->dense = copy_floats(l->weights, m * n);
     problem->bias = copy_floats(l->biases, m);
-    if (!problem->dense || !problem->bias) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", where);
+    if (!problem->dense || !problem->bias)
+        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", where);
     return l->batch_normalize ? take_batchnorm(problem, l, error) : SN_OK;
 }
 
-/* Reads finite values of two dimensions, neither of them 0; of so many columns unless columns is 0. */
-static enum sn_status read_rows(const char *path, int columns, const char *what, struct npy *npy, struct sn_error *error)
+/* Reads finite values of two dimensions, neither of them 0; of so many columns unless columns is 0.
+ */
+static enum sn_status read_rows(const char *path, int columns, const char *what, struct npy *npy,
+                                struct sn_error *error)
 {
     char found[NPY_SHAPE_TEXT];
     enum sn_status status = npy_read(path, npy, error);
     if (status) return status;
     npy_print_shape(npy, found);
-    if (npy->n_dimensions != 2 || !npy->n_values || npy->shape[0] > INT32_MAX || npy->shape[1] > INT32_MAX)
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s, found %s values", path, what, found);
+    if (npy->n_dimensions != 2 || !npy->n_values || npy->shape[0] > INT32_MAX
+        || npy->shape[1] > INT32_MAX)
+        status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s, found %s values", path, what,
+                         found);
     else if (columns && npy->shape[1] != (size_t)columns)
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s, %d columns, found %s", path, what, columns, found);
+        status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s, %d columns, found %s", path, what,
+                         columns, found);
     else status = check_finite(path, npy->values, npy->shape[0], npy->shape[1], error);
     if (!status) return SN_OK;
     free(npy->values);
@@ -158,22 +190,25 @@ static enum sn_status read_bias(struct problem *problem, struct sn_error *error)
     struct npy npy;
     if (!path) {
         problem->bias = calloc((size_t)problem->n_outputs, sizeof *problem->bias);
-        return problem->bias ? SN_OK : sn_fail(error, SN_NO_MEMORY, "%s: out of memory", problem->source->matrix);
+        return problem->bias
+            ? SN_OK
+            : sn_fail(error, SN_NO_MEMORY, "%s: out of memory", problem->source->matrix);
     }
     enum sn_status status = npy_read(path, &npy, error);
     if (status) return status;
     problem->bias = npy.values;
     npy_print_shape(&npy, found);
     if (npy.n_dimensions != 1 || npy.n_values != (size_t)problem->n_outputs)
-        return sn_fail(error, SN_BAD_INPUT, "%s: expected %d values, one per row of %s, found %s", path,
-                       problem->n_outputs, problem->source->matrix, found);
+        return sn_fail(error, SN_BAD_INPUT, "%s: expected %d values, one per row of %s, found %s",
+                       path, problem->n_outputs, problem->source->matrix, found);
     return check_finite(path, problem->bias, npy.n_values, 1, error);
 }
 
 static enum sn_status read_matrix(struct problem *problem, struct sn_error *error)
 {
     struct npy npy;
-    enum sn_status status = read_rows(problem->source->matrix, 0, "a matrix, outputs x inputs", &npy, error);
+    enum sn_status status = read_rows(problem->source->matrix, 0, "a matrix, outputs x inputs",
+                                      &npy, error);
     if (status) return status;
     problem->dense = npy.values;
     problem->n_outputs = (int)npy.shape[0];
@@ -192,10 +227,13 @@ static enum sn_status find_files(struct problem *problem, struct sn_error *error
 {
     const char *features = problem->source->features, *labels = problem->source->labels;
     int is_file = ends_in(features, ".npy");
-    if (asprintf(&problem->x_path, "%s%s", features, is_file ? "" : ".x.npy") < 0) problem->x_path = NULL;
-    if (asprintf(&problem->labels_path, "%s%s", labels ? labels : features, labels ? "" : ".y.npy") < 0)
+    if (asprintf(&problem->x_path, "%s%s", features, is_file ? "" : ".x.npy") < 0)
+        problem->x_path = NULL;
+    if (asprintf(&problem->labels_path, "%s%s", labels ? labels : features, labels ? "" : ".y.npy")
+        < 0)
         problem->labels_path = NULL;
-    if (!problem->x_path || !problem->labels_path) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", features);
+    if (!problem->x_path || !problem->labels_path)
+        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", features);
     if (labels || (!is_file && !access(problem->labels_path, F_OK))) return SN_OK;
     free(problem->labels_path);
     problem->labels_path = NULL;
@@ -212,11 +250,12 @@ static enum sn_status read_labels(struct problem *problem, size_t n, struct sn_e
     problem->labels = npy.integers;
     npy_print_shape(&npy, found);
     if (npy.n_dimensions != 1 || npy.n_values != n)
-        return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu labels, one per row of %s, found %s", path, n,
-                       problem->x_path, found);
+        return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu labels, one per row of %s, found %s",
+                       path, n, problem->x_path, found);
     for (size_t i = 0; i < n; i++)
         if (npy.integers[i] < 0 || npy.integers[i] >= problem->n_outputs)
-            return sn_fail(error, SN_BAD_INPUT, "%s: row %zu: expected a class from 0 to %d, found %d", path, i,
+            return sn_fail(error, SN_BAD_INPUT,
+                           "%s: row %zu: expected a class from 0 to %d, found %d", path, i,
                            problem->n_outputs - 1, npy.integers[i]);
     return SN_OK;
 }
@@ -232,7 +271,8 @@ static uint64_t draw(uint64_t *state)
 
 static void swap_rows(struct problem *problem, size_t i, size_t j)
 {
-    float *a = problem->x + i * (size_t)problem->n_inputs, *b = problem->x + j * (size_t)problem->n_inputs;
+    float *a = problem->x + i * (size_t)problem->n_inputs,
+          *b = problem->x + j * (size_t)problem->n_inputs;
     for (int k = 0; k < problem->n_inputs; k++) {
         float value = a[k];
         a[k] = b[k];
@@ -251,10 +291,13 @@ static enum sn_status split(struct problem *problem, int n, int halves, struct s
     int least = holdout > 0 ? 1 + halves : 0, held = (int)lround(holdout * n);
     uint64_t state = problem->source->seed;
     if (n < least + 1)
-        return sn_fail(error, SN_BAD_INPUT, "%s: expected at least %d rows, of which %d are held out, found %d; "
-                       "--holdout 0 holds out none", problem->x_path, least + 1, least, n);
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: expected at least %d rows, of which %d are held out, found %d; "
+                       "--holdout 0 holds out none",
+                       problem->x_path, least + 1, least, n);
     held = held < least ? least : held > n - 1 ? n - 1 : held;
-    for (int i = n - 1; held && i > 0; i--) swap_rows(problem, (size_t)i, draw(&state) % ((uint64_t)i + 1));
+    for (int i = n - 1; held && i > 0; i--)
+        swap_rows(problem, (size_t)i, draw(&state) % ((uint64_t)i + 1));
     struct samples *parts[] = { &problem->fit, &problem->choose, &problem->judge };
     int sizes[] = { n - held, halves ? held / 2 : 0, halves ? held - held / 2 : held };
     size_t start = 0;
@@ -271,7 +314,8 @@ static enum sn_status take_mean(struct problem *problem, struct sn_error *error)
         return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", problem->x_path);
     for (size_t j = 0; j < n; j++) {
         double sum = 0;
-        for (size_t i = 0; i < (size_t)problem->fit.n; i++) sum += (double)problem->fit.x[i * n + j];
+        for (size_t i = 0; i < (size_t)problem->fit.n; i++)
+            sum += (double)problem->fit.x[i * n + j];
         problem->mean[j] = (float)(sum / problem->fit.n);
     }
     return SN_OK;
@@ -282,18 +326,21 @@ static enum sn_status read_features(struct problem *problem, int halves, struct 
     struct npy npy;
     enum sn_status status = find_files(problem, error);
     if (status) return status;
-    if ((status = read_rows(problem->x_path, problem->n_inputs, "features, rows x inputs", &npy, error))) return status;
+    if ((status = read_rows(problem->x_path, problem->n_inputs, "features, rows x inputs", &npy,
+                            error)))
+        return status;
     problem->x = npy.values;
     if (problem->labels_path && (status = read_labels(problem, npy.shape[0], error))) return status;
     if ((status = split(problem, (int)npy.shape[0], halves, error))) return status;
     return take_mean(problem, error);
 }
 
-enum sn_status problem_read(struct problem *problem, const struct problem_source *source, int halves,
-                            struct sn_error *error)
+enum sn_status problem_read(struct problem *problem, const struct problem_source *source,
+                            int halves, struct sn_error *error)
 {
     *problem = (struct problem){ .source = source, .layer = -1 };
-    enum sn_status status = source->matrix ? read_matrix(problem, error) : read_layer(problem, error);
+    enum sn_status status = source->matrix ? read_matrix(problem, error)
+                                           : read_layer(problem, error);
     if (!status && source->features) status = read_features(problem, halves, error);
     if (status) problem_free(problem);
     return status;
@@ -302,8 +349,9 @@ enum sn_status problem_read(struct problem *problem, const struct problem_source
 void problem_free(struct problem *problem)
 {
     if (problem->net) free_network(problem->net);
-    void *const blocks[] = { problem->dense, problem->bias, problem->mean, problem->gain, problem->offset, problem->x, problem->labels,
-                             problem->x_path, problem->labels_path };
+    void *const blocks[] = { problem->dense,  problem->bias,   problem->mean,
+                             problem->gain,   problem->offset, problem->x,
+                             problem->labels, problem->x_path, problem->labels_path };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     *problem = (struct problem){ 0 };
 }
@@ -322,7 +370,8 @@ size_t problem_share_bytes(const struct problem *problem, double share)
 void problem_files(const struct problem *problem, const char *files[PROBLEM_MAX_FILES])
 {
     const struct problem_source *source = problem->source;
-    const char *all[] = { source->cfg, source->weights, source->matrix, source->bias, problem->x_path, problem->labels_path };
+    const char *all[] = { source->cfg,  source->weights, source->matrix,
+                          source->bias, problem->x_path, problem->labels_path };
     int n = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) files[n++] = all[i];

@@ -9,7 +9,8 @@
 /* Keys of a 1x1 convolution that say what a structured layer with size=1 is anyway. */
 static int is_dropped(const char *key)
 {
-    return !strcmp(key, "stride") || !strcmp(key, "pad") || !strcmp(key, "padding") || !strcmp(key, "groups");
+    return !strcmp(key, "stride") || !strcmp(key, "pad") || !strcmp(key, "padding")
+        || !strcmp(key, "groups");
 }
 
 static int is_convolution(const struct problem *problem)
@@ -18,7 +19,8 @@ static int is_convolution(const struct problem *problem)
 }
 
 /* Makes the section what write_section will make of it, with keys of its own (free()). */
-static enum sn_status rename_keys(struct cfg_section *section, const char *name, int convolution, struct sn_error *error)
+static enum sn_status rename_keys(struct cfg_section *section, const char *name, int convolution,
+                                  struct sn_error *error)
 {
     int n = 0;
     struct cfg_key *keys = malloc(((size_t)section->n_keys + 1) * sizeof *keys);
@@ -35,8 +37,8 @@ static enum sn_status rename_keys(struct cfg_section *section, const char *name,
     return SN_OK;
 }
 
-static enum sn_status check_section(struct cfg_section section, const struct sn_family *family, int convolution,
-                                    struct sn_error *error)
+static enum sn_status check_section(struct cfg_section section, const struct sn_family *family,
+                                    int convolution, struct sn_error *error)
 {
     for (const char *const *key = family->keys; *key; key++)
         if (cfg_find(&section, *key))
@@ -48,12 +50,14 @@ static enum sn_status check_section(struct cfg_section section, const struct sn_
     return status;
 }
 
-enum sn_status replace_check(const struct problem *problem, const struct sn_family *family, struct sn_error *error)
+enum sn_status replace_check(const struct problem *problem, const struct sn_family *family,
+                             struct sn_error *error)
 {
     if (!problem->net) return SN_OK;
     struct cfg_text *cfg = cfg_read(problem->source->cfg, error);
     if (!cfg) return error->code;
-    enum sn_status status = check_section(cfg->sections[problem->layer + 1], family, is_convolution(problem), error);
+    enum sn_status status = check_section(cfg->sections[problem->layer + 1], family,
+                                          is_convolution(problem), error);
     cfg_free(cfg);
     return status;
 }
@@ -65,10 +69,12 @@ static const struct cfg_key *key_of_line(const struct cfg_section *section, int 
     return NULL;
 }
 
-/* Copies cfg to out with the section of the layer turned into the matrix' section: its name replaced within its line,
- * the shape behind its last key; of a convolution filters becomes output. All other lines stay as they are. */
-static enum sn_status write_section(const char *path, const struct cfg_section *section, int convolution,
-                                    const struct sn_matrix *matrix, FILE *out, struct sn_error *error)
+/* Copies cfg to out with the section of the layer turned into the matrix' section: its name
+ * replaced within its line, the shape behind its last key; of a convolution filters becomes output.
+ * All other lines stay as they are. */
+static enum sn_status write_section(const char *path, const struct cfg_section *section,
+                                    int convolution, const struct sn_matrix *matrix, FILE *out,
+                                    struct sn_error *error)
 {
     char *line = NULL;
     size_t size = 0;
@@ -82,11 +88,11 @@ static enum sn_status write_section(const char *path, const struct cfg_section *
         else if (key && !strcmp(key->key, "filters")) {
             const char *word = strstr(line, "filters");
             fprintf(out, "%.*soutput%s", (int)(word - line), line, word + strlen("filters"));
-        }
-        else if (!key || !is_dropped(key->key)) fputs(line, out);
+        } else if (!key || !is_dropped(key->key)) fputs(line, out);
         if (number != last) continue;
         if (!strchr(line, '\n')) fputc('\n', out);
-        if (convolution && !cfg_find(section, "filters")) fprintf(out, "output=%d\n", matrix->n_outputs);
+        if (convolution && !cfg_find(section, "filters"))
+            fprintf(out, "output=%d\n", matrix->n_outputs);
         if (convolution && !cfg_find(section, "size")) fputs("size=1\n", out);
         matrix->family->print_keys(matrix, out);
     }
@@ -96,7 +102,8 @@ static enum sn_status write_section(const char *path, const struct cfg_section *
 }
 
 /* Copies n bytes, or fails. */
-static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path, struct sn_error *error)
+static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path,
+                                 struct sn_error *error)
 {
     char buffer[65536];
     while (n) {
@@ -108,7 +115,8 @@ static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path
     return SN_OK;
 }
 
-/* Biases, words and, with batch normalisation, scales, means and variances. What is corrected there is the mean. */
+/* Biases, words and, with batch normalisation, scales, means and variances. What is corrected there
+ * is the mean. */
 static void write_layer(const layer *l, const struct approximation *approximation, FILE *out)
 {
     size_t m = (size_t)approximation->fit.matrix->n_outputs;
@@ -122,7 +130,8 @@ static void write_layer(const layer *l, const struct approximation *approximatio
 }
 
 /* The file starts with three ints of version, then the count of images seen. */
-static enum sn_status write_weights(const struct problem *problem, const struct approximation *approximation, FILE *out,
+static enum sn_status write_weights(const struct problem *problem,
+                                    const struct approximation *approximation, FILE *out,
                                     struct sn_error *error)
 {
     static const char zeros[sizeof(size_t)];
@@ -136,12 +145,15 @@ static enum sn_status write_weights(const struct problem *problem, const struct 
     if (!in) return status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
     status = copy_bytes(in, out, 3 * sizeof(int), path, error);
     fwrite(zeros, 1, span.header_bytes - 3 * sizeof(int), out);
-    if (!status && fseek(in, (long)span.header_bytes, SEEK_SET)) status = sn_fail(error, SN_IO, "%s: cannot read", path);
+    if (!status && fseek(in, (long)span.header_bytes, SEEK_SET))
+        status = sn_fail(error, SN_IO, "%s: cannot read", path);
     if (!status) status = copy_bytes(in, out, before, path, error);
     write_layer(&layers[problem->layer], approximation, out);
-    if (!status && fseek(in, (long)replaced, SEEK_CUR)) status = sn_fail(error, SN_IO, "%s: cannot read", path);
+    if (!status && fseek(in, (long)replaced, SEEK_CUR))
+        status = sn_fail(error, SN_IO, "%s: cannot read", path);
     if (!status)
-        status = copy_bytes(in, out, span.file_bytes - span.header_bytes - before - replaced, path, error);
+        status = copy_bytes(in, out, span.file_bytes - span.header_bytes - before - replaced, path,
+                            error);
     fclose(in);
     return status;
 }
@@ -151,8 +163,8 @@ static void write_one_layer_net(const struct approximation *approximation, FILE 
     const struct sn_matrix *matrix = approximation->fit.matrix;
     const int version[] = { 0, 2, 0 };
     const size_t seen = 0;
-    fprintf(cfg, "[net]\nbatch=1\ninputs=%d\n\n[%s]\noutput=%d\nactivation=linear\n", matrix->n_inputs,
-            matrix->family->name, matrix->n_outputs);
+    fprintf(cfg, "[net]\nbatch=1\ninputs=%d\n\n[%s]\noutput=%d\nactivation=linear\n",
+            matrix->n_inputs, matrix->family->name, matrix->n_outputs);
     matrix->family->print_keys(matrix, cfg);
     fwrite(version, sizeof *version, 3, weights);
     fwrite(&seen, sizeof seen, 1, weights);
@@ -160,8 +172,9 @@ static void write_one_layer_net(const struct approximation *approximation, FILE 
     fwrite(approximation->fit.words, sizeof(float), matrix->n_words, weights);
 }
 
-enum sn_status replace_write(const struct problem *problem, const struct approximation *approximation, FILE *cfg,
-                             FILE *weights, struct sn_error *error)
+enum sn_status replace_write(const struct problem *problem,
+                             const struct approximation *approximation, FILE *cfg, FILE *weights,
+                             struct sn_error *error)
 {
     if (!problem->net) {
         write_one_layer_net(approximation, cfg, weights);
@@ -170,7 +183,8 @@ enum sn_status replace_write(const struct problem *problem, const struct approxi
     struct cfg_text *text = cfg_read(problem->source->cfg, error);
     if (!text) return error->code;
     enum sn_status status = write_section(problem->source->cfg, &text->sections[problem->layer + 1],
-                                          is_convolution(problem), approximation->fit.matrix, cfg, error);
+                                          is_convolution(problem), approximation->fit.matrix, cfg,
+                                          error);
     cfg_free(text);
     return status ? status : write_weights(problem, approximation, weights, error);
 }

@@ -1,5 +1,5 @@
-/* A problem's layer as a structured one: the net it came from with that layer replaced, or, for a matrix from a file, a net
- * of one layer. */
+/* A problem's layer as a structured one: the net it came from with that layer replaced, or, for a
+ * matrix from a file, a net of one layer. */
 #ifndef REPLACE_LAYER_H
 #define REPLACE_LAYER_H
 
@@ -7,13 +7,16 @@
 
 #include <stdio.h>
 
-/* Whether a section of family can stand where the problem's layer stands: SN_BAD_INPUT names the first key that the family
- * sets itself, or that no structured section has. */
-enum sn_status replace_check(const struct problem *problem, const struct sn_family *family, struct sn_error *error);
+/* Whether a section of family can stand where the problem's layer stands: SN_BAD_INPUT names the
+ * first key that the family sets itself, or that no structured section has. */
+enum sn_status replace_check(const struct problem *problem, const struct sn_family *family,
+                             struct sn_error *error);
 
-/* Writes the net: the cfg with its comments and order, every other weight bit for bit, the count of images seen set to 0,
- * and what the approximation's bias is in the layer. The caller checks both files. */
-enum sn_status replace_write(const struct problem *problem, const struct approximation *approximation, FILE *cfg,
-                             FILE *weights, struct sn_error *error);
+/* Writes the net: the cfg with its comments and order, every other weight bit for bit, the count of
+ * images seen set to 0, and what the approximation's bias is in the layer. The caller checks both
+ * files. */
+enum sn_status replace_write(const struct problem *problem,
+                             const struct approximation *approximation, FILE *cfg, FILE *weights,
+                             struct sn_error *error);
 
 #endif

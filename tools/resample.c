@@ -4,10 +4,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { PRECISION = 32 - 8 - 2 };  /* binary digits of a weight: eight are the pixel's, two are left for sign and carry */
+enum {
+    PRECISION = 32 - 8 - 2
+}; /* binary digits of a weight: eight are the pixel's, two are left for sign and carry */
 
-/* The weights of output pixel i: n of them from weights[i * stride] on, for the input pixels from first on. */
-struct taps { int first, n; };
+/* The weights of output pixel i: n of them from weights[i * stride] on, for the input pixels from
+ * first on. */
+struct taps {
+    int first, n;
+};
 struct axis {
     struct taps *taps;
     int *weights;
@@ -43,7 +48,8 @@ static struct taps make_taps(double center, double width, int n_in, double *exac
 }
 
 /* The weights of the n pixels at the centre of n_out. */
-static enum sn_status make_axis(int n_in, int64_t n_out, int n, struct axis *axis, struct sn_error *error)
+static enum sn_status make_axis(int n_in, int64_t n_out, int n, struct axis *axis,
+                                struct sn_error *error)
 {
     double scale = (double)n_in / (double)n_out, width = fmax(1, scale);
     int64_t offset = crop_offset(n_out, n);
@@ -56,25 +62,23 @@ static enum sn_status make_axis(int n_in, int64_t n_out, int n, struct axis *axi
         axis->taps[i] = make_taps(((double)(offset + i) + 0.5) * scale, width, n_in, exact,
                                   axis->weights + (size_t)i * axis->stride);
     free(exact);
-    return missing ? sn_fail(error, SN_NO_MEMORY, "out of memory for resizing %d pixels", n_in) : SN_OK;
+    return missing ? sn_fail(error, SN_NO_MEMORY, "out of memory for resizing %d pixels", n_in)
+                   : SN_OK;
 }
 
-/* Rounds a weighted sum of bytes. Rounding at most doubles a weight, so that the sum is below 2^31, but their sum may
- * exceed 1. */
+/* Rounds a weighted sum of bytes. Rounding at most doubles a weight, so that the sum is below 2^31,
+ * but their sum may exceed 1. */
 static unsigned char round_sum(int sum)
 {
     int value = (sum + (1 << (PRECISION - 1))) >> PRECISION;
     return (unsigned char)(value > 255 ? 255 : value);
 }
 
-static int byte_of(float value)
-{
-    return (int)(value * 255 + 0.5f);
-}
+static int byte_of(float value) { return (int)(value * 255 + 0.5f); }
 
 /* Rows begin <= y < end of one channel, w_in pixels each, to n pixels each. */
-static void resample_rows(const float *channel, int w_in, int begin, int end, const struct axis *axis, int n,
-                          unsigned char *rows)
+static void resample_rows(const float *channel, int w_in, int begin, int end,
+                          const struct axis *axis, int n, unsigned char *rows)
 {
     for (int y = begin; y < end; y++, rows += n)
         for (int i = 0; i < n; i++) {
@@ -87,7 +91,8 @@ static void resample_rows(const float *channel, int w_in, int begin, int end, co
 }
 
 /* Rows from first on, n bytes each, to h rows of output. */
-static void resample_columns(const unsigned char *rows, int first, const struct axis *axis, int n, int h, float *output)
+static void resample_columns(const unsigned char *rows, int first, const struct axis *axis, int n,
+                             int h, float *output)
 {
     for (int y = 0; y < h; y++)
         for (int i = 0; i < n; i++) {
@@ -99,7 +104,8 @@ static void resample_columns(const unsigned char *rows, int first, const struct 
         }
 }
 
-enum sn_status resample_center(image picture, int shorter, int w, int h, float *output, struct sn_error *error)
+enum sn_status resample_center(image picture, int shorter, int w, int h, float *output,
+                               struct sn_error *error)
 {
     struct axis across = { 0 }, down = { 0 };
     unsigned char *rows = NULL;
@@ -111,7 +117,8 @@ enum sn_status resample_center(image picture, int shorter, int w, int h, float *
     if (status) goto done;
     int begin = down.taps[0].first, end = down.taps[h - 1].first + down.taps[h - 1].n;
     rows = malloc((size_t)(end - begin) * (size_t)w);
-    if (!rows) status = sn_fail(error, SN_NO_MEMORY, "out of memory for resizing %d rows", end - begin);
+    if (!rows)
+        status = sn_fail(error, SN_NO_MEMORY, "out of memory for resizing %d rows", end - begin);
     for (int c = 0; rows && c < picture.c; c++) {
         const float *channel = picture.data + (size_t)c * (size_t)picture.w * (size_t)picture.h;
         resample_rows(channel, picture.w, begin, end, &across, w, rows);

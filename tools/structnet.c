@@ -7,15 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = { &approx_command, &bench_command, &check_command, &eval_command,
-                                                  &features_command, &import_command, &info_command, &run_command,
-                                                  &sweep_command };
+static const struct command *const commands[] = {
+    &approx_command, &bench_command, &check_command, &eval_command, &features_command,
+    &import_command, &info_command,  &run_command,   &sweep_command
+};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)
 {
     fprintf(file, "usage: structnet COMMAND [OPTION]... [ARGUMENT]...\n\n");
-    for (int i = 0; i < N_COMMANDS; i++) fprintf(file, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(file, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(file, "\n\"structnet COMMAND --help\" explains a command.\n");
 }
 
@@ -24,8 +26,8 @@ int main(int argc, char **argv)
     char program[64];
     const char *name = argc > 1 ? argv[1] : "";
 #ifdef M_MMAP_THRESHOLD
-    /* Matrices go back to the system as they are freed. The limit that glibc sets itself would rise with the first of them,
-     * and those that follow would leave gaps in the heap. */
+    /* Matrices go back to the system as they are freed. The limit that glibc sets itself would rise
+     * with the first of them, and those that follow would leave gaps in the heap. */
     mallopt(M_MMAP_THRESHOLD, 1 << 22);
 #endif
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
@@ -35,7 +37,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < N_COMMANDS; i++) {
         if (strcmp(commands[i]->name, name)) continue;
         snprintf(program, sizeof program, "structnet %s", name);
-        sn_program = argv[1] = program;  /* getopt_long takes it from there. */
+        sn_program = argv[1] = program; /* getopt_long takes it from there. */
         int status = commands[i]->run(argc - 1, argv + 1);
         if (!fflush(stdout) && !ferror(stdout)) return status;
         fprintf(stderr, "%s: standard output: cannot write\n", program);

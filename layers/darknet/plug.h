@@ -1,0 +1,70 @@
+/* Forced into Darknet's src/parser.c, and into nothing else, by the compiler's -include: what that
+ * file calls by a name below arrives in plug.c. Darknet's headers come first so that their
+ * declarations keep their names. */
+#ifndef PLUG_H
+#define PLUG_H
+
+#include <stdio.h>
+
+#include "activation_layer.h"
+#include "connected_layer.h"
+#include "darknet.h"
+#include "parser.h"
+
+/* What a section type that Darknet does not know is to it: CONNECTED for a family, ACTIVE for
+ * [relu6], BLANK else. */
+LAYER_TYPE plug_layer_type(const char *type);
+
+/* What a layer gets from the one before it: params of parser.c, whose type is private there. */
+struct plug_params {
+    int index, batch, inputs, w, h, c;
+};
+#define PLUG_PARAMS \
+    (struct plug_params) { params.index, params.batch, params.inputs, params.w, params.h, params.c }
+
+/* The layer of a [connected] or structured section. Ends the process with one line when the section
+ * is wrong. */
+layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIVATION activation,
+                      int batch_normalize, int adam);
+
+/* The layer of an [activation] or [relu6] section. */
+layer plug_make_activation_layer(struct plug_params from, ACTIVATION activation);
+
+/* Checked reading, and writing that leaves a whole file or the old one. */
+size_t plug_fread(void *data, size_t size, size_t n, FILE *file);
+FILE *plug_fopen(const char *path, const char *mode);
+int plug_fclose(FILE *file);
+
+/* Ends the process with one line when the file cannot be read. */
+tree *plug_read_tree(char *path);
+
+/* The originals, which ours wrap. */
+network *stock_parse_network_cfg(char *path);
+void stock_load_weights_upto(network *net, char *path, int start, int cutoff);
+void stock_save_weights_upto(network *net, char *path, int cutoff);
+
+#ifndef PLUG_IMPLEMENTATION
+
+/* string_to_layer_type ends in "return BLANK". */
+#define BLANK plug_layer_type(type)
+
+/* parse_connected has the section's options and the layer's index in scope. */
+#define make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam) \
+    plug_make_layer(options, PLUG_PARAMS, outputs, activation, batch_normalize, adam)
+
+#define make_activation_layer(batch, inputs, activation) \
+    plug_make_activation_layer(PLUG_PARAMS, activation)
+
+#define fread     plug_fread
+#define fopen     plug_fopen
+#define fclose    plug_fclose
+#define read_tree plug_read_tree
+
+#define parse_network_cfg stock_parse_network_cfg
+#define load_weights_upto stock_load_weights_upto
+#define load_weights      stock_load_weights
+#define save_weights_upto stock_save_weights_upto
+#define save_weights      stock_save_weights
+
+#endif
+#endif

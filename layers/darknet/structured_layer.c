@@ -1,0 +1,274 @@
+#include "structured_layer.h"
+
+#include <activations.h>
+#include <batchnorm_layer.h>
+#include <blas.h>
+#include <convolutional_layer.h>
+
+#include <limits.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sn_matrix *structured_matrix(const layer *l)
+{
+    return l->forward == forward_structured_layer ? (struct sn_matrix *)l->cweights : NULL;
+}
+
+/* n zeroed floats; *missing is set when there is no memory. One float at least, so that NULL always
+ * means failure. */
+static float *zeros(double n, int *missing)
+{
+    float *values = n > (double)(SIZE_MAX / 8) ? NULL : calloc((size_t)n + 1, sizeof *values);
+    if (!values) *missing = 1;
+    return values;
+}
+
+static void allocate_batchnorm(layer *l, int *missing)
+{
+    size_t m = (size_t)l->out_c;
+    l->scales = zeros(m, missing);
+    l->scale_updates = zeros(m, missing);
+    l->mean = zeros(m, missing);
+    l->mean_delta = zeros(m, missing);
+    l->variance = zeros(m, missing);
+    l->variance_delta = zeros(m, missing);
+    l->rolling_mean = zeros(m, missing);
+    l->rolling_variance = zeros(m, missing);
+    l->x = zeros((double)l->batch * l->outputs, missing);
+    l->x_norm = zeros((double)l->batch * l->outputs, missing);
+    for (size_t i = 0; i < m && !*missing; i++) l->scales[i] = 1;
+}
+
+/* First and second moments for Adam: free_layer releases only m and v, so those of biases and
+ * scales live in them. */
+static void allocate_moments(layer *l, size_t n_values, int *missing)
+{
+    size_t m = (size_t)l->out_c;
+    l->m = zeros((double)n_values + 2. * m, missing);
+    l->v = zeros((double)n_values + 2. * m, missing);
+    if (*missing) return;
+    l->bias_m = l->m + n_values;
+    l->bias_v = l->v + n_values;
+    l->scale_m = l->bias_m + m;
+    l->scale_v = l->bias_v + m;
+}
+
+/* The pixels to which the matrix is applied, one by one. */
+static int n_pixels(const layer *l) { return l->out_w * l->out_h; }
+
+/* Floats of scratch for one direction: the states and, with more than one pixel, inputs and outputs
+ * pixel by pixel. */
+static double scratch_floats(const layer *l, const struct sn_matrix *matrix)
+{
+    double vectors = (double)l->batch * n_pixels(l);
+    return vectors
+        * ((double)matrix->n_states
+           + (n_pixels(l) > 1 ? (double)matrix->n_inputs + matrix->n_outputs : 0));
+}
+
+layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
+                            ACTIVATION activation, int batch_normalize, int adam,
+                            struct sn_error *error)
+{
+    int missing = 0, m = matrix->n_outputs;
+    double payload = (double)matrix->n_words + (batch_normalize ? 3. * m : 0);
+    double widest = (double)w * h * fmax(m, matrix->n_inputs);
+    if (batch * widest > INT_MAX) {
+        sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %.0f", batch,
+                floor(INT_MAX / widest));
+        free(matrix);
+        return (layer){ 0 };
+    }
+    layer l = { .type = LOCAL,
+                .activation = activation,
+                .batch_normalize = batch_normalize,
+                .batch = batch,
+                .inputs = matrix->n_inputs * w * h,
+                .outputs = m * w * h,
+                .h = h,
+                .w = w,
+                .out_h = h,
+                .out_w = w,
+                .out_c = m,
+                .n = 1,
+                .size = 1,
+                .stride = 1,
+                .learning_rate_scale = 1,
+                .cweights = (char *)matrix,
+                .forward = forward_structured_layer,
+                .backward = backward_structured_layer,
+                .update = update_structured_layer };
+    if (payload > INT_MAX) {
+        sn_fail(error, SN_BAD_INPUT, "%.0f values, expected at most %d", payload, INT_MAX);
+        goto fail;
+    }
+    l.c = (int)payload;
+    l.output = zeros((double)batch * l.outputs, &missing);
+    l.delta = zeros((double)batch * l.outputs, &missing);
+    l.biases = zeros(m, &missing);
+    l.bias_updates = zeros(m, &missing);
+    l.weights = zeros(payload, &missing);
+    l.weight_updates = zeros((double)matrix->n_values, &missing);
+    l.state = zeros(scratch_floats(&l, matrix), &missing);
+    l.state_delta = zeros(scratch_floats(&l, matrix), &missing);
+    if (batch_normalize) allocate_batchnorm(&l, &missing);
+    if (adam) allocate_moments(&l, matrix->n_values, &missing);
+    if (missing) {
+        sn_fail(error, SN_NO_MEMORY, "out of memory for %.0f values and a batch of %d", payload,
+                batch);
+        goto fail;
+    }
+    if (!matrix->family->init(matrix, l.weights, rand_uniform, error)) return l;
+fail:
+    free_layer(l);
+    return (layer){ 0 };
+}
+
+/* to[b][j][i] += from[b][i][j] for n images of rows x columns. */
+static void add_transposed(int n, int rows, int columns, const float *from, float *to)
+{
+    size_t n_rows = (size_t)rows, n_columns = (size_t)columns, area = n_rows * n_columns;
+    for (int b = 0; b < n; b++, from += area, to += area)
+        for (size_t i = 0; i < n_rows; i++)
+            for (size_t j = 0; j < n_columns; j++) to[j * n_rows + i] += from[i * n_columns + j];
+}
+
+/* The inputs and outputs pixel by pixel, behind the states in one direction's scratch. */
+static float *pixel_inputs(const layer *l, float *scratch)
+{
+    return scratch + (size_t)l->batch * (size_t)n_pixels(l) * structured_matrix(l)->n_states;
+}
+
+static float *pixel_outputs(const layer *l, float *scratch)
+{
+    return pixel_inputs(l, scratch) + (size_t)l->batch * (size_t)l->inputs;
+}
+
+/* Darknet's images are channels x pixels, the families' vectors are rows: pixels x channels. */
+static void multiply_pixels(const layer *l, const float *x)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    int pixels = n_pixels(l);
+    float *xt = pixel_inputs(l, l->state), *yt = pixel_outputs(l, l->state);
+    memset(xt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *xt);
+    add_transposed(l->batch, matrix->n_inputs, pixels, x, xt);
+    matrix->family->forward(matrix, l->weights, l->batch * pixels, xt, yt, l->state);
+    add_transposed(l->batch, pixels, matrix->n_outputs, yt, l->output);
+}
+
+static void back_multiply_pixels(const layer *l, float *dx)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    int pixels = n_pixels(l);
+    float *dxt = pixel_inputs(l, l->state_delta), *dyt = pixel_outputs(l, l->state_delta);
+    memset(dxt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *dxt);
+    add_transposed(l->batch, matrix->n_outputs, pixels, l->delta, dyt);
+    matrix->family->backward(matrix, l->weights, l->batch * pixels, pixel_inputs(l, l->state),
+                             l->state, dyt, l->weight_updates, dx ? dxt : NULL, l->state_delta);
+    if (dx) add_transposed(l->batch, pixels, matrix->n_inputs, dxt, dx);
+}
+
+void forward_structured_layer(layer l, network net)
+{
+    const struct sn_matrix *matrix = structured_matrix(&l);
+    fill_cpu(l.outputs * l.batch, 0, l.output, 1);
+    if (n_pixels(&l) > 1) multiply_pixels(&l, net.input);
+    else matrix->family->forward(matrix, l.weights, l.batch, net.input, l.output, l.state);
+    if (l.batch_normalize) forward_batchnorm_layer(l, net);
+    else add_bias(l.output, l.biases, l.batch, l.out_c, n_pixels(&l));
+    activate_array(l.output, l.outputs * l.batch, l.activation);
+}
+
+void backward_structured_layer(layer l, network net)
+{
+    const struct sn_matrix *matrix = structured_matrix(&l);
+    gradient_array(l.output, l.outputs * l.batch, l.activation, l.delta);
+    if (l.batch_normalize) backward_batchnorm_layer(l, net);
+    else backward_bias(l.bias_updates, l.delta, l.batch, l.out_c, n_pixels(&l));
+    if (n_pixels(&l) > 1) back_multiply_pixels(&l, net.delta);
+    else
+        matrix->family->backward(matrix, l.weights, l.batch, net.input, l.state, l.delta,
+                                 l.weight_updates, net.delta, l.state_delta);
+}
+
+/* x += rate/batch d; d *= momentum, where d -= decay batch x comes first. */
+static void sgd(int n, float *x, float *d, float rate, float momentum, float decay, int batch)
+{
+    if (decay != 0) axpy_cpu(n, -decay * batch, x, 1, d, 1);
+    axpy_cpu(n, rate / batch, d, 1, x, 1);
+    scal_cpu(n, momentum, d, 1);
+}
+
+/* g = d - decay batch x; m = B1 m + (1-B1) g; v = B2 v + (1-B2) g^2; x += rate mhat/(sqrt(vhat) +
+ * eps); d = 0. Darknet's gradients point downhill, hence the plus. */
+static void adam(size_t n, float *x, float *d, float *m, float *v, float rate, update_args a)
+{
+    double m_scale = 1 / (1 - pow(a.B1, a.t)), v_scale = 1 / (1 - pow(a.B2, a.t));
+    for (size_t i = 0; i < n; i++) {
+        float g = d[i] - a.decay * (float)a.batch * x[i];
+        m[i] = a.B1 * m[i] + (1 - a.B1) * g;
+        v[i] = a.B2 * v[i] + (1 - a.B2) * g * g;
+        x[i] += (float)(rate * (m[i] * m_scale) / (sqrt(v[i] * v_scale) + a.eps));
+        d[i] = 0;
+    }
+}
+
+void update_structured_layer(layer l, update_args a)
+{
+    size_t m = (size_t)l.out_c, n = structured_matrix(&l)->n_values;
+    float rate = a.learning_rate * l.learning_rate_scale;
+    if (a.adam) {
+        adam(m, l.biases, l.bias_updates, l.bias_m, l.bias_v, rate, a);
+        if (l.batch_normalize) adam(m, l.scales, l.scale_updates, l.scale_m, l.scale_v, rate, a);
+        adam(n, l.weights, l.weight_updates, l.m, l.v, rate, a);
+    } else {
+        sgd(l.out_c, l.biases, l.bias_updates, rate, a.momentum, 0, a.batch);
+        if (l.batch_normalize)
+            sgd(l.out_c, l.scales, l.scale_updates, rate, a.momentum, 0, a.batch);
+        sgd((int)n, l.weights, l.weight_updates, rate, a.momentum, a.decay, a.batch);
+    }
+}
+
+int structured_load_words(const layer *l)
+{
+    return l->batch_normalize && l->dontloadscales ? l->c - 3 * l->out_c : l->c;
+}
+
+enum sn_status unpack_structured_layer(layer *l, struct sn_error *error)
+{
+    struct sn_matrix *matrix = structured_matrix(l);
+    size_t m = (size_t)l->out_c;
+    const float *statistics = l->weights + matrix->n_words;
+    if (l->batch_normalize && !l->dontloadscales) {
+        memcpy(l->scales, statistics, m * sizeof *statistics);
+        memcpy(l->rolling_mean, statistics + m, m * sizeof *statistics);
+        memcpy(l->rolling_variance, statistics + 2 * m, m * sizeof *statistics);
+    }
+    return matrix->family->unpack(matrix, l->weights, error);
+}
+
+void pack_structured_layer(layer *l)
+{
+    size_t m = (size_t)l->out_c;
+    float *statistics = l->weights + structured_matrix(l)->n_words;
+    if (!l->batch_normalize) return;
+    memcpy(statistics, l->scales, m * sizeof *statistics);
+    memcpy(statistics + m, l->rolling_mean, m * sizeof *statistics);
+    memcpy(statistics + 2 * m, l->rolling_variance, m * sizeof *statistics);
+}
+
+void structured_dress(layer *l, struct structured_shape *shape)
+{
+    *shape = (struct structured_shape){ l->outputs, l->out_w, l->out_h };
+    l->outputs = l->out_c;
+    l->out_w = l->out_h = 1;
+}
+
+void structured_undress(layer *l, const struct structured_shape *shape)
+{
+    l->outputs = shape->outputs;
+    l->out_w = shape->out_w;
+    l->out_h = shape->out_h;
+}

@@ -1,0 +1,119 @@
+#include "weights_file.h"
+
+#include "relu6_layer.h"
+#include "structured_layer.h"
+
+#include <errno.h>
+#include <network.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static size_t convolutional_floats(const layer *l)
+{
+    size_t n = (size_t)(l->numload ? l->numload : l->n),
+           groups = (size_t)(l->groups ? l->groups : 1);
+    size_t scales = l->batch_normalize && !l->dontloadscales ? 3 : 0;
+    return n + scales * n + (size_t)l->c / groups * n * (size_t)l->size * (size_t)l->size;
+}
+
+static size_t connected_floats(const layer *l)
+{
+    size_t m = (size_t)l->outputs, scales = l->batch_normalize && !l->dontloadscales ? 3 : 0;
+    return m + m * (size_t)l->inputs + scales * m;
+}
+
+static size_t layer_floats(const layer *l)
+{
+    switch (l->type) {
+    case CONVOLUTIONAL:
+    case DECONVOLUTIONAL: return convolutional_floats(l);
+    case CONNECTED: return connected_floats(l);
+    case BATCHNORM: return 3 * (size_t)l->c;
+    case CRNN:
+        return convolutional_floats(l->input_layer) + convolutional_floats(l->self_layer)
+            + convolutional_floats(l->output_layer);
+    case RNN:
+        return connected_floats(l->input_layer) + connected_floats(l->self_layer)
+            + connected_floats(l->output_layer);
+    case LSTM:
+        return connected_floats(l->wi) + connected_floats(l->wf) + connected_floats(l->wo)
+            + connected_floats(l->wg) + connected_floats(l->ui) + connected_floats(l->uf)
+            + connected_floats(l->uo) + connected_floats(l->ug);
+    case GRU:
+        return connected_floats(l->wz) + connected_floats(l->wr) + connected_floats(l->wh)
+            + connected_floats(l->uz) + connected_floats(l->ur) + connected_floats(l->uh);
+    case LOCAL:
+        if (structured_matrix(l)) return (size_t)l->out_c + (size_t)structured_load_words(l);
+        return (size_t)l->outputs
+            + (size_t)l->size * (size_t)l->size * (size_t)l->c * (size_t)l->n * (size_t)l->out_w
+            * (size_t)l->out_h;
+    default: return 0;
+    }
+}
+
+size_t weights_layer_bytes(const layer *l)
+{
+    return l->dontload ? 0 : sizeof(float) * layer_floats(l);
+}
+
+const char *weights_layer_name(const layer *l)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    if (matrix) return matrix->family->name;
+    return l->forward == forward_relu6_layer ? "relu6" : get_layer_string(l->type);
+}
+
+enum sn_status weights_span(const char *path, struct weights_span *span, struct sn_error *error)
+{
+    int version[3];
+    struct stat status;
+    FILE *file = fopen(path, "rb");
+    if (!file || fstat(fileno(file), &status)) {
+        sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+        if (file) fclose(file);
+        return SN_IO;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        fclose(file);
+        return sn_fail(error, SN_BAD_INPUT, "%s: cannot read: not a regular file", path);
+    }
+    size_t n = fread(version, sizeof *version, 3, file);
+    fclose(file);
+    int wide = version[0] < 1000 && version[1] < 1000 && version[0] * 10 + version[1] >= 2;
+    span->header_bytes = sizeof version + (wide ? sizeof(size_t) : sizeof(int));
+    span->file_bytes = (size_t)status.st_size;
+    if (n < 3 || span->file_bytes < span->header_bytes)
+        return sn_fail(error, SN_BAD_INPUT, "%s: header: expected 16 or 20 bytes, found %zu", path,
+                       span->file_bytes);
+    return SN_OK;
+}
+
+static int has_structured_layer(const network *net)
+{
+    for (int i = 0; i < net->n; i++)
+        if (structured_matrix(&net->layers[i])) return 1;
+    return 0;
+}
+
+enum sn_status weights_check_length(const network *net, const char *path, int start, int cutoff,
+                                    int strict, struct sn_error *error)
+{
+    struct weights_span span;
+    enum sn_status status = weights_span(path, &span, error);
+    if (status) return status;
+    strict |= has_structured_layer(net);
+    size_t left = span.file_bytes - span.header_bytes;
+    for (int i = start; i < net->n && i < cutoff; i++) {
+        const layer *l = &net->layers[i];
+        size_t bytes = weights_layer_bytes(l);
+        if (bytes > left && (left || strict))
+            return sn_fail(error, SN_BAD_INPUT, "%s: layer %d [%s]: expected %zu bytes, found %zu",
+                           path, i, weights_layer_name(l), bytes, left);
+        left -= bytes > left ? left : bytes;
+    }
+    /* A load that stops before the last layer leaves the rest of the file unread on purpose. */
+    if (cutoff < net->n || !left || (!strict && left % sizeof(float) == 0)) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu bytes up to the last layer %d, found %zu",
+                   path, span.file_bytes - left, net->n - 1, span.file_bytes);
+}
