@@ -129,12 +129,10 @@ static void write_layer(const layer *l, const struct approximation *approximatio
     fwrite(l->rolling_variance, sizeof(float), m, out);
 }
 
-/* The file starts with three ints of version, then the count of images seen. */
 static enum sn_status write_weights(const struct problem *problem,
                                     const struct approximation *approximation, FILE *out,
                                     struct sn_error *error)
 {
-    static const char zeros[sizeof(size_t)];
     const char *path = problem->source->weights;
     const layer *layers = problem->net->layers;
     struct weights_span span;
@@ -143,9 +141,8 @@ static enum sn_status write_weights(const struct problem *problem,
     for (int i = 0; i < problem->layer; i++) before += weights_layer_bytes(&layers[i]);
     FILE *in = status ? NULL : fopen(path, "rb");
     if (!in) return status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
-    status = copy_bytes(in, out, 3 * sizeof(int), path, error);
-    fwrite(zeros, 1, span.header_bytes - 3 * sizeof(int), out);
-    if (!status && fseek(in, (long)span.header_bytes, SEEK_SET))
+    weights_header_write(&span.header, out);
+    if (fseek(in, (long)span.header_bytes, SEEK_SET))
         status = sn_fail(error, SN_IO, "%s: cannot read", path);
     if (!status) status = copy_bytes(in, out, before, path, error);
     write_layer(&layers[problem->layer], approximation, out);
@@ -161,13 +158,10 @@ static enum sn_status write_weights(const struct problem *problem,
 static void write_one_layer_net(const struct approximation *approximation, FILE *cfg, FILE *weights)
 {
     const struct sn_matrix *matrix = approximation->fit.matrix;
-    const int version[] = { 0, 2, 0 };
-    const size_t seen = 0;
     fprintf(cfg, "[net]\nbatch=1\ninputs=%d\n\n[%s]\noutput=%d\nactivation=linear\n",
             matrix->n_inputs, matrix->family->name, matrix->n_outputs);
     matrix->family->print_keys(matrix, cfg);
-    fwrite(version, sizeof *version, 3, weights);
-    fwrite(&seen, sizeof seen, 1, weights);
+    weights_header_write(&WEIGHTS_HEADER_NEW, weights);
     fwrite(approximation->bias, sizeof(float), (size_t)matrix->n_outputs, weights);
     fwrite(approximation->fit.words, sizeof(float), matrix->n_words, weights);
 }

@@ -66,7 +66,7 @@ const char *weights_layer_name(const layer *l)
 
 enum sn_status weights_span(const char *path, struct weights_span *span, struct sn_error *error)
 {
-    int version[3];
+    struct weights_header header;
     struct stat status;
     FILE *file = fopen(path, "rb");
     if (!file || fstat(fileno(file), &status)) {
@@ -78,14 +78,14 @@ enum sn_status weights_span(const char *path, struct weights_span *span, struct 
         fclose(file);
         return sn_fail(error, SN_BAD_INPUT, "%s: cannot read: not a regular file", path);
     }
-    size_t n = fread(version, sizeof *version, 3, file);
-    fclose(file);
-    int wide = version[0] < 1000 && version[1] < 1000 && version[0] * 10 + version[1] >= 2;
-    span->header_bytes = sizeof version + (wide ? sizeof(size_t) : sizeof(int));
     span->file_bytes = (size_t)status.st_size;
-    if (n < 3 || span->file_bytes < span->header_bytes)
+    int is_whole = weights_header_read(&header, file);
+    fclose(file);
+    if (!is_whole)
         return sn_fail(error, SN_BAD_INPUT, "%s: header: expected 16 or 20 bytes, found %zu", path,
                        span->file_bytes);
+    span->header = header;
+    span->header_bytes = weights_header_bytes(&header);
     return SN_OK;
 }
 

@@ -1,10 +1,10 @@
-/* The layout of a Darknet .weights file, as parser.c reads it: a header (int major, minor,
- * revision, then the count of images seen: 8 bytes from version 0.2 on, 4 before), then the layers
- * in order, float32 each. */
+/* A Darknet .weights file as parser.c reads it: a header (weights_header.h), then the layers in
+ * order, float32 each. */
 #ifndef WEIGHTS_FILE_H
 #define WEIGHTS_FILE_H
 
 #include "sn_error.h"
+#include "weights_header.h"
 
 #include <darknet.h>
 #include <stddef.h>
@@ -16,7 +16,8 @@ size_t weights_layer_bytes(const layer *l);
 const char *weights_layer_name(const layer *l);
 
 struct weights_span {
-    size_t header_bytes; /* 16 or 20 */
+    struct weights_header header;
+    size_t header_bytes;
     size_t file_bytes;
 };
 

@@ -1,5 +1,7 @@
 #include "import_net.h"
 
+#include <weights_header.h>
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -453,10 +455,7 @@ static void put_normalisation(const struct weights_writer *w)
 static void put_all(const struct weights_writer *w)
 {
     const struct architecture *a = &w->net->architecture;
-    const int32_t version[] = { 0, 2, 0 };
-    const uint64_t seen = 0;
-    fwrite(version, sizeof version, 1, w->file);
-    fwrite(&seen, sizeof seen, 1, w->file);
+    weights_header_write(&WEIGHTS_HEADER_NEW, w->file);
     put_normalisation(w);
     for (int i = 0; i < a->n_nodes; i++) {
         const struct node *node = &a->nodes[i];
