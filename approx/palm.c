@@ -1,4 +1,5 @@
 #include "palm.h"
+#include "weighting.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -112,12 +113,12 @@ static void keep_blocks(float *values, size_t lines, size_t length, size_t block
                 values[l * length + p] = 0;
 }
 
-void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern pattern,
+void palm_keep(float *values, size_t lines, size_t length, enum psm_pattern pattern,
                int rows_are_lines, size_t block, size_t k, float *scratch)
 {
     if (block > 1) keep_blocks(values, lines, length, block, !rows_are_lines, k, scratch);
-    else if (pattern == SN_ENTRIES) keep_largest(values, lines * length, k);
-    else keep_in_each(values, lines, length, (pattern == SN_ROWS) == rows_are_lines, k, scratch);
+    else if (pattern == PSM_ENTRIES) keep_largest(values, lines * length, k);
+    else keep_in_each(values, lines, length, (pattern == PSM_ROWS) == rows_are_lines, k, scratch);
 }
 
 /* The rows of the leftmost factor run along the lines of A, or of B when the problem is flipped. */

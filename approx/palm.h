@@ -25,13 +25,16 @@
 #ifndef PALM_H
 #define PALM_H
 
-#include "approx.h"
+#include "fit.h"
 
 #include <stddef.h>
 
 enum { PALM_A, PALM_B };
 
 /* Which problem of a matrix. */
+/* Which entries of a factor stay: its largest, or as many in each of its rows, or columns. */
+enum psm_pattern { PSM_ENTRIES = 0, PSM_ROWS, PSM_COLUMNS };
+
 struct palm_task {
     const float *w; /* rows x columns, row-major, borrowed until palm_free or palm_end */
     int rows, columns;
@@ -40,7 +43,7 @@ struct palm_task {
     size_t most_b; /* the most entries that B will have */
     int block; /* entries come in blocks of so many rows of the product's factors x 1 column: 1, 4,
                   8 */
-    enum sn_pattern pattern;
+    enum psm_pattern pattern;
     const struct sn_weighting
         *weighting; /* of W's columns, borrowed until palm_free or palm_end; may be NULL */
 };
@@ -54,7 +57,7 @@ struct palm_lines {
 
 struct palm {
     int m, n, inner, flip, block;
-    enum sn_pattern pattern;
+    enum psm_pattern pattern;
     float *scale; /* d of W's columns: sqrt(M_jj), 1 without a weighting */
     const struct sn_weighting *weighting;
     const float *source; /* W as the task gave it */
@@ -117,7 +120,7 @@ void palm_take_b(struct palm *palm);
 /* Keeps the k largest entries of a matrix of lines x length, in blocks when block > 1 (k a multiple
  * of it), else as the pattern says; the others become 0. The rows of the matrix are its lines, or,
  * with rows_are_lines 0, its columns. scratch holds lines x length floats. Cost: three passes. */
-void palm_keep(float *values, size_t lines, size_t length, enum sn_pattern pattern,
+void palm_keep(float *values, size_t lines, size_t length, enum psm_pattern pattern,
                int rows_are_lines, size_t block, size_t k, float *scratch);
 
 /* palm_keep for values in the layout of factor f; uses residual. */

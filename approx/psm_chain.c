@@ -1,6 +1,5 @@
 #include "psm_chain.h"
-
-#include "refit.h"
+#include "weighting.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -340,7 +339,7 @@ static double peeled_values(const struct psm_search *search, const struct chain 
  * row. 0 when the budget does not hold one value in each factor. */
 static int plan(const struct psm_search *search, const struct chain *chain, struct peeling *peeling)
 {
-    *peeling = (struct peeling){ .n_peels = search->options->n_factors - chain->n };
+    *peeling = (struct peeling){ .n_peels = search->n_factors - chain->n };
     for (int j = 1; j < chain->n; j++)
         if (psm_sparse_values(&chain->factors[j]) > psm_sparse_values(&chain->factors[peeling->at]))
             peeling->at = j;
@@ -382,13 +381,13 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
                               .flip = peeling->flip,
                               .block = 1,
                               .most_b = peeling->thin,
-                              .pattern = options->pattern,
+                              .pattern = search->pattern,
                               .weighting = peeling->at == chain->n - 1 ? options->weighting
                                                                        : NULL };
     size_t k[2] = { [PALM_A] = values_after(peeling, step), [PALM_B] = peeling->thin };
     enum sn_status status = SN_OK;
     if (!dense || !palm_new(&palm, &task)) {
-        status = psm_no_memory(error);
+        status = sn_no_memory(error, "a PSM approximation");
         goto done;
     }
     palm_start(&palm);
@@ -397,7 +396,7 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
     psm_report(search, .9 * step / peeling->n_peels, left, palm.energy);
     if (psm_take_factors(&palm, pair)) replace(chain, peeling->at, pair);
     else {
-        status = psm_no_memory(error);
+        status = sn_no_memory(error, "a PSM approximation");
         for (int h = 0; h < 2; h++) psm_sparse_free(&pair[h]);
     }
 done:
@@ -413,7 +412,7 @@ static enum sn_status peel_all(const struct psm_search *search, struct chain *ch
 {
     struct peeling peeling;
     enum sn_status status = SN_OK;
-    int missing = search->options->n_factors - chain->n;
+    int missing = search->n_factors - chain->n;
     if (!missing || !plan(search, chain, &peeling)) return SN_OK;
     for (int step = 1; step <= missing && !status; step++) {
         status = peel(search, chain, &peeling, step, error);
@@ -483,7 +482,7 @@ static int shrink(struct chain *chain, const int *bits, struct psm_budget budget
                                * sizeof *weight);
         if (!weight) return 0;
         weigh(chain, j, weight, weight + 2 * count);
-        palm_keep(weight, 1, count, SN_ENTRIES, 1, 1, (size_t)(share * (double)count),
+        palm_keep(weight, 1, count, PSM_ENTRIES, 1, 1, (size_t)(share * (double)count),
                   weight + count);
         thin_out(s, weight);
         free(weight);
@@ -515,7 +514,7 @@ static enum sn_status finish(const struct psm_search *search, const struct chain
 {
     int bits[PSM_MOST_FACTORS];
     set_bits(chain, bits);
-    if (chain->n < search->options->n_factors
+    if (chain->n < search->n_factors
         || !psm_is_within(psm_size(chain->factors, bits, chain->n), search->budget))
         return SN_OK;
     enum sn_status status = psm_build(search, chain->factors, bits, chain->n, fit, error);
@@ -531,9 +530,9 @@ static enum sn_status approximate(const struct psm_search *search, struct chain 
     const struct sn_fit_options *options = search->options;
     int bits[PSM_MOST_FACTORS];
     enum sn_status status = peel_all(search, chain, error);
-    if (status || chain->n < options->n_factors) return status;
+    if (status || chain->n < search->n_factors) return status;
     set_bits(chain, bits);
-    if (!shrink(chain, bits, search->budget)) return psm_no_memory(error);
+    if (!shrink(chain, bits, search->budget)) return sn_no_memory(error, "a PSM approximation");
     balance(chain);
     status = finish(search, chain, fit, error);
     if (status || !fit->matrix) return status;
@@ -550,12 +549,12 @@ enum sn_status psm_chain_fit(const struct psm_search *search, struct sn_fit *fit
 {
     struct chain chain, whole = { 0 };
     struct sn_fit other = { 0 };
-    int n_factors = search->options->n_factors;
+    int n_factors = search->n_factors;
     enum sn_status status = SN_OK;
     if (!chain_new(&chain, search) || !chain_new(&whole, search)
         || !divide_all(&chain, n_factors, search->budget)
         || !pad(&chain, n_factors, search->budget))
-        status = psm_no_memory(error);
+        status = sn_no_memory(error, "a PSM approximation");
     else status = finish(search, &chain, fit, error);
     if (!status && !(fit->matrix && fit->error < 1e-5)) {
         int divided = chain.n > 1;

@@ -14,7 +14,7 @@ enum { PSM_MOST_FACTORS = 16 };
  * factorisation of Le Magoarou and Gribonval 2016, section IV). Then all values are fitted
  * together.
  *
- * search->options->n_factors is J, at most PSM_MOST_FACTORS; search->block is 1. SN_BAD_INPUT when
+ * search->n_factors is J, at most PSM_MOST_FACTORS; search->block is 1. SN_BAD_INPUT when
  * the budget cannot hold J factors. Cost: J-1 times that of two factors, and of the last fit. */
 enum sn_status psm_chain_fit(const struct psm_search *search, struct sn_fit *fit,
                              struct sn_error *error);

@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sn_status psm_no_memory(struct sn_error *error)
-{
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for a PSM approximation");
-}
-
 /* ---- Sparse matrices ---- */
 
 void psm_sparse_free(struct psm_sparse *s)
@@ -142,7 +137,7 @@ enum sn_status psm_build(const struct psm_search *search, const struct psm_spars
 {
     int *sizes = calloc(2 * (size_t)n_factors + 1, sizeof *sizes),
         *nonzeros = sizes ? sizes + n_factors + 1 : NULL;
-    if (!sizes) return psm_no_memory(error);
+    if (!sizes) return sn_no_memory(error, "a PSM approximation");
     sizes[0] = factors[0].rows;
     for (int j = 0; j < n_factors; j++) {
         sizes[j + 1] = factors[j].columns;
@@ -161,7 +156,7 @@ enum sn_status psm_build(const struct psm_search *search, const struct psm_spars
     fit->words = calloc(shape->matrix.n_words + 1, sizeof *fit->words);
     if (!fit->words) {
         sn_fit_free(fit);
-        return psm_no_memory(error);
+        return sn_no_memory(error, "a PSM approximation");
     }
     uint32_t *starts = shape->row_starts, *columns = shape->columns;
     float *values = fit->words;
@@ -189,7 +184,7 @@ enum sn_status psm_measure(const struct psm_search *search, struct sn_fit *fit,
     if (search->order) {
         if (!(sorted = malloc((size_t)search->m * n * sizeof *sorted))) {
             sn_fit_free(fit);
-            return psm_no_memory(error);
+            return sn_no_memory(error, "a PSM approximation");
         }
         for (size_t i = 0; i < (size_t)search->m; i++)
             memcpy(sorted + search->order[i] * n, w + i * n, n * sizeof *sorted);

@@ -3,7 +3,7 @@
 #ifndef PSM_FACTORS_H
 #define PSM_FACTORS_H
 
-#include "approx.h"
+#include "fit.h"
 #include "palm.h"
 #include "psm.h"
 #include "psm_peel.h"
@@ -34,15 +34,15 @@ struct psm_budget {
 struct psm_search {
     const float *w; /* m x n, scaled by a power of two, its rows in order */
     int m, n;
+    int n_factors; /* 0: one or two, whichever is better */
     int block;
+    enum psm_pattern pattern;
     const uint32_t
         *order; /* of the rows: row i of w is row order[i] of the matrix; NULL: as they stand */
     struct psm_budget budget; /* the order's bytes taken off */
     double energy;            /* sum w_ij^2 M_jj: of W as PALM sees it */
     const struct sn_fit_options *options;
 };
-
-enum sn_status psm_no_memory(struct sn_error *error);
 
 /* The entries of dense that are not zero. 0 when memory runs out; psm_sparse_free is legal then. */
 int psm_sparse_new(struct psm_sparse *s, const struct psm_strided *dense, int block);

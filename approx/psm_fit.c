@@ -12,14 +12,6 @@
 
 /* ---- Budgets ---- */
 
-static struct psm_budget budget_of(const struct sn_fit_options *options)
-{
-    return (struct psm_budget){ options->budget_bytes || !options->budget_values
-                                    ? options->budget_bytes
-                                    : SIZE_MAX,
-                                options->budget_values ? options->budget_values : SIZE_MAX };
-}
-
 /* Bits of an index in a factor of rows x columns that will hold about count values. Eight need a
  * bridge where a gap is wider than 256: at worst columns/256 in a group. They pay off when that is
  * little beside what they save; where values are what is counted they do not. */
@@ -77,7 +69,8 @@ static enum sn_status finish(const struct psm_search *search, struct palm *palm,
     struct psm_sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
     int *number = malloc((size_t)palm->inner * sizeof *number);
-    if (!number || !psm_take_factors(palm, factors)) status = psm_no_memory(error);
+    if (!number || !psm_take_factors(palm, factors))
+        status = sn_no_memory(error, "a PSM approximation");
     palm_free(palm);
     if (!status) drop_unused_atoms(factors, number);
     if (!status && psm_is_within(psm_size(factors, bits, 2), search->budget))
@@ -159,7 +152,7 @@ static int new_problem(const struct psm_search *search, int flip, size_t most_b,
                               .flip = flip,
                               .most_b = most_b,
                               .block = search->block,
-                              .pattern = search->options->pattern,
+                              .pattern = search->pattern,
                               .weighting = search->options->weighting };
     return palm_new(palm, &task);
 }
@@ -173,7 +166,8 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     struct palm palm;
     struct targets targets;
     if (!set_targets(search, flip, &targets)) return SN_OK;
-    if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return psm_no_memory(error);
+    if (!new_problem(search, flip, targets.k[PALM_B], &palm))
+        return sn_no_memory(error, "a PSM approximation");
     int n_rounds = psm_rounds(search->options->effort, &palm, targets.k[PALM_B]);
     palm_start(&palm);
     double left = palm_run(&palm, targets.k, n_rounds, search->options->stop);
@@ -198,7 +192,8 @@ static enum sn_status choose_start(const struct psm_search *search, int *best,
         struct palm palm;
         struct targets targets;
         if (!affordable(search, flip) || !set_targets(search, flip, &targets)) continue;
-        if (!new_problem(search, flip, targets.k[PALM_B], &palm)) return psm_no_memory(error);
+        if (!new_problem(search, flip, targets.k[PALM_B], &palm))
+            return sn_no_memory(error, "a PSM approximation");
         palm_start(&palm);
         double left = palm_run(&palm, targets.k, ROUNDS, search->options->stop);
         palm_free(&palm);
@@ -271,7 +266,7 @@ static enum sn_status fit_product(const struct psm_search *search, struct sn_fit
                               .block = 1,
                               .most_b = SIZE_MAX };
     if (found != PSM_PEEL_WHOLE || !palm_new(&palm, &task)) {
-        status = psm_no_memory(error);
+        status = sn_no_memory(error, "a PSM approximation");
         goto done;
     }
     palm_from_atoms(&palm, &atoms);
@@ -308,10 +303,10 @@ static enum sn_status fit_two_factors(const struct psm_search *search, struct sn
 static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit *fit,
                                   struct sn_error *error)
 {
-    if (search->options->n_factors > 2) return psm_chain_fit(search, fit, error);
-    if (search->options->n_factors == 2) return fit_two_factors(search, fit, error);
+    if (search->n_factors > 2) return psm_chain_fit(search, fit, error);
+    if (search->n_factors == 2) return fit_two_factors(search, fit, error);
     enum sn_status status = psm_prune(search, fit, error);
-    if (status || search->options->n_factors == 1 || fit->error == 0) return status;
+    if (status || search->n_factors == 1 || fit->error == 0) return status;
     double error_of_one = fit->weighted_error;
     sn_fit_free(fit);
     status = fit_two_factors(search, fit, error);
@@ -319,16 +314,6 @@ static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit
     if (status == SN_NO_MEMORY || (!status && fit->weighted_error < error_of_one)) return status;
     sn_fit_free(fit);
     return psm_prune(search, fit, error);
-}
-
-static enum sn_status check_finite(const float *dense, int m, int n, struct sn_error *error)
-{
-    for (size_t i = 0; i < (size_t)m * (size_t)n; i++)
-        if (!isfinite(dense[i]))
-            return sn_fail(error, SN_BAD_INPUT,
-                           "row %zu, column %zu: found %g, expected a finite number", i / (size_t)n,
-                           i % (size_t)n, (double)dense[i]);
-    return SN_OK;
 }
 
 /* The power of two that brings W's largest entry near 1, so that sums of squares can be formed in
@@ -392,7 +377,7 @@ static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *or
           *similarity = malloc(rows * rows * sizeof *similarity);
     char *taken = calloc(rows, 1);
     enum sn_status status = SN_OK;
-    if (!squares || !similarity || !taken) status = psm_no_memory(error);
+    if (!squares || !similarity || !taken) status = sn_no_memory(error, "a PSM approximation");
     else {
         row_similarity(w, m, n, squares, similarity);
         group_rows(similarity, m, block, order, taken);
@@ -406,60 +391,104 @@ static enum sn_status order_rows(float *w, int m, int n, int block, uint32_t *or
     return status;
 }
 
-static enum sn_status check_options(const struct sn_fit_options *options, struct sn_error *error)
+static enum sn_status check_settings(int n_factors, int block, struct sn_error *error)
 {
-    if (options->n_factors < 0 || options->n_factors > PSM_MOST_FACTORS)
-        return sn_fail(error, SN_BAD_INPUT, "psm: %d factors, expected 1 to %d", options->n_factors,
-                       PSM_MOST_FACTORS);
-    if (options->block != 0 && options->block != 1 && options->block != 4 && options->block != 8)
-        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8",
-                       options->block);
-    if (options->n_factors > 2 && options->block > 1)
+    if (block != 1 && block != 4 && block != 8)
+        return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8", block);
+    if (n_factors > 2 && block > 1)
         return sn_fail(error, SN_BAD_INPUT,
-                       "psm: blocks of %d rows with %d factors, expected at most 2 factors",
-                       options->block, options->n_factors);
+                       "psm: blocks of %d rows with %d factors, expected at most 2 factors", block,
+                       n_factors);
     return SN_OK;
 }
 
-enum sn_status psm_fit(const float *dense, int n_outputs, int n_inputs,
-                       const struct sn_fit_options *options, struct sn_fit *fit,
-                       struct sn_error *error)
+/* search->w for the matrix of the caller, in *copy when it is to be scaled by 2^-exponent or its
+ * rows are to be put in order. */
+static enum sn_status prepare(struct psm_search *search, const float *dense, int exponent,
+                              float **copy, uint32_t *order, struct sn_error *error)
 {
-    struct sn_error local = { 0 };
-    error = error ? error : &local;
-    memset(fit, 0, sizeof *fit);
-    enum sn_status status = check_finite(dense, n_outputs, n_inputs, error);
-    if (status || (status = check_options(options, error))) return status;
-    size_t size = (size_t)n_outputs * (size_t)n_inputs, order_bytes = psm_order_bytes(n_outputs);
-    int exponent = exponent_of(dense, size), block = options->block > 1 ? options->block : 1;
-    uint32_t *order = block > 1 ? malloc((size_t)n_outputs * sizeof *order) : NULL;
-    float *copy = exponent || order ? scale_copy(dense, size, exponent) : NULL;
-    struct psm_search search = { .w = copy ? copy : dense,
-                                 .m = n_outputs,
-                                 .n = n_inputs,
-                                 .block = block,
-                                 .order = order,
-                                 .budget = budget_of(options),
-                                 .options = options };
-    if ((block > 1 && !order) || ((exponent || order) && !copy)) {
-        status = psm_no_memory(error);
-        goto done;
+    size_t size = (size_t)search->m * (size_t)search->n, *bytes = &search->budget.bytes;
+    size_t order_bytes = psm_order_bytes(search->m);
+    const struct sn_weighting *weighting = search->options->weighting;
+    enum sn_status status = SN_OK;
+    search->w = dense;
+    search->order = order;
+    if (exponent || order) {
+        search->w = *copy = scale_copy(dense, size, exponent);
+        if (!*copy) return sn_no_memory(error, "a PSM approximation");
     }
     if (order) {
-        size_t *bytes = &search.budget.bytes;
         if (*bytes != SIZE_MAX) *bytes -= *bytes < order_bytes ? *bytes : order_bytes;
-        if ((status = order_rows(copy, n_outputs, n_inputs, block, order, error))) goto done;
+        status = order_rows(*copy, search->m, search->n, search->block, order, error);
     }
-    for (size_t i = 0, n = (size_t)n_inputs; i < size; i++)
-        search.energy += (double)search.w[i] * (double)search.w[i]
-            * (options->weighting ? (double)options->weighting->moment[(i % n) * (n + 1)] : 1);
-    status = fit_factors(&search, fit, error);
+    for (size_t i = 0, n = (size_t)search->n; i < size && !status; i++)
+        search->energy += (double)search->w[i] * (double)search->w[i]
+            * (weighting ? (double)weighting->moment[(i % n) * (n + 1)] : 1);
+    return status;
+}
+
+static enum sn_status fit_within(const float *dense, int n_outputs, int n_inputs, int n_factors,
+                                 const struct sn_fit_options *options, struct sn_fit *fit,
+                                 struct sn_error *error)
+{
+    int block = sn_fit_setting(options, "block"), exponent;
+    uint32_t *order = NULL;
+    float *copy = NULL;
+    struct psm_search search = { .m = n_outputs,
+                                 .n = n_inputs,
+                                 .n_factors = n_factors,
+                                 .block = block ? block : 1,
+                                 .pattern = (enum psm_pattern)sn_fit_setting(options, "pattern"),
+                                 .budget = { options->budget_bytes, options->budget_values },
+                                 .options = options };
+    enum sn_status status = check_settings(n_factors, search.block, error);
+    if (status) return status;
+    exponent = exponent_of(dense, (size_t)n_outputs * (size_t)n_inputs);
+    if (block > 1 && !(order = malloc((size_t)n_outputs * sizeof *order)))
+        status = sn_no_memory(error, "a PSM approximation");
+    if (!status) status = prepare(&search, dense, exponent, &copy, order, error);
+    if (!status) status = fit_factors(&search, fit, error);
     if (!status) {
         size_t leftmost = (size_t)((struct psm *)fit->matrix)->nonzeros[0];
         for (size_t q = 0; q < leftmost; q++) fit->words[q] = ldexpf(fit->words[q], exponent);
     }
-done:
     free(copy);
     free(order);
     return status;
 }
+
+static enum sn_status fit_any(const float *dense, int n_outputs, int n_inputs,
+                              const struct sn_fit_options *options, struct sn_fit *fit,
+                              struct sn_error *error)
+{
+    return fit_within(dense, n_outputs, n_inputs, sn_fit_setting(options, "factors"), options, fit,
+                      error);
+}
+
+static enum sn_status fit_one_factor(const float *dense, int n_outputs, int n_inputs,
+                                     const struct sn_fit_options *options, struct sn_fit *fit,
+                                     struct sn_error *error)
+{
+    return fit_within(dense, n_outputs, n_inputs, 1, options, fit, error);
+}
+
+static const struct sn_fit_type types[] = {
+    { "psm", "sparse product", "product of sparse matrices", &psm_family, fit_any },
+    { "pruned", "pruned", "one sparse matrix", &psm_family, fit_one_factor },
+    { 0 }
+};
+
+static const char *const patterns[] = { "entries", "rows", "columns", NULL };
+
+static const struct sn_fit_option fit_options[] = {
+    { "factors", "N", 1, PSM_MOST_FACTORS, NULL,
+      "psm: so many factors instead of the better of 1 and 2" },
+    { "block", "N", 1, 8, NULL,
+      "psm: entries in blocks of 4 or 8 rows with one index each, rows reordered" },
+    { "pattern", "P", 0, 2, patterns,
+      "psm: entries (default): the largest of a factor; rows, columns: as\n"
+      "many in each row or column of a factor" },
+    { 0 }
+};
+
+const struct sn_fitter psm_fitter = { types, fit_options };

@@ -1,4 +1,5 @@
 #include "psm_prune.h"
+#include "weighting.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -46,8 +47,8 @@ static void feed_back(const struct psm_search *search, size_t count, float *targ
         double now = palm_penalty(round, n_rounds, first, last);
         float ratio = penalty > 0 ? (float)(penalty / now) : 1;
         memcpy(kept, target, size * sizeof *kept);
-        palm_keep(kept, (size_t)m, (size_t)n, search->options->pattern, 1, (size_t)search->block,
-                  count, sum);
+        palm_keep(kept, (size_t)m, (size_t)n, search->pattern, 1, (size_t)search->block, count,
+                  sum);
         if (now != penalty) sn_filter_set(search->options->weighting, (float)now, filter);
         scale_columns(search, sum);
         for (size_t i = 0; i < size; i++) {
@@ -107,7 +108,7 @@ static void keep(const struct psm_search *search, const float *target, size_t co
     size_t m = (size_t)search->m, n = (size_t)search->n;
     const struct sn_weighting *weighting = search->options->weighting;
     memcpy(what, target, m * n * sizeof *what);
-    palm_keep(what, m, n, search->options->pattern, 1, (size_t)search->block, count, norms);
+    palm_keep(what, m, n, search->pattern, 1, (size_t)search->block, count, norms);
     for (size_t i = 0; weighting && i < m * n; i++)
         what[i] /= sqrtf(weighting->moment[i % n * (n + 1)]);
 }
@@ -137,7 +138,7 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
     size_t size = (size_t)m * (size_t)n, most = most_values(search, wide);
     float *scratch = malloc(((weighted ? 4 : 2) * size + (weighted ? sn_filter_size(n) : 0))
                             * sizeof *scratch);
-    if (!scratch) return psm_no_memory(error);
+    if (!scratch) return sn_no_memory(error, "a PSM approximation");
     float *kept = scratch, *norms = kept + size, *image = norms + size, *fed = image + size,
           *filter = fed + size;
     const float *target = weighted ? fed : search->w;
@@ -160,7 +161,8 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
     float *smaller = realloc(scratch, size * sizeof *scratch);
     if (smaller) kept = scratch = smaller;
     struct psm_strided dense = { kept, m, n, (size_t)n, 1 };
-    if (!psm_sparse_new(&factor, &dense, search->block)) status = psm_no_memory(error);
+    if (!psm_sparse_new(&factor, &dense, search->block))
+        status = sn_no_memory(error, "a PSM approximation");
     free(scratch);
     scratch = NULL;
     if (!status) status = psm_build(search, &factor, &bits, 1, fit, error);

@@ -1,4 +1,9 @@
-#include "refit.h"
+/* The values of a structured matrix, of any family, fitted to a dense one with the structure as it
+ * stands: f = ||(W - What) L||_F^2 by L-BFGS with a line search that only ever goes down. f and its
+ * gradient come from products with the columns of L, so that any family's kernels will do. */
+#include "family.h"
+#include "product.h"
+#include "weighting.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -89,8 +94,7 @@ static enum sn_status refit_new(struct refit *r, const struct sn_fit *fit, const
         fine &= (r->s[i] = malloc((r->count + 1) * sizeof(float))) != NULL;
         fine &= (r->dg[i] = malloc((r->count + 1) * sizeof(float))) != NULL;
     }
-    if (!fine)
-        return sn_fail(error, SN_NO_MEMORY, "out of memory for fitting %zu values", r->count);
+    if (!fine) return sn_no_memory(error, "fitting %zu values", r->count);
     set_target(r, w);
     for (int i = 0; i < 2; i++) memcpy(r->words[i], fit->words, matrix->n_words * sizeof(float));
     return SN_OK;

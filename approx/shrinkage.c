@@ -1,6 +1,13 @@
-#include "shrinkage.h"
+/* How far the covariance of few features is to be trusted. The last fifth of the samples is held
+ * out, and for each of a few shrinkages and alignments W, or 300 of its rows when it has more, is
+ * approximated with the weighting of the others, by the simplest form that the family has within
+ * the budget (its low rank, one sparse factor). Of the shrinkages whose error lies within a
+ * thirtieth of the least the largest is taken, since it trusts the samples least (as in the
+ * one-standard-error rule: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning,
+ * 2nd ed., section 7.10). Fewer than ten samples are shrunk entirely. */
+#include "fit.h"
+#include "product.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,7 +21,7 @@ static double output_energy(const float *w, const struct sn_fit *what, int m, in
     double sum = 0;
     if (!states) return -1;
     for (size_t i = 0; i < count; i++) x[i] -= mean[i % (size_t)n];
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n_samples, m, n, -1, x, n, w, n, 0, y, m);
+    sn_product(0, 1, n_samples, m, n, -1, x, n, w, n, 0, y, m);
     what->matrix->family->forward(what->matrix, what->words, n_samples, x, y, states);
     for (size_t i = 0; i < count; i++) x[i] += mean[i % (size_t)n];
     for (size_t i = 0; i < (size_t)n_samples * (size_t)m; i++) sum += (double)y[i] * (double)y[i];
@@ -28,7 +35,7 @@ struct trial {
 };
 
 /* Fills in trial->energy, for part of W's rows. */
-static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options *options,
+static enum sn_status try_shrinkage(const struct sn_fit_type *type, struct sn_fit_options *options,
                                     const float *w, int m, const float *part, int rows, int n,
                                     const float *x, int n_fitting, float *held, int n_held,
                                     float *y, struct trial *trial, struct sn_error *error)
@@ -39,31 +46,29 @@ static enum sn_status try_shrinkage(sn_fit_function *fit, struct sn_fit_options 
                                              trial->alignment, &weighting, error);
     if (status) return status;
     options->weighting = &weighting;
-    status = fit(part, rows, n, options, &result, error);
+    status = sn_fit(type, part, rows, n, options, &result, error);
     if (!status)
         trial->energy = output_energy(part, &result, rows, n, weighting.mean, held, n_held, y);
-    if (!status && trial->energy < 0)
-        status = sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
+    if (!status && trial->energy < 0) status = sn_no_memory(error, "%d samples", n_held);
     sn_fit_free(&result);
     sn_weighting_free(&weighting);
     return status;
 }
 
-/* The simplest form of a family, quickly, within part of the budget. */
+/* A quick fit within part of the budget. */
 static struct sn_fit_options simplify(const struct sn_fit_options *options, double part)
 {
     struct sn_fit_options simple = *options;
     simple.budget_bytes = (size_t)ceil(part * (double)options->budget_bytes);
     simple.budget_values = (size_t)ceil(part * (double)options->budget_values);
-    simple.low_rank = simple.n_factors = 1;
-    simple.n_stages = 0;
     simple.effort = SN_QUICK;
     simple.progress = NULL;
     return simple;
 }
 
-enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_options *options,
-                                   const float *w, int m, int n, const float *x, int n_samples,
+enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
+                                   const struct sn_fit_options *options, const float *w, int m,
+                                   int n, const float *x, int n_samples,
                                    struct sn_weighting *weighting, struct sn_error *error)
 {
     enum { LEAST_SAMPLES = 10, MOST_ROWS = 300 };
@@ -81,15 +86,13 @@ enum sn_status sn_weighting_choose(sn_fit_function *fit, const struct sn_fit_opt
     size_t size = (size_t)rows * (size_t)n, count = (size_t)n_held * (size_t)n;
     float *held = malloc(count * sizeof *held), *part = malloc(size * sizeof *part);
     float *y = malloc((size_t)n_held * (size_t)rows * sizeof *y);
-    enum sn_status status = held && part && y
-        ? SN_OK
-        : sn_fail(error, SN_NO_MEMORY, "out of memory for %d samples", n_held);
+    enum sn_status status = held && part && y ? SN_OK : sn_no_memory(error, "%d samples", n_held);
     for (size_t i = 0; !status && i < count; i++) held[i] = x[(size_t)n_fitting * (size_t)n + i];
     for (size_t i = 0; !status && i < size; i++)
         part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
     for (int i = 0; !status && i < n_trials; i++) {
-        status = try_shrinkage(fit, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, y,
-                               &trials[i], error);
+        status = try_shrinkage(sn_fit_simplest(type->family), &simple, w, m, part, rows, n, x,
+                               n_fitting, held, n_held, y, &trials[i], error);
         if (!status) least = fmin(least, trials[i].energy);
     }
     for (int i = 0; !status && i < n_trials; i++)

@@ -8,7 +8,7 @@
  * refinement sees M whole. The truncated SVD is the optimum itself: W L = U S V^T, What = U_r U_r^T
  * W (Eckart and Young, since What L = U_r U_r^T W L). What is handed back is the candidate of
  * lowest weighted error, so that it never exceeds that of low rank. */
-#include "approx.h"
+#include "fit.h"
 #include "sss.h"
 #include "sss_cuts.h"
 #include "sss_order.h"
@@ -43,6 +43,8 @@ struct search {
     size_t budget; /* values */
     double energy; /* ||w||_F^2 */
     const struct sn_fit_options *options;
+    int n_stages; /* as many equal segments; 0: to be found */
+    int low_rank; /* two stages, the rank that the budget allows */
     struct measured best;
     struct measured others[MOST_OTHERS]; /* the next best of other numbers of stages, in order; no
                                             plan ends them */
@@ -51,11 +53,6 @@ struct search {
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 static int larger(int a, int b) { return a > b ? a : b; }
-
-static enum sn_status no_memory(struct sn_error *error)
-{
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for an SSS approximation");
-}
 
 /* ---- Candidates ---- */
 
@@ -227,7 +224,7 @@ static double *prefix_sums(const struct search *search, struct sn_error *error)
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
     double *sums = calloc((m + 1) * (n + 1), sizeof *sums);
     if (!sums) {
-        no_memory(error);
+        sn_no_memory(error, "an SSS approximation");
         return NULL;
     }
     for (size_t i = 0; i < m; i++) {
@@ -433,7 +430,7 @@ static enum sn_status examine_exact(struct search *search, struct sn_error *erro
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !status && !stopped(search); i++) {
         struct sss_cut *cuts;
         int n_cuts = sss_cuts(search->w, search->n_outputs, search->n_inputs, bounds[i], &cuts);
-        if (n_cuts < 0) return no_memory(error);
+        if (n_cuts < 0) return sn_no_memory(error, "an SSS approximation");
         if (!n_cuts) break;
         struct sss_plan *plan = sss_plan_new(n_cuts + 1, error);
         if (plan) cut_plan(search, plan, cuts, n_cuts);
@@ -567,14 +564,14 @@ static enum sn_status search_all(struct search *search, struct sn_error *error)
     double lost;
     size_t rank_one = (size_t)search->n_outputs + (size_t)search->n_inputs;
     enum sn_status status = SN_OK;
-    if (!search->options->low_rank) {
+    if (!search->low_rank) {
         struct sss_plan *dense = sss_plan_equal(1, search->n_outputs, search->n_inputs, error);
         status = examine_new(search, dense, &lost, error);
     }
-    if (!status && (!search->options->low_rank || search->budget < rank_one))
+    if (!status && (!search->low_rank || search->budget < rank_one))
         status = examine_windows(search, error);
     if (!status) status = examine_low_rank(search, error);
-    if (!status && search->options->low_rank) return SN_OK;
+    if (!status && search->low_rank) return SN_OK;
     if (!status) status = examine_exact(search, error);
     report(search, 0);
     if (!status) status = search_stages(search, error);
@@ -585,7 +582,9 @@ static enum sn_status search_all(struct search *search, struct sn_error *error)
 /* The segmentation that the caller asks for. */
 static enum sn_status search_given(struct search *search, struct sn_error *error)
 {
-    int m = search->n_outputs, n = search->n_inputs, stages = search->options->n_stages;
+    int m = search->n_outputs, n = search->n_inputs, stages = search->n_stages;
+    size_t bytes = search->options->budget_bytes;
+    if (bytes == SIZE_MAX) bytes = sizeof(float) * search->budget;
     if (stages > (long long)m + n)
         return sn_fail(error, SN_BAD_INPUT, "stages: expected at most %lld, found %d",
                        (long long)m + n, stages);
@@ -598,10 +597,9 @@ static enum sn_status search_given(struct search *search, struct sn_error *error
     if (diagonal > search->budget)
         return sn_fail(error, SN_BAD_INPUT,
                        "the diagonal blocks of %d stages take %zu bytes, the budget is %zu", stages,
-                       4 * diagonal, search->options->budget_bytes);
+                       4 * diagonal, bytes);
     return sn_fail(error, SN_BAD_INPUT,
-                   "budget of %zu bytes cannot hold a single state of %d stages",
-                   search->options->budget_bytes, stages);
+                   "budget of %zu bytes cannot hold a single state of %d stages", bytes, stages);
 }
 
 /* ---- Result ---- */
@@ -648,7 +646,7 @@ static enum sn_status realise(const struct search *search, const struct sss_plan
                                 error);
     if (!shape) return error && error->code ? error->code : SN_NO_MEMORY;
     float *words = calloc(shape->matrix.n_words, sizeof *words);
-    enum sn_status status = words ? SN_OK : no_memory(error);
+    enum sn_status status = words ? SN_OK : sn_no_memory(error, "an SSS approximation");
     if (!status) store_diagonal(search, shape, words);
     for (int d = 0; d < 2 && !status; d++)
         status = sss_sweep(search->w, search->n_outputs, search->n_inputs, plan, d, NULL, NULL,
@@ -686,7 +684,7 @@ static enum sn_status wrap(const struct search *search, struct sn_fit *fit, stru
     float *words = shape ? realloc(fit->words, shape->matrix.n_words * sizeof *words) : NULL;
     if (!words) {
         free(shape);
-        return no_memory(error);
+        return sn_no_memory(error, "an SSS approximation");
     }
     memcpy(shape->input_order, search->column_order, (size_t)search->n_inputs * sizeof(uint32_t));
     memcpy(shape->output_order, search->row_order, (size_t)search->n_outputs * sizeof(uint32_t));
@@ -770,7 +768,7 @@ static enum sn_status fit_low_rank(struct search *search, struct sn_fit *best,
     if (status) return status;
     if (!(w = malloc(count * sizeof *w))) {
         free(root);
-        return no_memory(error);
+        return sn_no_memory(error, "an SSS approximation");
     }
     memcpy(w, search->dense, count * sizeof *w);
     cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, m, n, 1, root, n,
@@ -798,7 +796,7 @@ static enum sn_status scale_columns(struct search *search, float **w, float **sc
     size_t m = (size_t)search->n_outputs, n = (size_t)search->n_inputs;
     *w = malloc(m * n * sizeof **w);
     *scale = malloc(n * sizeof **scale);
-    if (!*w || !*scale) return no_memory(error);
+    if (!*w || !*scale) return sn_no_memory(error, "an SSS approximation");
     for (size_t j = 0; j < n; j++)
         (*scale)[j] = sqrtf(search->options->weighting->moment[j * n + j]);
     search->energy = 0;
@@ -850,7 +848,7 @@ static enum sn_status ordering_new(const struct search *original, float *scaled,
                                    .scale = malloc(n * sizeof(float)) };
     int fine = ordering->rows && ordering->columns && ordering->now && ordering->spare
         && ordering->w && ordering->scale;
-    return fine ? SN_OK : no_memory(error);
+    return fine ? SN_OK : sn_no_memory(error, "an SSS approximation");
 }
 
 /* to_ij = from_rows[i],columns[j]. */
@@ -886,7 +884,8 @@ static enum sn_status load_weighting(const struct search *original, struct order
     ordering->dense = malloc(m * n * sizeof(float));
     ordering->weighting = (struct sn_weighting){ .n = (int)n,
                                                  .moment = malloc(n * n * sizeof(float)) };
-    if (!ordering->dense || !ordering->weighting.moment) return no_memory(error);
+    if (!ordering->dense || !ordering->weighting.moment)
+        return sn_no_memory(error, "an SSS approximation");
     reorder(original->given, m, n, ordering->rows, ordering->columns, ordering->dense);
     reorder(original->weighting->moment, n, n, ordering->columns, ordering->columns,
             ordering->weighting.moment);
@@ -993,34 +992,17 @@ static enum sn_status fit_ordered(struct search *original, float *scaled, struct
 
 /* ---- The whole ---- */
 
-/* What the caller handed over, checked; *energy becomes ||W||_F^2. */
-static enum sn_status check(const float *dense, int n_outputs, int n_inputs,
-                            const struct sn_fit_options *options, double *energy,
-                            struct sn_error *error)
+/* ||W||_F^2. */
+static double energy_of(const float *dense, size_t size)
 {
-    if (n_outputs < 1 || n_inputs < 1)
-        return sn_fail(error, SN_BAD_INPUT, "expected a matrix, found %d x %d", n_outputs,
-                       n_inputs);
-    if (options->n_stages < 0)
-        return sn_fail(error, SN_BAD_INPUT, "stages: expected at least 1, or 0 to search, found %d",
-                       options->n_stages);
-    if (options->budget_bytes < sizeof(float) && !options->budget_values)
-        return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single value",
-                       options->budget_bytes);
-    *energy = 0;
-    for (int i = 0; i < n_outputs; i++)
-        for (int j = 0; j < n_inputs; j++) {
-            float w = dense[(size_t)i * (size_t)n_inputs + (size_t)j];
-            if (!isfinite(w))
-                return sn_fail(error, SN_BAD_INPUT, "row %d, column %d is %f", i, j, (double)w);
-            *energy += (double)w * w;
-        }
-    return SN_OK;
+    double energy = 0;
+    for (size_t i = 0; i < size; i++) energy += (double)dense[i] * dense[i];
+    return energy;
 }
 
-enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs,
-                       const struct sn_fit_options *options, struct sn_fit *fit,
-                       struct sn_error *error)
+static enum sn_status fit_within(const float *dense, int n_outputs, int n_inputs, int n_stages,
+                                 int low_rank, const struct sn_fit_options *options,
+                                 struct sn_fit *fit, struct sn_error *error)
 {
     struct search search = { .given = dense,
                              .dense = dense,
@@ -1029,22 +1011,22 @@ enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs,
                              .n_inputs = n_inputs,
                              .weighting = options->weighting,
                              .options = options,
+                             .n_stages = n_stages,
+                             .low_rank = low_rank,
+                             .energy = energy_of(dense, (size_t)n_outputs * (size_t)n_inputs),
                              .reached = INFINITY };
     struct sn_fit best = { 0 };
     float *w = NULL, *scale = NULL;
-    enum sn_status status = check(dense, n_outputs, n_inputs, options, &search.energy, error);
-    if (status) return status;
-    search.budget = options->budget_bytes ? options->budget_bytes / sizeof(float) : SIZE_MAX;
-    if (options->budget_values && options->budget_values < search.budget)
-        search.budget = options->budget_values;
+    enum sn_status status = SN_OK;
+    search.budget = options->budget_bytes / sizeof(float);
+    if (options->budget_values < search.budget) search.budget = options->budget_values;
     if (search.budget > INT_MAX) search.budget = INT_MAX; /* sss_new() allows no more. */
-    if (options->weighting && !options->n_stages) status = fit_low_rank(&search, &best, error);
+    if (options->weighting && !n_stages) status = fit_low_rank(&search, &best, error);
     if (!status && options->weighting) status = scale_columns(&search, &w, &scale, error);
-    if (!status && !(options->low_rank && best.matrix))
-        status = options->n_stages ? search_given(&search, error) : search_all(&search, error);
+    if (!status && !(low_rank && best.matrix))
+        status = n_stages ? search_given(&search, error) : search_all(&search, error);
     if (!status) status = settle_all(&search, &best, error);
-    if (!status && !options->n_stages && !options->low_rank && options->effort != SN_QUICK
-        && search.reached >= 1e-6)
+    if (!status && !n_stages && !low_rank && options->effort != SN_QUICK && search.reached >= 1e-6)
         status = fit_ordered(&search, w, &best, error);
     if (!status) report(&search, 1);
     if (status) sn_fit_free(&best);
@@ -1054,3 +1036,30 @@ enum sn_status sss_fit(const float *dense, int n_outputs, int n_inputs,
     free(scale);
     return status;
 }
+
+static enum sn_status fit_any(const float *dense, int n_outputs, int n_inputs,
+                              const struct sn_fit_options *options, struct sn_fit *fit,
+                              struct sn_error *error)
+{
+    return fit_within(dense, n_outputs, n_inputs, sn_fit_setting(options, "stages"), 0, options,
+                      fit, error);
+}
+
+static enum sn_status fit_two_stages(const float *dense, int n_outputs, int n_inputs,
+                                     const struct sn_fit_options *options, struct sn_fit *fit,
+                                     struct sn_error *error)
+{
+    return fit_within(dense, n_outputs, n_inputs, 0, 1, options, fit, error);
+}
+
+static const struct sn_fit_type types[] = {
+    { "sss", "SSS", "sequentially semiseparable", &sss_family, fit_any },
+    { "lowrank", "low rank", "written as [sss] with two stages", &sss_family, fit_two_stages },
+    { 0 }
+};
+
+static const struct sn_fit_option fit_options[] = {
+    { "stages", "N", 1, 1000000, NULL, "sss: N equal segments instead of a search" }, { 0 }
+};
+
+const struct sn_fitter sss_fitter = { types, fit_options };

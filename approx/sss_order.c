@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum sn_status no_memory(struct sn_error *error)
-{
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for the order of rows and columns");
-}
-
 /* ---- Seriation ---- */
 
 struct key {
@@ -32,7 +27,7 @@ static enum sn_status sort_by(const double *values, const double *roots, int n, 
                               struct sn_error *error)
 {
     struct key *keys = malloc((size_t)n * sizeof *keys);
-    if (!keys) return no_memory(error);
+    if (!keys) return sn_no_memory(error, "the order of rows and columns");
     for (int i = 0; i < n; i++)
         keys[i] = (struct key){ roots[i] > 0 ? values[i] / roots[i] : HUGE_VAL, (uint32_t)i };
     qsort(keys, (size_t)n, sizeof *keys, compare_keys);
@@ -68,7 +63,7 @@ static enum sn_status second_vector(const double *a, int m, int n, int wide, dou
     int order = wide ? m : n, found;
     lapack_int support[2];
     double *values = malloc((size_t)order * sizeof *values);
-    if (!values) return no_memory(error);
+    if (!values) return sn_no_memory(error, "the order of rows and columns");
     cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order, wide ? n : m, 1,
                 a, n, 0, gram, order);
     lapack_int info = LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'L', order, gram, order, 0, 0,
@@ -77,7 +72,7 @@ static enum sn_status second_vector(const double *a, int m, int n, int wide, dou
     free(values);
     /* One that does not converge leaves the order to the assignment. */
     if (info > 0) memset(vector, 0, (size_t)order * sizeof *vector);
-    return info < 0 ? no_memory(error) : SN_OK;
+    return info < 0 ? sn_no_memory(error, "the order of rows and columns") : SN_OK;
 }
 
 enum sn_status sss_seriate(const float *w, int m, int n, uint32_t *rows, uint32_t *columns,
@@ -88,7 +83,8 @@ enum sn_status sss_seriate(const float *w, int m, int n, uint32_t *rows, uint32_
     double *a = malloc(count * sizeof *a),
            *gram = malloc((size_t)order * (size_t)order * sizeof *gram);
     double *r = malloc(2 * ((size_t)m + (size_t)n) * sizeof *r);
-    enum sn_status status = a && gram && r ? SN_OK : no_memory(error);
+    enum sn_status status = a && gram && r ? SN_OK
+                                           : sn_no_memory(error, "the order of rows and columns");
     if (!status) {
         double *c = r + m, *u = c + n, *v = u + m;
         normalise(w, (size_t)m, (size_t)n, a, r, c);
@@ -185,8 +181,9 @@ static enum sn_status assign(int n, int n_stages, const float *energy, int *stag
                              .mover = malloc(stages * stages * sizeof(int)),
                              .potential = malloc(stages * sizeof(double)),
                              .before = malloc(stages * sizeof(int)) };
-    enum sn_status status = as.gain && as.mover && as.potential && as.before ? SN_OK
-                                                                             : no_memory(error);
+    enum sn_status status = as.gain && as.mover && as.potential && as.before
+        ? SN_OK
+        : sn_no_memory(error, "the order of rows and columns");
     double total = 0;
     for (size_t i = 0; i < stages * (size_t)n; i++) total = fmax(total, (double)energy[i]);
     for (int a = 0; a < n_stages && !status; a++) find_movers(&as, a);
@@ -212,7 +209,7 @@ static struct sss *transpose(const struct sss *shape, const float *words, float 
     *turned = malloc(shape->matrix.n_values * sizeof **turned);
     if (!other || !*turned) {
         free(other);
-        no_memory(error);
+        sn_no_memory(error, "the order of rows and columns");
         return NULL;
     }
     for (int k = 0; k < shape->n_stages; k++) {
@@ -253,7 +250,8 @@ static enum sn_status reassign_columns(const struct sss *shape, float *words, co
     int n = shape->matrix.n_inputs, n_stages = shape->n_stages;
     float *energy = malloc((size_t)n_stages * (size_t)n * sizeof *energy);
     int *stage = malloc((size_t)n * sizeof *stage);
-    enum sn_status status = energy && stage ? SN_OK : no_memory(error);
+    enum sn_status status = energy && stage ? SN_OK
+                                            : sn_no_memory(error, "the order of rows and columns");
     if (!status) {
         for (int k = 0, j = 0; k < n_stages; k++)
             for (int i = 0; i < shape->inputs[k]; i++) stage[j++] = k;
@@ -273,7 +271,8 @@ enum sn_status sss_reassign(const struct sss *shape, float *words, const float *
     size_t m = (size_t)shape->matrix.n_outputs, n = (size_t)shape->matrix.n_inputs;
     float *turned_words = NULL, *turned = malloc(m * n * sizeof *turned);
     struct sss *other = transpose(shape, words, &turned_words, error);
-    enum sn_status status = other && turned ? SN_OK : no_memory(error);
+    enum sn_status status = other && turned ? SN_OK
+                                            : sn_no_memory(error, "the order of rows and columns");
     for (size_t i = 0; i < m && !status; i++)
         for (size_t j = 0; j < n; j++) turned[j * m + i] = w[i * n + j];
     if (!status) status = reassign_columns(other, turned_words, turned, order, error);

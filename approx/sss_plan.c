@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum sn_status no_memory(struct sn_error *error)
-{
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for an SSS approximation");
-}
-
 /* ---- Plans ---- */
 
 struct sss_plan *sss_plan_new(int n_stages, struct sn_error *error)
@@ -16,7 +11,7 @@ struct sss_plan *sss_plan_new(int n_stages, struct sn_error *error)
     size_t n = (size_t)n_stages;
     struct sss_plan *plan = calloc(1, sizeof *plan + (4 * n + 2) * sizeof(int));
     if (!plan) {
-        no_memory(error);
+        sn_no_memory(error, "an SSS approximation");
         return NULL;
     }
     plan->n_stages = n_stages;
@@ -145,7 +140,7 @@ enum sn_status sss_spectra_new(struct sss_spectra *spectra, int n_stages, int ca
     }
     if (spectra->n[0] && spectra->n[1] && spectra->energy[0] && spectra->energy[1]) return SN_OK;
     sss_spectra_free(spectra);
-    return no_memory(error);
+    return sn_no_memory(error, "an SSS approximation");
 }
 
 /* ---- Spreading the budget over the boundaries ---- */

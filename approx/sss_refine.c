@@ -415,8 +415,7 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
     refine->links = calloc((size_t)shape->n_stages, sizeof *refine->links);
     refine->at = calloc((size_t)shape->n_stages + 1, sizeof *refine->at);
     if (fine && refine->links && refine->at) return SN_OK;
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for the refinement of %zu x %zu", refine->m,
-                   n);
+    return sn_no_memory(error, "the refinement of %zu x %zu", refine->m, n);
 }
 
 /* One round of each direction on words, as far as it can be refined. *lost is that of the words
@@ -451,7 +450,7 @@ enum sn_status sss_refine(const struct sss *shape, float *words, const float *w,
     enum sn_status status = refine_new(&refine, error);
     if (status || !refine.fits) goto done;
     if (!(best = malloc(bytes + 1))) {
-        status = sn_fail(error, SN_NO_MEMORY, "out of memory for %zu bytes", bytes);
+        status = sn_no_memory(error, "%zu bytes", bytes);
         goto done;
     }
     memcpy(best, words, bytes);

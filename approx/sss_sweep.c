@@ -13,11 +13,6 @@ static const double noise_energy = 0x1p-46;
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-static enum sn_status no_memory(struct sn_error *error)
-{
-    return sn_fail(error, SN_NO_MEMORY, "out of memory for an SSS approximation");
-}
-
 /* Where a sweep stands. It numbers rows, columns, stages and boundaries in its own order, which is
  * the order of W for the causal part and the reverse order for the anticausal part. */
 struct sweep {
@@ -105,7 +100,7 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
     if (!sweep->m || !sweep->gram || !sweep->vectors || !sweep->values || !sweep->work
         || !sweep->integers) {
         sweep_free(sweep);
-        return no_memory(error);
+        return sn_no_memory(error, "an SSS approximation");
     }
     sweep->o = sweep->gram;
     sweep->reach = sweep->gram + o_size;
@@ -269,7 +264,7 @@ enum sn_status sss_sweep(const float *w, int n_outputs, int n_inputs, const stru
         .w = w, .n_outputs = n_outputs, .n_inputs = n_inputs, .plan = plan, .direction = direction
     };
     double *scale = malloc(((size_t)smaller(n_outputs, n_inputs) + 1) * sizeof *scale);
-    if (!scale) return no_memory(error);
+    if (!scale) return sn_no_memory(error, "an SSS approximation");
     enum sn_status status = sweep_new(&sweep, error);
     if (status) goto done;
     for (int k = 1; k < plan->n_stages && !status; k++) {

@@ -83,7 +83,7 @@ enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_sam
     weighting->moment = malloc(count * count * sizeof(float));
     if (!moment || !weighting->mean || !weighting->moment
         || !add_moment(w, m, x, n_samples, count, weighting, moment))
-        status = sn_fail(error, SN_NO_MEMORY, "out of memory for the covariance of %d inputs", n);
+        status = sn_no_memory(error, "the covariance of %d inputs", n);
     for (size_t i = 0; !status && i < count; i++)
         for (size_t j = 0; j <= i; j++)
             weighting->moment[i * count + j] = weighting->moment[j * count + i] = (float)
@@ -108,8 +108,7 @@ enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **r
     enum sn_status status = SN_OK;
     *root = malloc(n * n * sizeof **root);
     for (size_t i = 0; exact && i < n * n; i++) exact[i] = (double)weighting->moment[i];
-    if (!exact || !*root)
-        status = sn_fail(error, SN_NO_MEMORY, "out of memory for the covariance of %zu inputs", n);
+    if (!exact || !*root) status = sn_no_memory(error, "the covariance of %zu inputs", n);
     /* Lower in row-major is upper in column-major. */
     else if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, exact, (int)n))
         status = sn_fail(error, SN_BAD_INPUT,
@@ -183,7 +182,7 @@ double sn_weighted_error(const float *w, const float *what, int m, int n,
     size_t count = BATCH * (size_t)n;
     float *a = malloc(2 * count * sizeof *a);
     if (!a) {
-        sn_fail(error, SN_NO_MEMORY, "out of memory for %zu entries", 2 * count);
+        sn_no_memory(error, "%zu entries", 2 * count);
         return -1;
     }
     double norm = weighted_energy(w, NULL, m, n, weighting, a, a + count);

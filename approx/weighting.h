@@ -14,25 +14,6 @@
 
 #include "sn_error.h"
 
-#include <stddef.h>
-
-struct sn_weighting {
-    int n;            /* inputs */
-    double shrinkage; /* s */
-    double alignment; /* t */
-    float *mean;      /* n, of the samples */
-    float *moment;    /* M, n x n */
-};
-
-/* From samples x (n_samples x n, row-major, borrowed), at least one, finite, for a matrix w (m x n,
- * borrowed), which may be NULL when alignment is 0. When all samples are equal M = I. SN_BAD_INPUT
- * names a sample that is not finite. Cost: (n_samples + m) n^2 + n^3/3 multiply-adds. */
-enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_samples, int n,
-                                double shrinkage, double alignment, struct sn_weighting *weighting,
-                                struct sn_error *error);
-
-void sn_weighting_free(struct sn_weighting *weighting);
-
 /* *root becomes L of M = L L^T, n x n, lower triangular with a positive diagonal; the caller frees
  * it. SN_BAD_INPUT when M is not positive definite as rounded, which only a shrinkage of next to
  * nothing leads to. Cost: n^3/3 multiply-adds. */
@@ -48,11 +29,5 @@ void sn_filter_set(const struct sn_weighting *weighting, float penalty, float *f
 /* X <- X (M' + penalty I)^-1, X of lines x n, row-major or, transposed, column-major. Cost: lines
  * n^2 multiply-adds. */
 void sn_filter_apply(const float *filter, int n, float *x, int lines, int transposed);
-
-/* ||(W - What) L||_F / ||W L||_F, from ||D L||_F^2 = <D, D M>; or with the plain norm when
- * weighting is NULL; 0 when both norms are zero, 1 when only the denominator is. w and what are m x
- * n. Negative when scratch cannot be had (error filled). Cost: 2 m n^2 multiply-adds. */
-double sn_weighted_error(const float *w, const float *what, int m, int n,
-                         const struct sn_weighting *weighting, struct sn_error *error);
 
 #endif

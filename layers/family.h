@@ -1,26 +1,10 @@
-/* What every family of structured matrices has in common, and the table of families.
- *
- * A structured matrix W (n_outputs x n_inputs) is a shape (struct sn_matrix, extended by each
- * family) and an array of n_words float32 words, exactly the words that Darknet's .weights file
- * holds: first n_values trainable values, then whatever else the family stores (packed indices, for
- * example). Gradients have n_values entries. */
+/* What every family of structured matrices provides, and the table of families. struct sn_matrix,
+ * which each family extends, and the words of a matrix are described in structnet.h. */
 #ifndef FAMILY_H
 #define FAMILY_H
 
 #include "cfg_text.h"
 #include "sn_error.h"
-
-#include <stddef.h>
-#include <stdio.h>
-
-struct sn_matrix {
-    const struct sn_family *family;
-    int n_outputs;   /* rows of W */
-    int n_inputs;    /* columns of W */
-    size_t n_values; /* trainable values = multiply-adds for one input vector */
-    size_t n_words;  /* 4-byte words stored, indices included; bytes = 4*n_words */
-    size_t n_states; /* floats of scratch that one input vector needs in forward and backward */
-};
 
 struct sn_family {
     const char *name; /* section name in a cfg, without the brackets */
@@ -64,10 +48,5 @@ extern const struct sn_family *const sn_families[]; /* NULL ends the table */
 
 /* The family whose section is name (without brackets), or NULL. */
 const struct sn_family *sn_family_find(const char *name);
-
-/* Writes W (n_outputs x n_inputs, row-major) by multiplying with the unit vectors. Cost: n_inputs
- * forward products. SN_NO_MEMORY when scratch cannot be had. */
-enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense,
-                        struct sn_error *error);
 
 #endif

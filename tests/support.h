@@ -4,10 +4,15 @@
 
 #include <cfg_text.h>
 #include <family.h>
+#include <fit.h>
 
 #include <darknet.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* The settings of a fit: one, several. They live as long as the block around them. */
+#define SETTING(name, value) SETTINGS({ name, value })
+#define SETTINGS(...)        ((const struct sn_fit_setting[]){ __VA_ARGS__, { NULL, 0 } })
 
 /* Independent of rand(), so that a test's data does not depend on what Darknet draws. */
 double random_uniform(uint64_t *state, double from, double to);

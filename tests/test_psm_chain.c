@@ -1,9 +1,8 @@
 /* PSM approximation by more than two factors. */
 #include "support.h"
 
-#include <approx.h>
+#include <fit.h>
 #include <psm.h>
-#include <refit.h>
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -16,10 +15,11 @@ static struct sn_fit fit_chain(const float *w, int m, int n, int n_factors, size
 {
     struct sn_fit_options options = { .budget_bytes = bytes,
                                       .budget_values = values,
-                                      .n_factors = n_factors };
+                                      .settings = SETTING("factors", n_factors) };
     struct sn_fit fit;
     struct sn_error error = { 0 };
-    cr_assert_eq(psm_fit(w, m, n, &options, &fit, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error), SN_OK, "%s",
+                 error.message);
     cr_assert_eq(((const struct psm *)fit.matrix)->n_factors, n_factors);
     if (values) cr_assert_leq(fit.matrix->n_values, values);
     if (bytes) cr_assert_leq(4 * fit.matrix->n_words, bytes);
@@ -250,12 +250,13 @@ Test(psm_chain, every_budget_is_kept_or_refused)
                 struct sn_fit_options options = {
                     .budget_bytes = (size_t)(4 * m * n * percent / 100 + 4),
                     .budget_values = (size_t)(m * n * percent / 100 + 1),
-                    .n_factors = n_factors,
+                    .settings = SETTING("factors", n_factors),
                     .effort = SN_QUICK
                 };
                 struct sn_fit fit;
                 struct sn_error error = { 0 };
-                enum sn_status status = psm_fit(w, m, n, &options, &fit, &error);
+                enum sn_status status = sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit,
+                                               &error);
                 if (status) cr_assert(strstr(error.message, "cannot hold"), "%s", error.message);
                 else {
                     cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
@@ -325,11 +326,13 @@ Test(psm_chain, a_weighting_is_followed_and_results_repeat_to_the_bit)
     struct sn_error error = { 0 };
     cr_assert_eq(sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, &error), SN_OK);
     struct sn_fit_options options = { .budget_values = 400,
-                                      .n_factors = 3,
+                                      .settings = SETTING("factors", 3),
                                       .weighting = &weighting };
     struct sn_fit weighted, again, plain = fit_chain(w, M, N, 3, 400, 0);
-    cr_assert_eq(psm_fit(w, M, N, &options, &weighted, &error), SN_OK, "%s", error.message);
-    cr_assert_eq(psm_fit(w, M, N, &options, &again, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &weighted, &error), SN_OK, "%s",
+                 error.message);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &again, &error), SN_OK, "%s",
+                 error.message);
     cr_assert_eq(weighted.matrix->n_words, again.matrix->n_words);
     cr_assert(!memcmp(weighted.words, again.words, 4 * again.matrix->n_words));
     cr_assert_eq(sn_fit_measure(&plain, w, &weighting, &error), SN_OK);
@@ -373,10 +376,11 @@ Test(refit, a_weighting_is_followed)
     struct sn_error error = { 0 };
     cr_assert_eq(sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, &error), SN_OK);
     struct sn_fit_options options = { .budget_values = 80,
-                                      .n_factors = 1,
+                                      .settings = SETTING("factors", 1),
                                       .weighting = &weighting };
     struct sn_fit fit;
-    cr_assert_eq(psm_fit(w, M, N, &options, &fit, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, &error), SN_OK, "%s",
+                 error.message);
     double least = fit.weighted_error;
     for (size_t i = 0; i < fit.matrix->n_values; i++)
         fit.words[i] += (float)random_uniform(&seed, -.5, .5);

@@ -1,9 +1,9 @@
 /* PSM approximation: largest entries, exact products, budgets. */
 #include "support.h"
 
-#include <approx.h>
+#include <fit.h>
+#include <palm.h>
 #include <psm.h>
-#include <refit.h>
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -54,14 +54,15 @@ Test(psm_fit, one_factor_keeps_the_largest_entries_and_the_choice_is_never_worse
             int m = shapes[s][0], n = shapes[s][1];
             float *w = random_dense(&seed, m, n);
             struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * m * n),
-                                              .n_factors = 1 };
+                                              .settings = SETTING("factors", 1) };
             struct sn_fit one, best;
             struct sn_error error = { 0 };
-            enum sn_status status = psm_fit(w, m, n, &options, &one, &error);
+            enum sn_status status = sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &one,
+                                           &error);
             if (status) {
                 cr_assert_lt(options.budget_bytes, psm_factor_bytes(m, n, 1, 0, 0), "%s",
                              error.message);
-                cr_assert(strstr(error.message, "cannot hold one nonzero of"), "%s", error.message);
+                cr_assert(strstr(error.message, "cannot hold"), "%s", error.message);
                 free(w);
                 continue;
             }
@@ -72,8 +73,9 @@ Test(psm_fit, one_factor_keeps_the_largest_entries_and_the_choice_is_never_worse
             double expected = largest_entries_error(w, m * n, one.matrix->n_values);
             cr_assert_float_eq(one.error, expected, 1e-6, "%g, expected %g", one.error,
                                expected); /* float products */
-            options.n_factors = 0;
-            cr_assert_eq(psm_fit(w, m, n, &options, &best, &error), SN_OK, "%s", error.message);
+            options.settings = SETTING("factors", 0);
+            cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &best, &error), SN_OK,
+                         "%s", error.message);
             cr_assert_leq(4 * best.matrix->n_words, options.budget_bytes);
             cr_assert_leq(best.error, one.error + 1e-7);
             free(w);
@@ -118,7 +120,8 @@ Test(psm_fit, an_exactly_sparse_matrix_is_recovered_by_one_factor)
         struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, count, 0, 0) };
         struct sn_fit fit;
         struct sn_error error = { 0 };
-        cr_assert_eq(psm_fit(w, m, n, &options, &fit, &error), SN_OK, "%s", error.message);
+        cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error), SN_OK, "%s",
+                     error.message);
         cr_assert_eq(fit.error, 0);
         cr_assert_eq(fit.matrix->n_values, count);
         free(w);
@@ -144,14 +147,16 @@ Test(psm_fit, an_exact_product_is_recovered_within_its_own_bytes)
         struct sn_fit_options options = { .budget_bytes = bytes };
         struct sn_fit fit;
         struct sn_error error = { 0 };
-        cr_assert(!psm_fit(w, p[0], p[2], &options, &fit, &error), "%s", error.message);
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, p[0], p[2], &options, &fit, &error), "%s",
+                  error.message);
         cr_assert_leq(4 * fit.matrix->n_words, bytes);
         cr_expect_lt(fit.error, 1e-6, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4],
                      fit.error);
         sn_fit_free(&fit);
         /* Slightly too few bytes cost a little only. */
         options.budget_bytes = bytes * 97 / 100;
-        cr_assert(!psm_fit(w, p[0], p[2], &options, &fit, &error), "%s", error.message);
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, p[0], p[2], &options, &fit, &error), "%s",
+                  error.message);
         cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
         cr_expect_lt(fit.error, .15, "%d x %d x %d, %d and %d: %g", p[0], p[1], p[2], p[3], p[4],
                      fit.error);
@@ -179,7 +184,8 @@ Test(psm_fit, a_butterfly_is_recovered)
                                           * psm_factor_bytes(N * N, N * N, N * N * N, 0, 0) };
     struct sn_fit fit;
     struct sn_error error = { 0 };
-    cr_assert(!psm_fit(w, N * N, N * N, &options, &fit, &error), "%s", error.message);
+    cr_assert(!sn_fit(sn_fit_type_find("psm"), w, N * N, N * N, &options, &fit, &error), "%s",
+              error.message);
     cr_assert_lt(fit.error, 1e-6, "%g", fit.error);
     sn_fit_free(&fit);
 }
@@ -190,12 +196,13 @@ Test(psm_fit, two_factors_beat_one_where_rows_share_atoms)
     for (int trial = 0; trial < 4; trial++) {
         float *w = sparse_product(&seed, 90, 30, 100, 3, 20);
         struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(90, 100, 900, 0, 0),
-                                          .n_factors = 1 };
+                                          .settings = SETTING("factors", 1) };
         struct sn_fit one, two;
         struct sn_error error = { 0 };
-        cr_assert(!psm_fit(w, 90, 100, &options, &one, &error));
-        options.n_factors = 2;
-        cr_assert(!psm_fit(w, 90, 100, &options, &two, &error), "%s", error.message);
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, 90, 100, &options, &one, &error));
+        options.settings = SETTING("factors", 2);
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, 90, 100, &options, &two, &error), "%s",
+                  error.message);
         cr_assert_eq(((const struct psm *)two.matrix)->n_factors, 2);
         cr_assert_lt(two.error, .9 * one.error, "%g, one factor %g", two.error, one.error);
         free(w);
@@ -211,8 +218,8 @@ Test(psm_fit, repeats_to_the_bit)
     struct sn_fit_options options = { .budget_bytes = 4000 };
     struct sn_fit a, b;
     struct sn_error error = { 0 };
-    cr_assert(!psm_fit(w, 50, 70, &options, &a, &error)
-              && !psm_fit(w, 50, 70, &options, &b, &error));
+    cr_assert(!sn_fit(sn_fit_type_find("psm"), w, 50, 70, &options, &a, &error)
+              && !sn_fit(sn_fit_type_find("psm"), w, 50, 70, &options, &b, &error));
     cr_assert_eq(a.matrix->n_words, b.matrix->n_words);
     cr_assert(!memcmp(a.words, b.words, 4 * a.matrix->n_words));
     free(w);
@@ -229,16 +236,18 @@ Test(psm_fit, the_smallest_budgets_are_not_zero_and_a_zero_matrix_is_fine)
         struct sn_fit fit;
         struct sn_error error = { 0 };
         struct sn_fit_options options = { .budget_bytes = psm_factor_bytes(m, n, 1, 0, 0) };
-        cr_assert(!psm_fit(w, m, n, &options, &fit, &error), "%s", error.message);
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error), "%s",
+                  error.message);
         cr_assert_lt(fit.error, 1);
         sn_fit_free(&fit);
         memset(w, 0, sizeof(float) * (size_t)(m * n));
-        cr_assert(!psm_fit(w, m, n, &options, &fit, &error), "%s", error.message);
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error), "%s",
+                  error.message);
         cr_assert_eq(fit.error, 0);
         sn_fit_free(&fit);
         options.budget_bytes = (size_t)(4 * m * n);
-        options.n_factors = 2;
-        if (!psm_fit(w, m, n, &options, &fit, &error)) {
+        options.settings = SETTING("factors", 2);
+        if (!sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error)) {
             cr_assert_eq(fit.error, 0);
             sn_fit_free(&fit);
         }
@@ -252,21 +261,20 @@ Test(psm_fit, bad_input_is_named)
     struct sn_fit fit;
     struct sn_error error = { 0 };
     struct sn_fit_options options = { .budget_bytes = 100 };
-    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
     cr_assert_str_eq(error.message, "row 1, column 1: found nan, expected a finite number");
     w[4] = INFINITY;
-    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
     w[4] = 5;
-    options.n_factors = 17;
-    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
-    cr_assert_str_eq(error.message, "psm: 17 factors, expected 1 to 16");
-    options.n_factors = 3;
-    options.block = 4;
-    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    options.settings = SETTING("factors", 17);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_str_eq(error.message, "factors: expected a whole number from 1 to 16, found 17");
+    options.settings = SETTINGS({ "factors", 3 }, { "block", 4 });
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
     cr_assert_str_eq(error.message,
                      "psm: blocks of 4 rows with 3 factors, expected at most 2 factors");
     options = (struct sn_fit_options){ .budget_bytes = 11 };
-    cr_assert_eq(psm_fit(w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, 2, 3, &options, &fit, &error), SN_BAD_INPUT);
     cr_assert_str_eq(error.message,
                      "budget of 11 bytes cannot hold one nonzero of 2 x 3, expected at least 12");
 }
@@ -281,7 +289,8 @@ Test(psm_fit, a_hadamard_matrix_is_recovered)
     struct sn_fit_options options = { .budget_bytes = 2 * psm_factor_bytes(N, N, 8 * N, 0, 0) };
     struct sn_fit fit;
     struct sn_error error = { 0 };
-    cr_assert(!psm_fit(w, N, N, &options, &fit, &error), "%s", error.message);
+    cr_assert(!sn_fit(sn_fit_type_find("psm"), w, N, N, &options, &fit, &error), "%s",
+              error.message);
     cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
     cr_assert_lt(fit.error, 1e-6, "%g", fit.error);
     sn_fit_free(&fit);
@@ -298,10 +307,12 @@ Test(psm_fit, the_scale_of_the_matrix_does_not_matter)
     double errors[3];
     for (int k = 0; k < 4; k++) {
         for (int i = 0; i < M * N; i++) scaled[i] = k < 3 ? ldexpf(w[i], exponents[k]) : 0;
-        struct sn_fit_options options = { .budget_bytes = 2 * M * N, .n_factors = 2 };
+        struct sn_fit_options options = { .budget_bytes = 2 * M * N,
+                                          .settings = SETTING("factors", 2) };
         struct sn_fit fit;
         struct sn_error error = { 0 };
-        cr_assert(!psm_fit(scaled, M, N, &options, &fit, &error), "%s", error.message);
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), scaled, M, N, &options, &fit, &error), "%s",
+                  error.message);
         for (size_t q = 0; q < fit.matrix->n_values; q++) cr_assert(isfinite(fit.words[q]));
         if (k < 3) errors[k] = fit.error;
         else cr_assert_eq(fit.error, 0);
@@ -333,16 +344,18 @@ Test(psm_fit, rows_or_columns_get_as_many_entries_each)
     float *w = random_dense(&seed, M, N);
     for (int by_row = 0; by_row < 2; by_row++) {
         int n = by_row ? M : N, counts[M] = { 0 };
-        struct sn_fit_options options = { .budget_values = (size_t)(EACH * n),
-                                          .n_factors = 1,
-                                          .pattern = by_row ? SN_ROWS : SN_COLUMNS };
+        struct sn_fit_options options = {
+            .budget_values = (size_t)(EACH * n),
+            .settings = SETTINGS({ "factors", 1 }, { "pattern", by_row ? PSM_ROWS : PSM_COLUMNS })
+        };
         struct sn_fit fit;
-        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, NULL));
         count_entries(&fit, by_row, counts);
         for (int i = 0; i < n; i++) cr_assert_eq(counts[i], EACH, "%d: %d entries", i, counts[i]);
         sn_fit_free(&fit);
-        options.n_factors = 2;
-        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        options.settings = SETTINGS({ "factors", 2 },
+                                    { "pattern", by_row ? PSM_ROWS : PSM_COLUMNS });
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, NULL));
         cr_assert_leq(fit.matrix->n_values, options.budget_values);
         cr_assert_lt(fit.error, 1);
         sn_fit_free(&fit);
@@ -372,16 +385,16 @@ Test(psm_fit, blocks_find_the_rows_that_belong_together)
                                                              * (k % 2 ? 1 : -1));
         }
     struct sn_fit_options options = { .budget_values = GROUPS * EACH * BLOCK,
-                                      .n_factors = 1,
-                                      .block = BLOCK };
+                                      .settings = SETTINGS({ "factors", 1 }, { "block", BLOCK }) };
     struct sn_fit fit;
-    cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+    cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, NULL));
     cr_assert_eq(fit.error, 0);
     cr_assert_eq(fit.matrix->n_values, options.budget_values);
     sn_fit_free(&fit);
     /* A height that is no multiple, two factors, a budget in bytes. */
-    options = (struct sn_fit_options){ .budget_bytes = (M - 3) * N, .block = BLOCK };
-    cr_assert(!psm_fit(w, M - 3, N, &options, &fit, NULL));
+    options = (struct sn_fit_options){ .budget_bytes = (M - 3) * N,
+                                       .settings = SETTING("block", BLOCK) };
+    cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M - 3, N, &options, &fit, NULL));
     cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
     cr_assert_lt(fit.error, .2);
     sn_fit_free(&fit);
@@ -398,9 +411,9 @@ Test(psm_fit, narrow_indices_keep_to_the_budget)
     float *w = random_dense(&seed, M, N);
     for (int k = 0; k < 4; k++) {
         struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * M * N),
-                                          .n_factors = 1 };
+                                          .settings = SETTING("factors", 1) };
         struct sn_fit fit;
-        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, NULL));
         const struct psm *s = (const struct psm *)fit.matrix;
         cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
         size_t wide = (options.budget_bytes - psm_factor_bytes(M, N, 0, 16, 1)) / 6;
@@ -409,9 +422,9 @@ Test(psm_fit, narrow_indices_keep_to_the_budget)
         if (k == 3) cr_assert_eq(s->index_bits[0], 8);
         if (s->index_bits[0] == 8) cr_assert_eq(psm_bridges(s->row_starts, s->columns, M), 0);
         sn_fit_free(&fit);
-        options.n_factors = 2;
+        options.settings = SETTING("factors", 2);
         options.effort = SN_QUICK;
-        if (!psm_fit(w, M, N, &options, &fit, NULL)) {
+        if (!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, NULL)) {
             cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
             sn_fit_free(&fit);
         }
@@ -424,15 +437,16 @@ Test(psm_fit, a_stop_ends_with_what_there_is)
     uint64_t seed = 34;
     float *w = random_dense(&seed, 60, 70);
     volatile sig_atomic_t stop = 1;
-    struct sn_fit_options options = {
-        .budget_values = 800, .n_factors = 2, .effort = SN_THOROUGH, .stop = &stop
-    };
+    struct sn_fit_options options = { .budget_values = 800,
+                                      .settings = SETTING("factors", 2),
+                                      .effort = SN_THOROUGH,
+                                      .stop = &stop };
     struct sn_fit stopped, whole;
-    cr_assert(!psm_fit(w, 60, 70, &options, &stopped, NULL));
+    cr_assert(!sn_fit(sn_fit_type_find("psm"), w, 60, 70, &options, &stopped, NULL));
     cr_assert_leq(stopped.matrix->n_values, 800);
     options.stop = NULL;
     options.effort = SN_QUICK;
-    cr_assert(!psm_fit(w, 60, 70, &options, &whole, NULL));
+    cr_assert(!sn_fit(sn_fit_type_find("psm"), w, 60, 70, &options, &whole, NULL));
     cr_assert_lt(whole.error, stopped.error);
     cr_assert_lt(stopped.error, 1);
     sn_fit_free(&stopped);
@@ -465,11 +479,12 @@ Test(psm_fit, a_weighting_lowers_the_weighted_error)
     float *w = random_dense(&seed, M, N);
     struct sn_weighting weighting = correlated(&seed, N);
     for (int n_factors = 1; n_factors <= 2; n_factors++) {
-        struct sn_fit_options options = { .budget_values = 500, .n_factors = n_factors };
+        struct sn_fit_options options = { .budget_values = 500,
+                                          .settings = SETTING("factors", n_factors) };
         struct sn_fit plain, weighted;
-        cr_assert(!psm_fit(w, M, N, &options, &plain, NULL));
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &plain, NULL));
         options.weighting = &weighting;
-        cr_assert(!psm_fit(w, M, N, &options, &weighted, NULL));
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &weighted, NULL));
         cr_assert(!sn_fit_measure(&plain, w, &weighting, NULL));
         /* Entries chosen by the weighting alone, their values not fitted, reach .75 with one
          * factor. */
@@ -493,11 +508,11 @@ Test(psm_fit, a_weighting_chooses_the_entries_of_one_factor)
     struct sn_weighting weighting = correlated(&seed, N);
     for (int effort = SN_NORMAL; effort <= SN_QUICK; effort++) {
         struct sn_fit_options options = { .budget_values = M * N / 10,
-                                          .n_factors = 1,
+                                          .settings = SETTING("factors", 1),
                                           .weighting = &weighting,
                                           .effort = (enum sn_effort)effort };
         struct sn_fit fit;
-        cr_assert(!psm_fit(w, M, N, &options, &fit, NULL));
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, NULL));
         cr_expect_leq(fit.weighted_error, .375, "effort %d: %g", effort, fit.weighted_error);
         sn_fit_free(&fit);
     }
@@ -518,10 +533,10 @@ Test(psm_fit, patterns_change_far_beyond_the_start)
     struct sn_weighting weighting = correlated(&seed, N);
     for (int weighted = 0; weighted < 2; weighted++) {
         struct sn_fit_options options = { .budget_values = N * N / 5,
-                                          .n_factors = 2,
+                                          .settings = SETTING("factors", 2),
                                           .weighting = weighted ? &weighting : NULL };
         struct sn_fit fit;
-        cr_assert(!psm_fit(w, N, N, &options, &fit, NULL));
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, N, N, &options, &fit, NULL));
         cr_expect_leq(fit.weighted_error, most[weighted], "weighting %d: %g", weighted,
                       fit.weighted_error);
         sn_fit_free(&fit);
@@ -541,10 +556,10 @@ Test(psm_fit, values_are_fitted_with_the_whole_weighting)
         float *w = random_dense(&seed, m, n);
         struct sn_weighting weighting = correlated(&seed, n);
         struct sn_fit_options options = { .budget_values = (size_t)m * (size_t)n / 4,
-                                          .n_factors = 2,
+                                          .settings = SETTING("factors", 2),
                                           .weighting = &weighting };
         struct sn_fit fit;
-        cr_assert(!psm_fit(w, m, n, &options, &fit, NULL));
+        cr_assert(!sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, NULL));
         double before = fit.weighted_error;
         cr_assert(!sn_refit(&fit, w, &weighting, 50, NULL, NULL));
         cr_assert(!sn_fit_measure(&fit, w, &weighting, NULL));

@@ -1,9 +1,12 @@
 /* sss_fit: exact where W is SSS, never worse than a truncated SVD of as many values, far better
  * where W has low-rank Hankel blocks, within every budget, with an error that is the one foretold.
  */
-#include "approx.h"
+#include "support.h"
+
 #include "sss.h"
 #include "sss_order.h"
+#include <fit.h>
+#include <weighting.h>
 
 #include <cblas.h>
 #include <criterion/criterion.h>
@@ -96,7 +99,7 @@ static float *sss_matrix(int m, int n, int n_stages, const int *causal, const in
     return rounded;
 }
 
-enum kind { RANDOM, SMOOTH, BLOCK, CAUCHY, EXPONENTIAL, SPIKE, N_KINDS };
+enum kind { NOISE, SMOOTH_KERNEL, BLOCK, CAUCHY, EXPONENTIAL, SPIKE, N_KINDS };
 static const char *const kind_names[] = { "random", "smooth",      "block",
                                           "cauchy", "exponential", "spike" };
 
@@ -104,7 +107,7 @@ static const char *const kind_names[] = { "random", "smooth",      "block",
 static float entry(enum kind kind, double x, double y, double shift)
 {
     switch (kind) {
-    case SMOOTH: return (float)exp(-8 * (x - y) * (x - y));
+    case SMOOTH_KERNEL: return (float)exp(-8 * (x - y) * (x - y));
     case BLOCK: return (float)(((int)(5 * x) == (int)(5 * y) ? 1 : 0.1) * uniform());
     case CAUCHY: return (float)(1 / (x - y + shift));
     case EXPONENTIAL: return (float)exp(-30 * fabs(x - y));
@@ -170,7 +173,8 @@ static void watch(void *context, double done, double error)
 static struct sn_fit fit_within(const float *w, int m, int n, size_t n_values, int n_stages,
                                 struct seen *seen)
 {
-    struct sn_fit_options options = { .budget_bytes = 4 * n_values + 3, .n_stages = n_stages };
+    struct sn_fit_options options = { .budget_bytes = 4 * n_values + 3,
+                                      .settings = SETTING("stages", n_stages) };
     struct sn_fit fit = { 0 };
     struct sn_error error = { 0 };
     if (seen) {
@@ -178,8 +182,8 @@ static struct sn_fit fit_within(const float *w, int m, int n, size_t n_values, i
         options.progress = watch;
         options.context = seen;
     }
-    cr_assert_eq(sss_fit(w, m, n, &options, &fit, &error), SN_OK, "%d x %d in %zu: %s", m, n,
-                 n_values, error.message);
+    cr_assert_eq(sn_fit(sn_fit_type_find("sss"), w, m, n, &options, &fit, &error), SN_OK,
+                 "%d x %d in %zu: %s", m, n, n_values, error.message);
     cr_assert(fit.matrix->n_words <= n_values, "%d x %d: %zu values, not %zu", m, n,
               fit.matrix->n_words, n_values);
     struct sn_fit again = { .matrix = fit.matrix, .words = fit.words };
@@ -188,13 +192,20 @@ static struct sn_fit fit_within(const float *w, int m, int n, size_t n_values, i
     return fit;
 }
 
-static struct sn_fit fit_with(const float *w, int m, int n, const struct sn_fit_options *options)
+static struct sn_fit fit_as(const char *type, const float *w, int m, int n,
+                            const struct sn_fit_options *options)
 {
     struct sn_fit fit = { 0 };
     struct sn_error error = { 0 };
-    cr_assert_eq(sss_fit(w, m, n, options, &fit, &error), SN_OK, "%s", error.message);
+    cr_assert_eq(sn_fit(sn_fit_type_find(type), w, m, n, options, &fit, &error), SN_OK, "%s",
+                 error.message);
     cr_assert(4 * fit.matrix->n_words <= options->budget_bytes);
     return fit;
+}
+
+static struct sn_fit fit_with(const float *w, int m, int n, const struct sn_fit_options *options)
+{
+    return fit_as("sss", w, m, n, options);
 }
 
 static void release(struct sn_fit *fit)
@@ -780,7 +791,7 @@ Test(sss_fit, discarded_singular_values_foretell_the_error)
                 size_t values = (size_t)(shares[j] * 50 * 60)
                     + 300; /* Six diagonal blocks take 500. */
                 struct sn_fit_options options = { .budget_bytes = 4 * values,
-                                                  .n_stages = n_stages,
+                                                  .settings = SETTING("stages", n_stages),
                                                   .effort = SN_QUICK,
                                                   .progress = watch_half_way,
                                                   .context = &foretold };
@@ -845,7 +856,7 @@ Test(sss_fit, same_input_gives_the_same_words)
 Test(sss_fit, both_sides_of_a_state_are_of_like_size)
 {
     int m = 48, n = 40;
-    float *w = make(RANDOM, m, n);
+    float *w = make(NOISE, m, n);
     for (int i = 0; i < m * n; i++) w[i] *= 1000;
     struct sn_fit fit = fit_within(w, m, n, 5 * (48 + 40), 0, NULL);
     const struct sss *shape = (const struct sss *)fit.matrix;
@@ -973,7 +984,7 @@ Test(sss_fit, refinement_lowers_the_error)
         struct sn_fit_options options = { .budget_bytes = 4 * N * N / 4,
                                           .weighting = weighted ? &weighting : NULL,
                                           .effort = SN_QUICK,
-                                          .n_stages = 6 };
+                                          .settings = SETTING("stages", 6) };
         struct sn_fit swept = fit_with(w, N, N, &options);
         options.effort = SN_NORMAL;
         struct sn_fit refined = fit_with(w, N, N, &options);
@@ -994,15 +1005,14 @@ Test(sss_fit, low_rank_alone_is_two_stages)
     struct sn_weighting weighting = low_dimensional(N, 3 * N);
     for (int weighted = 0; weighted < 2; weighted++) {
         struct sn_fit_options options = { .budget_bytes = 4 * 5 * (M + N) + 40,
-                                          .low_rank = 1,
                                           .weighting = weighted ? &weighting : NULL };
-        struct sn_fit fit = fit_with(w, M, N, &options);
+        struct sn_fit fit = fit_as("lowrank", w, M, N, &options);
         const struct sss *shape = (const struct sss *)fit.matrix;
         cr_expect(shape->n_stages == 2 && shape->causal[1] == 5 && shape->inputs[0] == N
                   && shape->outputs[1] == M);
         release(&fit);
         options.budget_bytes = 4 * (M + N) - 4; /* Below rank one. */
-        fit = fit_with(w, M, N, &options);
+        fit = fit_as("lowrank", w, M, N, &options);
         cr_expect(fit.error < 1, "error %g", fit.error);
         release(&fit);
     }
@@ -1013,7 +1023,7 @@ Test(sss_fit, low_rank_alone_is_two_stages)
 Test(sss_fit, stop_ends_with_the_best_so_far)
 {
     volatile sig_atomic_t stop = 1;
-    float *w = make(RANDOM, 48, 40);
+    float *w = make(NOISE, 48, 40);
     double *s = singular_values(w, 48, 40);
     struct seen seen = { .orderly = 1 };
     struct sn_fit_options options = { .budget_bytes = 4 * 400,
@@ -1035,10 +1045,11 @@ Test(sss_fit, stop_ends_with_the_best_so_far)
 static void expect_refused(const float *w, int m, int n, size_t bytes, int n_stages,
                            const char *message)
 {
-    struct sn_fit_options options = { .budget_bytes = bytes, .n_stages = n_stages };
+    struct sn_fit_options options = { .budget_bytes = bytes,
+                                      .settings = SETTING("stages", n_stages) };
     struct sn_fit fit = { 0 };
     struct sn_error error = { 0 };
-    cr_expect_eq(sss_fit(w, m, n, &options, &fit, &error), SN_BAD_INPUT);
+    cr_expect_eq(sn_fit(sn_fit_type_find("sss"), w, m, n, &options, &fit, &error), SN_BAD_INPUT);
     cr_expect_str_eq(error.message, message);
     cr_expect_null(fit.matrix);
     cr_expect_null(fit.words);
@@ -1046,17 +1057,17 @@ static void expect_refused(const float *w, int m, int n, size_t bytes, int n_sta
 
 Test(sss_fit, bad_input_is_named)
 {
-    float *w = make(RANDOM, 6, 8);
+    float *w = make(NOISE, 6, 8);
     expect_refused(w, 6, 8, 3, 0, "budget of 3 bytes cannot hold a single value");
     expect_refused(w, 6, 8, 0, 2, "budget of 0 bytes cannot hold a single value");
     expect_refused(w, 0, 8, 100, 0, "expected a matrix, found 0 x 8");
-    expect_refused(w, 6, 8, 100, -1, "stages: expected at least 1, or 0 to search, found -1");
+    expect_refused(w, 6, 8, 100, -1, "stages: expected a whole number from 1 to 1000000, found -1");
     expect_refused(w, 6, 8, 100, 15, "stages: expected at most 14, found 15");
     expect_refused(w, 6, 8, 95, 2,
                    "the diagonal blocks of 2 stages take 96 bytes, the budget is 95");
     w[2 * 8 + 5] = NAN;
-    expect_refused(w, 6, 8, 100, 0, "row 2, column 5 is nan");
+    expect_refused(w, 6, 8, 100, 0, "row 2, column 5: found nan, expected a finite number");
     w[2 * 8 + 5] = -INFINITY;
-    expect_refused(w, 6, 8, 100, 0, "row 2, column 5 is -inf");
+    expect_refused(w, 6, 8, 100, 0, "row 2, column 5: found -inf, expected a finite number");
     free(w);
 }

@@ -2,8 +2,8 @@
 #include "support.h"
 
 #include <psm.h>
-#include <shrinkage.h>
 #include <sss.h>
+#include <weighting.h>
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -127,8 +127,8 @@ Test(weighting, the_choice_trusts_what_held_out_samples_confirm)
     fill(&seed, w, ROWS * COLUMNS);
     fill(&seed, basis, RANK * COLUMNS);
     struct sn_fit_options options = { .budget_values = 300 };
-    for (int f = 0; f < 2; f++) {
-        sn_fit_function *fit = f ? psm_fit : sss_fit;
+    for (int f = 0; sn_families[f]; f++) {
+        const struct sn_fit_type *fit = sn_fit_type_find(sn_families[f]->name);
         struct sn_weighting weighting;
         for (int i = 0; i < MANY * COLUMNS; i++) x[i] = .05f * (float)random_uniform(&seed, -1, 1);
         for (int i = 0; i < MANY; i++)

@@ -1,38 +1,39 @@
 #include "approximation.h"
 
-#include <shrinkage.h>
+#include <product.h>
+#include <sn_error.h>
 
-#include <cblas.h>
 #include <math.h>
-#include <psm.h>
-#include <sss.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-const struct approximation_type approximation_types[] = {
-    { .name = "sss", .family = &sss_family, .label = "SSS" },
-    { .name = "psm", .family = &psm_family, .label = "sparse product" },
-    { .name = "lowrank", .family = &sss_family, .label = "low rank", .low_rank = 1 },
-    { .name = "pruned", .family = &psm_family, .label = "pruned", .n_factors = 1 },
-    { .name = "dense-int8", .label = "dense int8" },
-    { 0 }
+/* A number format, which stands in the reports for comparison. */
+static const struct sn_fit_type dense_int8 = {
+    "dense-int8", "dense int8",
+    "one byte per value and one float32 per row, whatever the budget,\n"
+    "for comparison only: not with -o",
+    NULL, NULL
 };
 
-const struct approximation_type *approximation_find(const char *name)
+const struct sn_fit_type *approximation_type_at(int i)
 {
-    for (const struct approximation_type *type = approximation_types; type->name; type++)
-        if (!strcmp(type->name, name)) return type;
-    return NULL;
+    const struct sn_fit_type *type = sn_fit_type_at(i);
+    return type || (i && !sn_fit_type_at(i - 1)) ? type : &dense_int8;
+}
+
+const struct sn_fit_type *approximation_find(const char *name)
+{
+    return strcmp(name, dense_int8.name) ? sn_fit_type_find(name) : &dense_int8;
 }
 
 const char *approximation_names(void)
 {
     static char names[256];
-    if (!*names)
-        for (const struct approximation_type *type = approximation_types; type->name; type++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", *names ? "," : "",
-                     type->name);
+    const struct sn_fit_type *type;
+    for (int i = 0; (i || !*names) && (type = approximation_type_at(i)); i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "," : "",
+                 type->name);
     return names;
 }
 
@@ -46,7 +47,7 @@ static double sum_of_squares(const float *values, size_t n)
 /* y = x A^T, rows x m, for A (m x n). */
 static void multiply(const float *a, int m, int n, const float *x, int rows, float *y)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, m, n, 1, x, n, a, n, 0, y, m);
+    sn_product(0, 1, rows, m, n, 1, x, n, a, n, 0, y, m);
 }
 
 /* Whether output label is larger than all others, of outputs gain (y + bias) + offset. Equal
@@ -112,8 +113,7 @@ static enum sn_status judge(const struct problem *problem, const struct samples 
     float *y = malloc(BLOCK * m * sizeof *y);
     enum sn_status status = SN_OK;
     if (!difference || !centred || !y) {
-        status = sn_fail(error, SN_NO_MEMORY, "out of memory for the outputs of %d rows",
-                         samples->n);
+        status = sn_no_memory(error, "the outputs of %d rows", samples->n);
         goto done;
     }
     for (size_t i = 0; i < m * n; i++) difference[i] = problem->dense[i] - what[i];
@@ -137,7 +137,7 @@ double approximation_dense_top1(const struct problem *problem, struct sn_error *
     float *shift = calloc((size_t)problem->n_outputs, sizeof *shift);
     enum sn_status status = shift
         ? judge(problem, &problem->judge, problem->dense, shift, problem->bias, &judgement, error)
-        : sn_fail(error, SN_NO_MEMORY, "out of memory for %d outputs", problem->n_outputs);
+        : sn_no_memory(error, "%d outputs", problem->n_outputs);
     free(shift);
     return status ? -1 : judgement.top1;
 }
@@ -179,8 +179,8 @@ static enum sn_status weigh(const struct problem *problem, const struct sn_fit_o
     enum sn_status status = problem->source->shrinkage > 0
         ? sn_weighting_new(NULL, 0, fit->x, fit->n, n, problem->source->shrinkage, 0, weighting,
                            error)
-        : sn_weighting_choose(sn_fit_find(a->type->family), options, problem->dense,
-                              problem->n_outputs, n, fit->x, fit->n, weighting, error);
+        : sn_weighting_choose(a->type, options, problem->dense, problem->n_outputs, n, fit->x,
+                              fit->n, weighting, error);
     a->shrinkage = weighting->shrinkage;
     a->alignment = weighting->alignment;
     return status;
@@ -193,12 +193,11 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
     int m = problem->n_outputs, n = problem->n_inputs;
     struct sn_weighting weighting = { 0 };
     struct sn_fit_options own = *options;
-    if (a->type->family) {
+    if (a->type->fit) {
         enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, error)
                                               : SN_OK;
         own.weighting = problem->mean ? &weighting : NULL;
-        if (!status)
-            status = sn_fit_find(a->type->family)(problem->dense, m, n, &own, &a->fit, error);
+        if (!status) status = sn_fit(a->type, problem->dense, m, n, &own, &a->fit, error);
         sn_weighting_free(&weighting);
         if (status) return status;
         a->params = a->fit.matrix->n_values;
@@ -207,9 +206,8 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
         a->choice = a->fit.weighted_error;
     }
     a->dense = malloc((size_t)m * (size_t)n * sizeof *a->dense);
-    if (!a->dense)
-        return sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %d x %d", m, n);
-    if (a->type->family) return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
+    if (!a->dense) return sn_no_memory(error, "a matrix of %d x %d", m, n);
+    if (a->type->fit) return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
     quantise(problem->dense, (size_t)m, (size_t)n, a->dense);
     a->params = (size_t)m * (size_t)n + (size_t)m;
     a->bytes = (size_t)m * (size_t)n + sizeof(float) * (size_t)m;
@@ -225,23 +223,18 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-enum sn_status approximate(const struct problem *problem, const struct approximation_type *type,
+enum sn_status approximate(const struct problem *problem, const struct sn_fit_type *type,
                            const struct sn_fit_options *options, struct approximation *a,
                            struct sn_error *error)
 {
     size_t m = (size_t)problem->n_outputs;
     struct judgement chosen;
     double start = now();
-    struct sn_fit_options own = *options;
-    own.low_rank = type->low_rank;
-    if (type->low_rank) own.n_stages = 0;
-    if (type->n_factors) own.n_factors = type->n_factors;
     *a = (struct approximation){ .type = type, .bias = malloc(m * sizeof(float)) };
     float *shift = malloc(m * sizeof *shift);
     enum sn_status status = a->bias && shift
-        ? reduce(problem, &own, a, error)
-        : sn_fail(error, SN_NO_MEMORY, "out of memory for a matrix of %zu x %d", m,
-                  problem->n_inputs);
+        ? reduce(problem, options, a, error)
+        : sn_no_memory(error, "a matrix of %zu x %d", m, problem->n_inputs);
     a->seconds = now() - start;
     if (!status) correct_bias(problem, a->dense, shift, a->bias);
     const struct samples *choosing = problem->choose.n ? &problem->choose : &problem->fit;

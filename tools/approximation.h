@@ -4,19 +4,12 @@
 
 #include "problem.h"
 
-struct approximation_type {
-    const char *name;
-    const struct sn_family
-        *family; /* NULL: a number format, which is compared but is no layer and has no budget */
-    const char *label;       /* in plots */
-    int low_rank, n_factors; /* options of the fit; 0: as the caller says */
-};
-
-extern const struct approximation_type
-    approximation_types[]; /* a row without a name ends the table */
+/* The types of sn_fit_type_at, then number formats, which are compared but are no layers and have
+ * no budget: their family and fit are NULL. NULL past the last. */
+const struct sn_fit_type *approximation_type_at(int i);
 
 /* The type of that name, or NULL. */
-const struct approximation_type *approximation_find(const char *name);
+const struct sn_fit_type *approximation_find(const char *name);
 
 /* All names, separated by commas, which belong to the table. */
 const char *approximation_names(void);
@@ -29,7 +22,7 @@ struct judgement {
 };
 
 struct approximation {
-    const struct approximation_type *type;
+    const struct sn_fit_type *type;
     struct sn_fit fit; /* matrix is NULL for a number format */
     float *dense;      /* What, n_outputs x n_inputs */
     float
@@ -46,7 +39,7 @@ struct approximation {
 /* Approximates problem->dense within the budget of options, of which the weighting and what the
  * type sets are replaced, and judges the result. On success the caller frees with
  * approximation_free. SN_BAD_INPUT when the budget holds no matrix of the type. */
-enum sn_status approximate(const struct problem *problem, const struct approximation_type *type,
+enum sn_status approximate(const struct problem *problem, const struct sn_fit_type *type,
                            const struct sn_fit_options *options,
                            struct approximation *approximation, struct sn_error *error);
 void approximation_free(struct approximation *approximation);

@@ -4,6 +4,8 @@
 #include "outputs.h"
 #include "replace_layer.h"
 
+#include <family.h>
+
 #include <cblas.h>
 #include <math.h>
 #include <plug_errors.h>
@@ -11,30 +13,26 @@
 #include <string.h>
 
 static int run(int argc, char **argv);
+static void print_options(void);
 
 const struct command approx_command = {
-    "approx", run, "replaces a dense matrix by a structured one",
-    "usage: structnet approx CFG WEIGHTS --type T --share S -o NAME [OPTION]...\n"
-    "       structnet approx --matrix W.npy --type T --share S [OPTION]...\n"
-    "\n"
-    "Approximates the weight matrix of a layer and writes NAME.cfg and NAME.weights: the cfg with\n"
-    "its comments and order, every other weight bit for bit, and the count of images seen set to\n"
-    "0, so that fine-tuning starts at batch 0. Or approximates a NumPy matrix (float32 or float64);\n"
-    "with -o NAME the files hold a net of that one layer.\n"
-    "\n"
-    "  --type T        sss: sequentially semiseparable; psm: product of sparse matrices;\n"
-    "                  lowrank: written as [sss] with two stages; pruned: one sparse matrix;\n"
-    "                  auto: all of these, and the best is kept, the best on half of the rows held\n"
-    "                  out, the other half judges; dense-int8: one byte per value and one float32 per\n"
-    "                  row, whatever the budget, for comparison only: not with -o\n"
-    "  --share S       budget: bytes over bytes of the dense matrix, 0 < S <= 1; indices are counted\n"
-    "  --bytes B       budget in bytes, instead of --share\n"
-    "  --params P      budget in stored values, indices not counted, instead of --share\n" PROBLEM_HELP
-    "  --stages N      sss: N equal segments instead of a search\n"
-    "  --factors N     psm: so many factors instead of the better of 1 and 2\n"
-    "  --block N       psm: entries in blocks of 4 or 8 rows with one index each, rows reordered\n"
-    "  --pattern P     psm: entries (default): the largest of a factor; rows, columns: as many in each\n"
-    "                  row or column of a factor\n"
+    .name = "approx",
+    .run = run,
+    .summary = "replaces a dense matrix by a structured one",
+    .usage =
+        "usage: structnet approx CFG WEIGHTS --type T --share S -o NAME [OPTION]...\n"
+        "       structnet approx --matrix W.npy --type T --share S [OPTION]...\n"
+        "\n"
+        "Approximates the weight matrix of a layer and writes NAME.cfg and NAME.weights: the cfg with\n"
+        "its comments and order, every other weight bit for bit, and the count of images seen set to\n"
+        "0, so that fine-tuning starts at batch 0. Or approximates a NumPy matrix (float32 or float64);\n"
+        "with -o NAME the files hold a net of that one layer.\n"
+        "\n"
+        "  --share S       budget: bytes over bytes of the dense matrix, 0 < S <= 1, indices counted\n"
+        "  --bytes B       budget in bytes, instead of --share\n"
+        "  --params P      budget in stored values, indices not counted, instead of --share\n",
+    .print_options = print_options,
+    .usage_end = PROBLEM_HELP
     "  -o NAME         output files\n"
     "  --dense-out F   the approximation as a dense matrix, .npy\n"
     "  --bias-out F    with --matrix: the corrected bias, .npy\n"
@@ -44,13 +42,37 @@ const struct command approx_command = {
     "program.\n"
 };
 
+/* The types, and the options that families add. */
+static void print_options(void)
+{
+    const struct sn_fit_type *type;
+    const struct sn_fit_option *option;
+    char name[64];
+    puts("  --type T        one of");
+    for (int i = 0; (type = approximation_type_at(i)); i++) {
+        snprintf(name, sizeof name, "                    %s", type->name);
+        command_print_option(32, name, type->help);
+    }
+    command_print_option(32, "                    auto",
+                         "all that are layers, and the best is kept, the best on\n"
+                         "half of the rows held out; the other half judges");
+    for (int i = 0; (option = sn_fit_option_at(i)); i++) {
+        snprintf(name, sizeof name, "  --%s %s", option->name, option->argument);
+        command_print_option(18, name, option->help);
+    }
+}
+
+/* Options of families, which getopt_long returns as FAMILY_OPTION and on. */
+enum { MAX_SETTINGS = 32, FAMILY_OPTION = 1024 };
+
 struct request {
     struct problem_source source;
-    const struct approximation_type *type; /* NULL with automatic */
+    const struct sn_fit_type *type; /* NULL with automatic */
     int automatic, json;
     double share, bytes, params;
     const char *name, *dense_out, *bias_out;
-    struct sn_fit_options fit;
+    int n_settings;
+    struct sn_fit_setting settings[MAX_SETTINGS + 1]; /* a row without a name ends them */
 };
 
 static void read_type(struct request *request, const char *name)
@@ -62,15 +84,30 @@ static void read_type(struct request *request, const char *name)
                             approximation_names(), name);
 }
 
-static enum sn_pattern read_pattern(const char *text)
+/* The value of a family's option: a number, or the place of a word. */
+static int read_value(const struct sn_fit_option *option, const char *text)
 {
-    static const char *const names[] = {
-        [SN_ENTRIES] = "entries", [SN_ROWS] = "rows", [SN_COLUMNS] = "columns"
-    };
-    for (int i = 0; i < 3; i++)
-        if (!strcmp(text, names[i])) return (enum sn_pattern)i;
-    command_usage_error(&approx_command,
-                        "--pattern: expected one of entries, rows, columns, found '%s'", text);
+    char name[64], words[256] = "";
+    snprintf(name, sizeof name, "--%s", option->name);
+    if (!option->words)
+        return command_whole_number(&approx_command, name, text, option->minimum, option->maximum);
+    for (int i = 0; option->words[i]; i++) {
+        if (!strcmp(text, option->words[i])) return option->minimum + i;
+        snprintf(words + strlen(words), sizeof words - strlen(words), "%s%s", i ? ", " : "",
+                 option->words[i]);
+    }
+    command_usage_error(&approx_command, "%s: expected one of %s, found '%s'", name, words, text);
+}
+
+/* The last value of an option counts. */
+static void add_setting(struct request *request, const struct sn_fit_option *option,
+                        const char *text)
+{
+    int value = read_value(option, text), i = 0;
+    while (i < request->n_settings && strcmp(request->settings[i].name, option->name)) i++;
+    if (i == MAX_SETTINGS) command_usage_error(&approx_command, "too many options");
+    request->n_settings += i == request->n_settings;
+    request->settings[i] = (struct sn_fit_setting){ option->name, value };
 }
 
 static void check_request(const struct request *request)
@@ -96,13 +133,17 @@ static void check_request(const struct request *request)
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "type", 1, 0, 't' },      { "share", 1, 0, 's' },    { "bytes", 1, 0, 'b' },
-        { "params", 1, 0, 'p' },    { "stages", 1, 0, 'n' },   { "factors", 1, 0, 'f' },
-        { "block", 1, 0, 'k' },     { "pattern", 1, 0, 'a' },  { "output", 1, 0, 'o' },
-        { "dense-out", 1, 0, 'd' }, { "bias-out", 1, 0, 'c' }, { "json", 0, 0, 'j' },
-        { "help", 0, 0, 'h' },      PROBLEM_OPTIONS,           { 0 }
-    };
+    static const struct option own[] = { { "type", 1, 0, 't' },     { "share", 1, 0, 's' },
+                                         { "bytes", 1, 0, 'b' },    { "params", 1, 0, 'p' },
+                                         { "output", 1, 0, 'o' },   { "dense-out", 1, 0, 'd' },
+                                         { "bias-out", 1, 0, 'c' }, { "json", 0, 0, 'j' },
+                                         { "help", 0, 0, 'h' },     PROBLEM_OPTIONS };
+    enum { N_OWN = sizeof own / sizeof *own };
+    struct option options[N_OWN + MAX_SETTINGS + 1] = { 0 };
+    const struct sn_fit_option *family;
+    memcpy(options, own, sizeof own);
+    for (int i = 0; i < MAX_SETTINGS && (family = sn_fit_option_at(i)); i++)
+        options[N_OWN + i] = (struct option){ family->name, 1, 0, FAMILY_OPTION + i };
     const struct command *command = &approx_command;
     struct request request = { .source = PROBLEM_SOURCE };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
@@ -111,20 +152,14 @@ static struct request read_request(int argc, char **argv)
         case 's': request.share = command_number(command, "--share", optarg, 1e-12, 1); break;
         case 'b': request.bytes = command_number(command, "--bytes", optarg, 1, 1e12); break;
         case 'p': request.params = command_number(command, "--params", optarg, 1, 1e12); break;
-        case 'n':
-            request.fit.n_stages = command_whole_number(command, "--stages", optarg, 1, 1000000);
-            break;
-        case 'f':
-            request.fit.n_factors = command_whole_number(command, "--factors", optarg, 1, 16);
-            break;
-        case 'k': request.fit.block = command_whole_number(command, "--block", optarg, 1, 8); break;
-        case 'a': request.fit.pattern = read_pattern(optarg); break;
         case 'o': request.name = optarg; break;
         case 'd': request.dense_out = optarg; break;
         case 'c': request.bias_out = optarg; break;
         case 'j': request.json = 1; break;
         default:
-            if (!problem_option(&request.source, command, option))
+            if (option >= FAMILY_OPTION)
+                add_setting(&request, sn_fit_option_at(option - FAMILY_OPTION), optarg);
+            else if (!problem_option(&request.source, command, option))
                 command_other_option(command, option);
         }
     }
@@ -173,7 +208,7 @@ static void catch_interrupt(void)
     sigaction(SIGINT, &action, NULL);
 }
 
-static int is_tried(const struct request *request, const struct approximation_type *type)
+static int is_tried(const struct request *request, const struct sn_fit_type *type)
 {
     return request->automatic ? type->family != NULL : type == request->type;
 }
@@ -181,7 +216,8 @@ static int is_tried(const struct request *request, const struct approximation_ty
 static enum sn_status check_types(const struct request *request, const struct problem *problem,
                                   struct sn_error *error)
 {
-    for (const struct approximation_type *type = approximation_types; type->name; type++)
+    const struct sn_fit_type *type;
+    for (int i = 0; (type = approximation_type_at(i)); i++)
         if (is_tried(request, type) && type->family && replace_check(problem, type->family, error))
             return error->code;
     return SN_OK;
@@ -190,12 +226,11 @@ static enum sn_status check_types(const struct request *request, const struct pr
 static struct sn_fit_options fit_options(const struct request *request,
                                          const struct problem *problem)
 {
-    struct sn_fit_options options = request->fit;
+    struct sn_fit_options options = { .settings = request->settings };
     options.budget_bytes = request->share > 0 ? problem_share_bytes(problem, request->share)
                                               : (size_t)request->bytes;
     options.budget_values = (size_t)request->params;
     options.effort = request->source.effort;
-    options.seed = request->source.seed;
     options.stop = &stop;
     options.progress = show_progress;
     return options;
@@ -208,9 +243,9 @@ static enum sn_status run_types(const struct request *request, const struct prob
     struct sn_fit_options options = fit_options(request, problem);
     struct progress progress = { .n = 0 };
     options.context = &progress;
-    for (const struct approximation_type *type = approximation_types; type->name; type++)
-        progress.n += is_tried(request, type);
-    for (const struct approximation_type *type = approximation_types; type->name; type++) {
+    const struct sn_fit_type *type;
+    for (int i = 0; (type = approximation_type_at(i)); i++) progress.n += is_tried(request, type);
+    for (int i = 0; (type = approximation_type_at(i)); i++) {
         if (!is_tried(request, type)) continue;
         progress.name = type->name;
         enum sn_status status = approximate(problem, type, &options, &report->rows[report->n],

@@ -13,14 +13,17 @@
 static int run(int argc, char **argv);
 
 const struct command bench_command = {
-    "bench", run, "time of the heads of nets, side by side",
-    "usage: structnet bench [--json] CFG WEIGHTS [CFG WEIGHTS]...\n"
-    "\n"
-    "Times the last connected or structured layer of each net on one image (batch 1,\n"
-    "random input). The nets take turns in one run; the median of the rounds is printed, and\n"
-    "its ratio to the first net's.\n"
-    "\n"
-    "  --json  one object instead of the table\n"
+    .name = "bench",
+    .run = run,
+    .summary = "time of the heads of nets, side by side",
+    .usage =
+        "usage: structnet bench [--json] CFG WEIGHTS [CFG WEIGHTS]...\n"
+        "\n"
+        "Times the last connected or structured layer of each net on one image (batch 1,\n"
+        "random input). The nets take turns in one run; the median of the rounds is printed, and\n"
+        "its ratio to the first net's.\n"
+        "\n"
+        "  --json  one object instead of the table\n"
 };
 
 enum { ROUNDS = 301 };

@@ -13,12 +13,14 @@
 static int run(int argc, char **argv);
 
 const struct command check_command = {
-    "check", run, "validates a cfg and its weights",
-    "usage: structnet check CFG WEIGHTS\n"
-    "\n"
-    "Checks every section and key, the length of the weights to the byte, the indices of\n"
-    "sparse factors, and that every stored value is finite. Prints the first thing that\n"
-    "is wrong and exits with status 1, or \"ok\".\n"
+    .name = "check",
+    .run = run,
+    .summary = "validates a cfg and its weights",
+    .usage = "usage: structnet check CFG WEIGHTS\n"
+             "\n"
+             "Checks every section and key, the length of the weights to the byte, the indices of\n"
+             "sparse factors, and that every stored value is finite. Prints the first thing that\n"
+             "is wrong and exits with status 1, or \"ok\".\n"
 };
 
 /* Everything stored is finite: read from the file itself, since a net keeps some of it in other

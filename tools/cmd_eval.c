@@ -14,13 +14,15 @@
 static int run(int argc, char **argv);
 
 const struct command eval_command = {
-    "eval", run, "top-1 and top-5 accuracy on the valid list of a .data file",
-    "usage: structnet eval CFG WEIGHTS DATA [--resize N] [--json]\n"
-    "\n"
-    "DATA is a Darknet .data file: classes, labels (one per line) and valid (image\n"
-    "paths, one per line) are read. Images are decoded by Darknet.\n"
-    "\n" PICTURES_LABEL_HELP "\n" PICTURES_RESIZE_HELP
-    "  --json          one object instead of the table\n"
+    .name = "eval",
+    .run = run,
+    .summary = "top-1 and top-5 accuracy on the valid list of a .data file",
+    .usage = "usage: structnet eval CFG WEIGHTS DATA [--resize N] [--json]\n"
+             "\n"
+             "DATA is a Darknet .data file: classes, labels (one per line) and valid (image\n"
+             "paths, one per line) are read. Images are decoded by Darknet.\n"
+             "\n" PICTURES_LABEL_HELP "\n" PICTURES_RESIZE_HELP
+             "  --json          one object instead of the table\n"
 };
 
 struct task {

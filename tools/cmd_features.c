@@ -18,21 +18,24 @@
 static int run(int argc, char **argv);
 
 const struct command features_command = {
-    "features", run, "inputs of the last matrix of a net, for a list of images",
-    "usage: structnet features CFG WEIGHTS LIST -o NAME [OPTION]...\n"
-    "\n"
-    "LIST names images, one path per line, as the train and valid lists of a .data file do.\n"
-    "NAME.x.npy receives rows x inputs, float32: the inputs of the last connected or structured\n"
-    "layer, or of the last 1x1 convolution in a net without one, evaluated as in prediction.\n"
-    "Rows are in the order of LIST, one for each image. Of a 1x1 convolution and of a structured\n"
-    "layer with size=1 every pixel is a row, line by line, and inputs are its channels.\n"
-    "\n"
-    "  -o NAME         output files\n"
-    "  --labels FILE   write NAME.y.npy too, int32: the class of each row, which is its image's\n"
-    "                  label's place in FILE (one label per line), counted from 0\n" PICTURES_RESIZE_HELP
-    "  --layer N       layer N instead, counted from 0 as Darknet prints them\n"
-    "  --json          one object instead of the table\n"
-    "\n" PICTURES_LABEL_HELP
+    .name = "features",
+    .run = run,
+    .summary = "inputs of the last matrix of a net, for a list of images",
+    .usage =
+        "usage: structnet features CFG WEIGHTS LIST -o NAME [OPTION]...\n"
+        "\n"
+        "LIST names images, one path per line, as the train and valid lists of a .data file do.\n"
+        "NAME.x.npy receives rows x inputs, float32: the inputs of the last connected or structured\n"
+        "layer, or of the last 1x1 convolution in a net without one, evaluated as in prediction.\n"
+        "Rows are in the order of LIST, one for each image. Of a 1x1 convolution and of a structured\n"
+        "layer with size=1 every pixel is a row, line by line, and inputs are its channels.\n"
+        "\n"
+        "  -o NAME         output files\n"
+        "  --labels FILE   write NAME.y.npy too, int32: the class of each row, which is its image's\n"
+        "                  label's place in FILE (one label per line), counted from 0\n" PICTURES_RESIZE_HELP
+        "  --layer N       layer N instead, counted from 0 as Darknet prints them\n"
+        "  --json          one object instead of the table\n"
+        "\n" PICTURES_LABEL_HELP
 };
 
 enum { X, Y, N_FILES };
@@ -126,7 +129,7 @@ static enum sn_status write_inputs(const struct request *request, network *net, 
     enum sn_status status = SN_OK;
     int n_layers = net->n;
     float *row = malloc((size_t)matrix.n_columns * sizeof *row);
-    if (!row) return sn_fail(error, SN_NO_MEMORY, "out of memory for %d inputs", matrix.n_columns);
+    if (!row) return sn_no_memory(error, "%d inputs", matrix.n_columns);
     npy_write_header(file, "<f4", 2,
                      (size_t[]){ (size_t)images->n * (size_t)matrix.n_pixels,
                                  (size_t)matrix.n_columns });

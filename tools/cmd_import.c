@@ -15,29 +15,32 @@
 static int run(int argc, char **argv);
 
 const struct command import_command = {
-    "import", run, "turns a torchvision checkpoint into NAME.cfg and NAME.weights",
-    "usage: structnet import ARCH FILE -o NAME [OPTION]...\n"
-    "       structnet import --list ARCH\n"
-    "\n"
-    "ARCH is alexnet, googlenet, inception_v3, mobilenet_v2, resnet18, 34, 50, 101, 152,\n"
-    "squeezenet1_0, 1_1, vgg11, 13, 16, 19 or one of these with _bn. FILE is a state dict: a PyTorch\n"
-    "checkpoint, in the format of 1.6 and later or in the older one, or .safetensors. It may lie in\n"
-    "a larger dict, and its names may have a prefix (module., backbone.). The number of\n"
-    "classes is the file's. Nothing in the file is executed.\n"
-    "\n"
-    "The net takes images of 224 x 224 (inception_v3: 299 x 299), values 0 to 1, RGB; its\n"
-    "first layer normalises them. Its last but [softmax] gives torchvision's logits. With 1000\n"
-    "classes NAME.names gets ImageNet's names and NAME.labels its synset ids.\n"
-    "\n"
-    "  -o NAME           output files\n"
-    "  --classes LABELS  keep only the classes that this file names, one per line, by name\n"
-    "                    (as in NAME.names) or synset id, in its order\n"
-    "  --freeze          only the last matrix trains: learning_rate=0 before it, and stopbackward\n"
-    "  --keep-batchnorm  batch_normalize=1 instead of folding it into the convolutions\n"
-    "  --mean R,G,B      of the input's normalisation, default ImageNet's; googlenet and\n"
-    "  --std R,G,B       inception_v3: 0.5, which is what transform_input makes of it\n"
-    "  --list            print the tensors that ARCH needs\n"
-    "  --json            one object instead of the table\n"
+    .name = "import",
+    .run = run,
+    .summary = "turns a torchvision checkpoint into NAME.cfg and NAME.weights",
+    .usage =
+        "usage: structnet import ARCH FILE -o NAME [OPTION]...\n"
+        "       structnet import --list ARCH\n"
+        "\n"
+        "ARCH is alexnet, googlenet, inception_v3, mobilenet_v2, resnet18, 34, 50, 101, 152,\n"
+        "squeezenet1_0, 1_1, vgg11, 13, 16, 19 or one of these with _bn. FILE is a state dict: a PyTorch\n"
+        "checkpoint, in the format of 1.6 and later or in the older one, or .safetensors. It may lie in\n"
+        "a larger dict, and its names may have a prefix (module., backbone.). The number of\n"
+        "classes is the file's. Nothing in the file is executed.\n"
+        "\n"
+        "The net takes images of 224 x 224 (inception_v3: 299 x 299), values 0 to 1, RGB; its\n"
+        "first layer normalises them. Its last but [softmax] gives torchvision's logits. With 1000\n"
+        "classes NAME.names gets ImageNet's names and NAME.labels its synset ids.\n"
+        "\n"
+        "  -o NAME           output files\n"
+        "  --classes LABELS  keep only the classes that this file names, one per line, by name\n"
+        "                    (as in NAME.names) or synset id, in its order\n"
+        "  --freeze          only the last matrix trains: learning_rate=0 before it, and stopbackward\n"
+        "  --keep-batchnorm  batch_normalize=1 instead of folding it into the convolutions\n"
+        "  --mean R,G,B      of the input's normalisation, default ImageNet's; googlenet and\n"
+        "  --std R,G,B       inception_v3: 0.5, which is what transform_input makes of it\n"
+        "  --list            print the tensors that ARCH needs\n"
+        "  --json            one object instead of the table\n"
 };
 
 struct request {

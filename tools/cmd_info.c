@@ -15,19 +15,22 @@
 static int run(int argc, char **argv);
 
 const struct command info_command = {
-    "info", run, "layers, parameters and multiply-adds of a net; tensors of a checkpoint",
-    "usage: structnet info CFG [WEIGHTS] [--json]\n"
-    "       structnet info CHECKPOINT [--json]\n"
-    "\n"
-    "Prints one row per layer: input and output shape, stored values, bytes in the\n"
-    ".weights file (biases, batch statistics and indices included) and multiply-adds\n"
-    "for one input. With WEIGHTS the file is checked against the cfg.\n"
-    "\n"
-    "CHECKPOINT is a PyTorch checkpoint (.pth, .pt, .th, .bin, .ckpt, .tar, of PyTorch 1.6\n"
-    "or older ones) or .safetensors: prints one row per tensor. --json adds the CRC-32 of the\n"
-    "values as float32 in C order. Nothing in the file is executed.\n"
-    "\n"
-    "  --json  one object instead of the table\n"
+    .name = "info",
+    .run = run,
+    .summary = "layers, parameters and multiply-adds of a net; tensors of a checkpoint",
+    .usage =
+        "usage: structnet info CFG [WEIGHTS] [--json]\n"
+        "       structnet info CHECKPOINT [--json]\n"
+        "\n"
+        "Prints one row per layer: input and output shape, stored values, bytes in the\n"
+        ".weights file (biases, batch statistics and indices included) and multiply-adds\n"
+        "for one input. With WEIGHTS the file is checked against the cfg.\n"
+        "\n"
+        "CHECKPOINT is a PyTorch checkpoint (.pth, .pt, .th, .bin, .ckpt, .tar, of PyTorch 1.6\n"
+        "or older ones) or .safetensors: prints one row per tensor. --json adds the CRC-32 of the\n"
+        "values as float32 in C order. Nothing in the file is executed.\n"
+        "\n"
+        "  --json  one object instead of the table\n"
 };
 
 struct row {

@@ -15,15 +15,18 @@
 static int run(int argc, char **argv);
 
 const struct command run_command = {
-    "run", run, "outputs of a net for an array of inputs",
-    "usage: structnet run CFG WEIGHTS --input X.npy -o Y.npy [--layer N] [--json]\n"
-    "\n"
-    "X.npy holds float32 inputs, n x channels x height x width or n x inputs. Y.npy receives n x\n"
-    "outputs, float32: of the last layer that is not [softmax], [cost] or [dropout] (the logits\n"
-    "of a classifier), evaluated as in prediction.\n"
-    "\n"
-    "  --layer N  the outputs of layer N instead, counted from 0 as Darknet prints them\n"
-    "  --json     one object instead of the table\n"
+    .name = "run",
+    .run = run,
+    .summary = "outputs of a net for an array of inputs",
+    .usage =
+        "usage: structnet run CFG WEIGHTS --input X.npy -o Y.npy [--layer N] [--json]\n"
+        "\n"
+        "X.npy holds float32 inputs, n x channels x height x width or n x inputs. Y.npy receives n x\n"
+        "outputs, float32: of the last layer that is not [softmax], [cost] or [dropout] (the logits\n"
+        "of a classifier), evaluated as in prediction.\n"
+        "\n"
+        "  --layer N  the outputs of layer N instead, counted from 0 as Darknet prints them\n"
+        "  --json     one object instead of the table\n"
 };
 
 struct request {

@@ -16,24 +16,37 @@
 #include <unistd.h>
 
 static int run(int argc, char **argv);
+static void print_types(void);
 
 const struct command sweep_command = {
-    "sweep", run, "error and accuracy against bytes, for every type",
-    "usage: structnet sweep CFG WEIGHTS -o NAME [OPTION]...\n"
-    "       structnet sweep --matrix W.npy -o NAME [OPTION]...\n"
-    "\n"
-    "Approximates a matrix by every type at every share and writes NAME.tsv, a row for each, and the\n"
-    "plots NAME.png and NAME.svg: error, and with features output error and top-1, against bytes.\n"
-    "The dense matrix in float32 and in int8 has a row of its own. Each row is in NAME.tsv as soon as\n"
-    "it is known; the same command, after an interrupt, computes only those that are missing. A budget\n"
-    "that holds no matrix of a type leaves cells empty.\n"
-    "\n"
-    "  --shares S,...  bytes over bytes of the dense matrix (default .02,.05,.1,.2,.3,.5)\n"
-    "  --types T,...   of sss, psm, lowrank, pruned (default: all; structnet approx --help)\n" PROBLEM_HELP
+    .name = "sweep",
+    .run = run,
+    .summary = "error and accuracy against bytes, for every type",
+    .usage =
+        "usage: structnet sweep CFG WEIGHTS -o NAME [OPTION]...\n"
+        "       structnet sweep --matrix W.npy -o NAME [OPTION]...\n"
+        "\n"
+        "Approximates a matrix by every type at every share and writes NAME.tsv, a row for each, and\n"
+        "the plots NAME.png and NAME.svg: error, and with features output error and top-1, against\n"
+        "bytes. The dense matrix in float32 and in int8 has a row of its own. Each row is in NAME.tsv\n"
+        "as soon as it is known; the same command, after an interrupt, computes only those that are\n"
+        "missing. A budget that holds no matrix of a type leaves cells empty.\n"
+        "\n"
+        "  --shares S,...  bytes over bytes of the dense matrix (default .02,.05,.1,.2,.3,.5)\n",
+    .print_options = print_types,
+    .usage_end = PROBLEM_HELP
     "  -j N            N rows at a time, each in a process of its own; the results are the same\n"
     "  --no-plot       NAME.tsv only\n"
     "  -o NAME         output files\n"
 };
+
+static void print_types(void)
+{
+    const struct sn_fit_type *type;
+    printf("  --types T,...   of ");
+    for (int i = 0; (type = sn_fit_type_at(i)); i++) printf("%s%s", i ? ", " : "", type->name);
+    puts(" (default: all; structnet approx --help)");
+}
 
 enum { MAX_SHARES = 100, MAX_WORKERS = 64, MAX_CELLS = 1024, MAX_ROW = 1200 };
 
@@ -46,7 +59,7 @@ struct request {
 
 /* One row of the table. */
 struct cell {
-    const struct approximation_type *type; /* NULL: the dense matrix */
+    const struct sn_fit_type *type; /* NULL: the dense matrix */
     double share;
     char key[64]; /* its first two columns, by which a row that was read is found */
     char *row;    /* with its newline, free(); NULL until it is known */
@@ -136,7 +149,7 @@ static struct request read_request(int argc, char **argv)
     return request;
 }
 
-static void add_cell(struct sweep *sweep, const struct approximation_type *type, double share)
+static void add_cell(struct sweep *sweep, const struct sn_fit_type *type, double share)
 {
     struct cell *cell = &sweep->cells[sweep->n++];
     *cell = (struct cell){ .type = type, .share = share };
@@ -147,12 +160,12 @@ static void add_cell(struct sweep *sweep, const struct approximation_type *type,
 static void add_cells(struct sweep *sweep)
 {
     const struct request *request = sweep->request;
-    const struct approximation_type *type;
-    for (type = approximation_types; type->name; type++)
+    const struct sn_fit_type *type;
+    for (int t = 0; (type = approximation_type_at(t)); t++)
         for (int i = 0; type->family && is_in(request->types, type->name) && i < request->n_shares;
              i++)
             add_cell(sweep, type, request->share[i]);
-    for (type = approximation_types; type->name; type++)
+    for (int t = 0; (type = approximation_type_at(t)); t++)
         if (!type->family) add_cell(sweep, type, .25 + 1. / sweep->problem->n_inputs);
     add_cell(sweep, NULL, 1);
 }
@@ -193,8 +206,7 @@ static enum sn_status compute(const struct sweep *sweep, const struct cell *cell
     const struct problem *problem = sweep->problem;
     struct approximation a;
     struct sn_fit_options options = { .budget_bytes = problem_share_bytes(problem, cell->share),
-                                      .effort = problem->source->effort,
-                                      .seed = problem->source->seed };
+                                      .effort = problem->source->effort };
     if (!cell->type) return compute_dense(sweep, cell, row, error);
     enum sn_status status = approximate(problem, cell->type, &options, &a, error);
     if (status && status != SN_BAD_INPUT) return status;
@@ -407,7 +419,7 @@ static enum sn_status compute_all(struct sweep *sweep, struct sn_error *error)
 /* ---- plots */
 
 /* The rows of a type (NULL: dense) as one string, free(). */
-static char *rows_of(const struct sweep *sweep, const struct approximation_type *type)
+static char *rows_of(const struct sweep *sweep, const struct sn_fit_type *type)
 {
     size_t size = 1;
     for (int i = 0; i < sweep->n; i++)
@@ -427,10 +439,10 @@ static enum sn_status plot(const struct sweep *sweep, struct sn_error *error)
     int n = 0, n_panels = !sweep->problem->judge.n ? 1 : sweep->problem->judge.labels ? 3 : 2;
     enum sn_status status = SN_OK;
     for (int i = 0; i < sweep->n && !status; i++) {
-        const struct approximation_type *type = sweep->cells[i].type;
+        const struct sn_fit_type *type = sweep->cells[i].type;
         if (i && sweep->cells[i - 1].type == type) continue;
         curves[n] = (struct plot_curve){ type ? type->label : "dense", rows_of(sweep, type) };
-        if (!curves[n++].rows) status = sn_fail(error, SN_NO_MEMORY, "out of memory for the plots");
+        if (!curves[n++].rows) status = sn_no_memory(error, "the plots");
     }
     if (!status)
         status = plot_write(sweep->request->name, n, curves, n_panels, panels, BYTES_COLUMN, error);

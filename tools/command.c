@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,9 +14,23 @@ void command_other_option(const struct command *command, int option)
 {
     if (option == 'h') {
         fputs(command->usage, stdout);
+        if (command->print_options) command->print_options();
+        if (command->usage_end) fputs(command->usage_end, stdout);
         exit(0);
     }
     exit(2);
+}
+
+void command_print_option(int column, const char *name, const char *text)
+{
+    printf("%s%*s", name, column - (int)strlen(name), "");
+    for (size_t n; *text; text += n) {
+        n = strcspn(text, "\n");
+        n += text[n] == '\n';
+        printf("%.*s", (int)n, text);
+        if (text[n]) printf("%*s", column, "");
+    }
+    putchar('\n');
 }
 
 void command_check_arguments(const struct command *command, int argc, int minimum, int maximum)

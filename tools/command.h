@@ -9,8 +9,10 @@
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *summary; /* one line for the list of commands */
-    const char *usage;   /* what --help prints */
+    const char *summary;         /* one line for the list of commands */
+    const char *usage;           /* what --help prints: this, */
+    void (*print_options)(void); /* what is not known before the program runs, */
+    const char *usage_end;       /* and this; the last two may be NULL */
 };
 
 extern const struct command approx_command, bench_command, check_command, eval_command,
@@ -23,6 +25,10 @@ void command_other_option(const struct command *command, int option) __attribute
 
 /* Exits with 2 unless between minimum and maximum arguments follow the options. */
 void command_check_arguments(const struct command *command, int argc, int minimum, int maximum);
+
+/* A paragraph of --help: the name of an option in its column, and the lines of text in theirs, the
+ * column of the text behind a name. */
+void command_print_option(int column, const char *name, const char *text);
 
 /* Ends with one line and status 2. */
 void command_usage_error(const struct command *command, const char *format, ...)

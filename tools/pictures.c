@@ -55,8 +55,7 @@ int *classes_of_images(const struct lines *images, const struct lines *labels,
                        struct sn_error *error)
 {
     int *class = calloc((size_t)images->n + 1, sizeof *class);
-    if (!class)
-        sn_fail(error, SN_NO_MEMORY, "out of memory for the classes of %d images", images->n);
+    if (!class) sn_no_memory(error, "the classes of %d images", images->n);
     for (int i = 0; class && i < images->n; i++)
         if (label_of_path(images->line[i], labels->line, labels->n, &class[i], error)) {
             free(class);

@@ -8,8 +8,8 @@
 
 #include "command.h"
 
-#include <approx.h>
 #include <darknet.h>
+#include <structnet.h>
 
 #include <stdint.h>
 
@@ -51,23 +51,23 @@ enum {
     {                                                                             \
         "effort", 1, 0, PROBLEM_EFFORT                                            \
     }
-#define PROBLEM_HELP                                                                                 \
-    "  --layer N       of CFG, counted from 0 as Darknet prints them; default: the last connected\n" \
-    "                  layer, or the last 1x1 convolution in a net without one\n"                    \
-    "  --matrix W.npy  a matrix, outputs x inputs, instead of CFG and WEIGHTS\n"                     \
-    "  --bias B.npy    its bias, one value per output; default: zeros\n"                             \
-    "  --features F    inputs of the layer, rows x inputs (of a 1x1 convolution: pixels x\n"         \
-    "                  channels): F itself when it ends in .npy, else F.x.npy, and labels from\n"    \
-    "                  F.y.npy when it exists. The error of the outputs on them is minimised,\n"     \
-    "                  and the bias corrected\n"                                                     \
-    "  --labels Y.npy  the class of each row, int32 or int64\n"                                      \
-    "  --holdout H     fraction of the features that judges and never fits, 0 <= H < 1 (default\n"   \
-    "                  0.2)\n"                                                                       \
-    "  --shrinkage S   of the features' covariance towards the identity, 0 < S <= 1; default:\n"     \
-    "                  chosen\n"                                                                     \
-    "  --effort E      time for 1000 x 1280 on one core: quick, 3 to 40 seconds; normal\n"           \
-    "                  (default), a minute; thorough, ten minutes\n"                                 \
-    "  --seed N        of the random starts and of the rows held out (default 0)\n"
+#define PROBLEM_HELP                                                                         \
+    "  --layer N       of CFG, counted from 0 as Darknet prints them; default: the last\n"   \
+    "                  connected layer, or the last 1x1 convolution in a net without one\n"  \
+    "  --matrix W.npy  a matrix, outputs x inputs, instead of CFG and WEIGHTS\n"             \
+    "  --bias B.npy    its bias, one value per output; default: zeros\n"                     \
+    "  --features F    inputs of the layer, rows x inputs (of a 1x1 convolution: pixels x\n" \
+    "                  channels): F itself when it ends in .npy, else F.x.npy, and labels\n" \
+    "                  from F.y.npy when it exists. The error of the outputs on them is\n"   \
+    "                  minimised, and the bias corrected\n"                                  \
+    "  --labels Y.npy  the class of each row, int32 or int64\n"                              \
+    "  --holdout H     fraction of the features that judges and never fits, 0 <= H < 1\n"    \
+    "                  (default 0.2)\n"                                                      \
+    "  --shrinkage S   of the features' covariance towards the identity, 0 < S <= 1;\n"      \
+    "                  default: chosen\n"                                                    \
+    "  --effort E      time for 1000 x 1280 on one core: quick, 3 to 40 seconds; normal\n"   \
+    "                  (default), a minute; thorough, ten minutes\n"                         \
+    "  --seed N        of the draw of the rows held out (default 0)\n"
 
 /* Takes the option that getopt_long returned; 0 when it is none of these. Wrong values end the
  * process. */

@@ -155,23 +155,14 @@ static enum sn_status write_weights(const struct problem *problem,
     return status;
 }
 
-static void write_one_layer_net(const struct approximation *approximation, FILE *cfg, FILE *weights)
-{
-    const struct sn_matrix *matrix = approximation->fit.matrix;
-    fprintf(cfg, "[net]\nbatch=1\ninputs=%d\n\n[%s]\noutput=%d\nactivation=linear\n",
-            matrix->n_inputs, matrix->family->name, matrix->n_outputs);
-    matrix->family->print_keys(matrix, cfg);
-    weights_header_write(&WEIGHTS_HEADER_NEW, weights);
-    fwrite(approximation->bias, sizeof(float), (size_t)matrix->n_outputs, weights);
-    fwrite(approximation->fit.words, sizeof(float), matrix->n_words, weights);
-}
-
 enum sn_status replace_write(const struct problem *problem,
                              const struct approximation *approximation, FILE *cfg, FILE *weights,
                              struct sn_error *error)
 {
     if (!problem->net) {
-        write_one_layer_net(approximation, cfg, weights);
+        sn_head_write(&(struct sn_head){ approximation->fit.matrix, approximation->fit.words,
+                                         approximation->bias },
+                      cfg, weights);
         return SN_OK;
     }
     struct cfg_text *text = cfg_read(problem->source->cfg, error);

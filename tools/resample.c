@@ -62,8 +62,7 @@ static enum sn_status make_axis(int n_in, int64_t n_out, int n, struct axis *axi
         axis->taps[i] = make_taps(((double)(offset + i) + 0.5) * scale, width, n_in, exact,
                                   axis->weights + (size_t)i * axis->stride);
     free(exact);
-    return missing ? sn_fail(error, SN_NO_MEMORY, "out of memory for resizing %d pixels", n_in)
-                   : SN_OK;
+    return missing ? sn_no_memory(error, "resizing %d pixels", n_in) : SN_OK;
 }
 
 /* Rounds a weighted sum of bytes. Rounding at most doubles a weight, so that the sum is below 2^31,
@@ -117,8 +116,7 @@ enum sn_status resample_center(image picture, int shorter, int w, int h, float *
     if (status) goto done;
     int begin = down.taps[0].first, end = down.taps[h - 1].first + down.taps[h - 1].n;
     rows = malloc((size_t)(end - begin) * (size_t)w);
-    if (!rows)
-        status = sn_fail(error, SN_NO_MEMORY, "out of memory for resizing %d rows", end - begin);
+    if (!rows) status = sn_no_memory(error, "resizing %d rows", end - begin);
     for (int c = 0; rows && c < picture.c; c++) {
         const float *channel = picture.data + (size_t)c * (size_t)picture.w * (size_t)picture.h;
         resample_rows(channel, picture.w, begin, end, &across, w, rows);

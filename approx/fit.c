@@ -1,0 +1,138 @@
+#include "fit.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct sn_fitter *const fitters[] = {
+#define FAMILY(name) &name##_fitter,
+#include <families.def>
+#undef FAMILY
+};
+
+enum { N_FITTERS = sizeof fitters / sizeof *fitters };
+
+/* ---- The tables of all families, one behind the other */
+
+static int count_types(const struct sn_fitter *fitter)
+{
+    int n = 0;
+    while (fitter->types[n].name) n++;
+    return n;
+}
+
+const struct sn_fit_type *sn_fit_type_at(int i)
+{
+    int n_ranks = 0;
+    for (int f = 0; f < N_FITTERS; f++)
+        if (count_types(fitters[f]) > n_ranks) n_ranks = count_types(fitters[f]);
+    for (int rank = 0; rank < n_ranks; rank++)
+        for (int f = 0; f < N_FITTERS; f++)
+            if (rank < count_types(fitters[f]) && i-- == 0) return &fitters[f]->types[rank];
+    return NULL;
+}
+
+const struct sn_fit_option *sn_fit_option_at(int i)
+{
+    for (int f = 0; f < N_FITTERS; f++)
+        for (const struct sn_fit_option *option = fitters[f]->options; option->name; option++)
+            if (i-- == 0) return option;
+    return NULL;
+}
+
+const struct sn_fit_type *sn_fit_type_find(const char *name)
+{
+    const struct sn_fit_type *type = NULL;
+    for (int i = 0; (type = sn_fit_type_at(i)) && strcmp(type->name, name);) i++;
+    return type;
+}
+
+const struct sn_fit_type *sn_fit_simplest(const struct sn_family *family)
+{
+    const struct sn_fit_type *simplest = NULL;
+    for (int f = 0; f < N_FITTERS && !simplest; f++)
+        if (fitters[f]->types->family == family)
+            simplest = &fitters[f]->types[count_types(fitters[f]) - 1];
+    return simplest;
+}
+
+int sn_fit_setting(const struct sn_fit_options *options, const char *name)
+{
+    for (const struct sn_fit_setting *s = options->settings; s && s->name; s++)
+        if (!strcmp(s->name, name)) return s->value;
+    return 0;
+}
+
+/* ---- The front door */
+
+static enum sn_status check_setting(const struct sn_fit_setting *setting, struct sn_error *error)
+{
+    const struct sn_fit_option *option = NULL;
+    int value = setting->value;
+    for (int i = 0; (option = sn_fit_option_at(i)) && strcmp(option->name, setting->name);) i++;
+    if (!option) return sn_fail(error, SN_BAD_INPUT, "%s: unknown setting", setting->name);
+    if (!value || (value >= option->minimum && value <= option->maximum)) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT, "%s: expected a whole number from %d to %d, found %d",
+                   option->name, option->minimum, option->maximum, value);
+}
+
+static enum sn_status check(const float *dense, int m, int n, const struct sn_fit_options *options,
+                            struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    if (m < 1 || n < 1)
+        return sn_fail(error, SN_BAD_INPUT, "expected a matrix, found %d x %d", m, n);
+    if (options->budget_bytes < sizeof(float) && !options->budget_values)
+        return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single value",
+                       options->budget_bytes);
+    for (const struct sn_fit_setting *s = options->settings; s && s->name && !status; s++)
+        status = check_setting(s, error);
+    for (size_t i = 0; i < (size_t)m * (size_t)n && !status; i++)
+        if (!isfinite(dense[i]))
+            status = sn_fail(error, SN_BAD_INPUT,
+                             "row %zu, column %zu: found %g, expected a finite number",
+                             i / (size_t)n, i % (size_t)n, (double)dense[i]);
+    return status;
+}
+
+enum sn_status sn_fit(const struct sn_fit_type *type, const float *dense, int n_outputs,
+                      int n_inputs, const struct sn_fit_options *options, struct sn_fit *fit,
+                      struct sn_error *error)
+{
+    struct sn_error local = { 0 };
+    struct sn_fit_options own = *options;
+    memset(fit, 0, sizeof *fit);
+    if (!error) error = &local;
+    enum sn_status status = check(dense, n_outputs, n_inputs, options, error);
+    if (status) return status;
+    if (!own.budget_bytes) own.budget_bytes = SIZE_MAX;
+    if (!own.budget_values) own.budget_values = SIZE_MAX;
+    return type->fit(dense, n_outputs, n_inputs, &own, fit, error);
+}
+
+/* ---- What fits share */
+
+enum sn_status sn_fit_measure(struct sn_fit *fit, const float *dense,
+                              const struct sn_weighting *weighting, struct sn_error *error)
+{
+    int m = fit->matrix->n_outputs, n = fit->matrix->n_inputs;
+    float *what = malloc((size_t)m * (size_t)n * sizeof *what);
+    if (!what) return sn_no_memory(error, "a matrix of %d x %d", m, n);
+    enum sn_status status = sn_dense(fit->matrix, fit->words, what, error);
+    if (!status) {
+        fit->error = sn_weighted_error(dense, what, m, n, NULL, error);
+        fit->weighted_error = weighting ? sn_weighted_error(dense, what, m, n, weighting, error)
+                                        : fit->error;
+        if (fit->error < 0 || fit->weighted_error < 0) status = SN_NO_MEMORY;
+    }
+    free(what);
+    return status;
+}
+
+void sn_fit_free(struct sn_fit *fit)
+{
+    free(fit->matrix);
+    free(fit->words);
+    memset(fit, 0, sizeof *fit);
+}

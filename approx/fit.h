@@ -1,0 +1,31 @@
+/* Dense matrix -> structured matrix: what a family provides for sn_fit, and what the approximators
+ * of all families have in common. */
+#ifndef FIT_H
+#define FIT_H
+
+#include "family.h"
+
+/* What approx/xyz_fit.c provides for the family xyz, as xyz_fitter. */
+struct sn_fitter {
+    /* A row without a name ends them. The first has the family's name. The last is the simplest: by
+     * it sn_weighting_choose compares ways to weigh errors. */
+    const struct sn_fit_type *types;
+    const struct sn_fit_option *options; /* likewise; several families may share one by its name */
+};
+
+#define FAMILY(name) extern const struct sn_fitter name##_fitter;
+#include <families.def>
+#undef FAMILY
+
+/* The type by which ways to weigh errors are compared for a family. */
+const struct sn_fit_type *sn_fit_simplest(const struct sn_family *family);
+
+/* The value of a setting; 0 where the options have none of that name. */
+int sn_fit_setting(const struct sn_fit_options *options, const char *name);
+
+/* Fills in fit->error and fit->weighted_error from fit's words. SN_NO_MEMORY is the only failure.
+ */
+enum sn_status sn_fit_measure(struct sn_fit *fit, const float *dense,
+                              const struct sn_weighting *weighting, struct sn_error *error);
+
+#endif
