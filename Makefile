@@ -1,6 +1,7 @@
 # structnet. Targets: all (default), demo, test, parity, fuzz, test-long, asan, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
+OBJCOPY = objcopy
 PREFIX = /usr/local
 BUILD = build
 
@@ -32,12 +33,18 @@ tested = $(in_tests) $(filter-out $(BUILD)/layers/family.o $(BUILD)/approx/fit.o
 tests = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz_%.c,$(wildcard tests/*.c)))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
 
+# The names of structnet.h alone leave the library.
+VERSION = $(shell sed -n 's/^\#define STRUCTNET_VERSION "\(.*\)"/\1/p' layers/structnet.h)
+SONAME = libstructnet.so.0
+libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
+LIBRARY_LIBS = -llapacke -lopenblas -lm
+
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
 .PHONY: all demo test parity fuzz test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
-binaries: $(binaries)
+binaries: $(binaries) $(libraries)
 
 source:
 	@sh tools/get_darknet.sh
@@ -53,9 +60,11 @@ test: deps
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory run-tests
 
-run-tests: $(binaries) $(BUILD)/run_tests
+run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet $(BUILD)/in_tests/structnet
 	$(BUILD)/run_tests --jobs 2
 	sh tests/commands.sh $(BUILD)
+	sh tests/family.sh $(BUILD)
+	sh tests/library.sh $(BUILD) '$(CC)'
 
 parity:
 	@sh tools/deps.sh '$(CC)' parity
@@ -85,8 +94,7 @@ asan: deps
 	sh tests/asan.sh $(BUILD)/asan/run_tests
 
 install: all
-	install -d '$(DESTDIR)$(PREFIX)/bin'
-	install $(BUILD)/darknet $(BUILD)/structnet '$(DESTDIR)$(PREFIX)/bin'
+	sh tools/install.sh $(BUILD) '$(DESTDIR)' '$(PREFIX)' $(VERSION) '$(LIBRARY_LIBS)'
 
 clean:
 	rm -rf $(BUILD)
@@ -96,6 +104,16 @@ $(BUILD)/darknet: $(darknet_main) $(darknet_src) $(plug) $(layers)
 
 $(BUILD)/structnet: $(tools) $(plug) $(library) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(TOOL_LIBS)
+
+# One object whose hidden names are local, so that a static program too may use them for itself.
+$(BUILD)/libstructnet.a: $(library)
+	$(LD) -r $^ -o $(BUILD)/structnet_all.o
+	$(OBJCOPY) --localize-hidden $(BUILD)/structnet_all.o
+	rm -f $@
+	$(AR) rc $@ $(BUILD)/structnet_all.o
+
+$(BUILD)/$(SONAME): $(library)
+	$(CC) $(SANITIZE) -shared -Wl,-soname,$(SONAME) -Wl,--no-undefined $^ -o $@ $(LIBRARY_LIBS)
 
 $(BUILD)/make_glyphs: $(glyphs)
 	$(CC) $(SANITIZE) $^ -o $@ -lm -pthread

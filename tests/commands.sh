@@ -7,53 +7,9 @@ build=$1
 out=$build/test-commands
 structnet=$build/structnet
 darknet=$build/darknet
-passed=0
-failed=0
-rm -rf "$out"
-mkdir -p "$out/backup"
+. tests/checks.sh
 
-# ok NAME CONDITION...: counts one test.
-ok() {
-    name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $name"
-        echo "    status $status"
-        head -n 5 "$out/stdout" "$out/stderr" | sed 's/^/    /'
-    fi
-}
-
-# try COMMAND...: runs it, keeping status, stdout and stderr.
-try() {
-    "$@" > "$out/stdout" 2> "$out/stderr" < /dev/null
-    status=$?
-}
-
-is() { [ "$status" = "$1" ]; }
-says() { is "$1" && grep -q -e "$2" "$out/stdout"; }
-complains() { is "$1" && grep -q -e "$2" "$out/stderr" && [ "$(wc -l < "$out/stderr")" = 1 ] && ! [ -s "$out/stdout" ]; }
-value() { sed -n "s/^.*\"$1\":[^0-9-]*\([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
-at_least() { awk "BEGIN { exit !($1 >= $2) }"; }
-
-# bytes FILE OFFSET COUNT
-bytes() { tail -c +$(($2 + 1)) "$1" | head -c "$3"; }
-same_bytes() { [ "$(bytes "$1" "$2" "$5" | cksum)" = "$(bytes "$3" "$4" "$5" | cksum)" ]; }
-
-# ---- a task of three colours, 6 x 6 pixels, as PPM files
-mkdir -p "$out/images/red" "$out/images/green" "$out/images/blue"
-pixels() { i=0; while [ $i -lt 36 ]; do printf "$1"; i=$((i + 1)); done; }
-for n in 1 2 3 4 5 6 7; do
-    { printf 'P6\n6 6\n255\n'; pixels "\\35$n\\02$n\\01$n"; } > "$out/images/red/$n.ppm"
-    { printf 'P6\n6 6\n255\n'; pixels "\\02$n\\35$n\\01$n"; } > "$out/images/green/$n.ppm"
-    { printf 'P6\n6 6\n255\n'; pixels "\\02$n\\01$n\\35$n"; } > "$out/images/blue/$n.ppm"
-done
-ls "$out"/images/*/*.ppm > "$out/images.txt"
-printf 'red\ngreen\nblue\n' > "$out/labels.txt"
-printf 'classes=3\ntrain=%s\nvalid=%s\nlabels=%s\nbackup=%s\ntop=2\n' "$out/images.txt" "$out/images.txt" \
-    "$out/labels.txt" "$out/backup" > "$out/task.data"
+three_colours
 cat > "$out/net.cfg" <<'EOF'
 # Three colours.
 [net]
@@ -466,19 +422,6 @@ try "$structnet" run "$out/run.cfg" "$out/run.weights" --input tests/checkpoints
 ok "run of no array" complains 1 'expected a NumPy array'
 
 # ---- matrices and features as NumPy arrays
-npy() { printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '$1', 'fortran_order': False, 'shape': ($2), }"; }
-f32() {
-    for number in "$@"; do
-        case $number in
-        0) printf '\0\0\0\0' ;; 1) printf '\0\0\200\077' ;; 2) printf '\0\0\0\100' ;; 4) printf '\0\0\200\100' ;;
-        -1) printf '\0\0\200\277' ;;
-        nan) printf '\0\0\300\177' ;;
-        esac
-    done
-}
-i32() { for number in "$@"; do printf "\\00$number\\0\\0\\0"; done; }
-i64() { for number in "$@"; do i32 "$number" 0; done; }
-floats() { od -An -v -tf4 -j128 "$1" | tr -s ' \n' ' '; }
 # W = [1 | 4 I]: a column of ones, which a constant feature meets, and a diagonal.
 ones_and_diagonal() { f32 1 4 0 0 0  1 0 4 0 0  1 0 0 4 0  1 0 0 0 4; }
 { npy '<f4' '4, 5'; ones_and_diagonal; } > "$out/w.npy"
@@ -689,5 +632,4 @@ ok "... goes on" says 0 '^rows  *14, of which [1-9][0-9]* were there$'
 ok "... to the same table" [ "$(table "$out/killed.tsv")" = "$(table "$out/whole.tsv")" ]
 ok "no file of a mistake is left" [ -z "$(ls "$out" | grep -e '^x\.[^n]' -e tmp)" ]
 
-echo "commands: $passed passed, $failed failed"
-[ $failed = 0 ]
+summary commands
