@@ -1,12 +1,14 @@
 /* .weights files: what is saved is what is loaded, and what is damaged is refused. */
 #include "support.h"
 
+#include <command.h>
 #include <psm.h>
 #include <structured_layer.h>
 #include <weights_file.h>
 #include <whole_file.h>
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +20,11 @@
 static const char net_text[] =
     "[net]\nbatch=4\nheight=6\nwidth=6\nchannels=3\nlearning_rate=0.05\n"
     "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=1\npad=1\nactivation=leaky\n"
-    "[sss]\noutput=30\nactivation=leaky\nbatch_normalize=1\ninputs=0,100,44\noutputs=10,0,20\ncausal=0,5\nanticausal=3,2\n"
+    "[sss]\noutput=30\nactivation=leaky\nbatch_normalize=1\n"
+    "inputs=0,100,44\noutputs=10,0,20\ncausal=0,5\nanticausal=3,2\n"
     "[psm]\noutput=20\nactivation=leaky\nfactors=2\ninner=25\nnonzeros=101,203\n"
-    "[psm]\noutput=18\nactivation=leaky\nfactors=2\ninner=21\nnonzeros=60,128\nindex=8,8\nblock=4\norder=1\n"
+    "[psm]\noutput=18\nactivation=leaky\nfactors=2\ninner=21\nnonzeros=60,128\n"
+    "index=8,8\nblock=4\norder=1\n"
     "[connected]\noutput=12\nactivation=leaky\nbatch_normalize=1\n"
     "[sss]\noutput=7\nactivation=linear\nstages=3\nstates=2\n"
     "[softmax]\n";
@@ -153,6 +157,75 @@ Test(weights, an_index_out_of_range_is_refused_with_the_layer, .init = set_paths
     write_file(saved, bytes, n);
     cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 1);
     cr_assert(strstr(message, "layer 2 [psm]: factor 1, row 0: column index 65535"), "%s", message);
+    free(bytes);
+    net_free(net);
+}
+
+/* Two layers at 16 pixels; most index words of the first, as wide a gap as 8 bits hold, would be
+ * NaN as floats. */
+static const char pixels_text[] =
+    "[net]\nbatch=1\nheight=4\nwidth=4\nchannels=4096\n"
+    "[psm]\noutput=64\nsize=1\nactivation=leaky\nbatch_normalize=1\nnonzeros=1088\nindex=8\n"
+    "[sss]\noutput=10\nsize=1\nactivation=linear\nstages=2\nstates=3\norder=both\n"
+    "[avgpool]\n[softmax]\n";
+
+static void check_saved(const void *text)
+{
+    char command[] = "check", cfg[256], *arguments[] = { command, cfg, saved, NULL };
+    snprintf(cfg, sizeof cfg, "%s", temporary_path("pixels.cfg"));
+    write_file(cfg, text, strlen(text));
+    check_command.run(3, arguments);
+}
+
+static int count_not_finite(const char *bytes, size_t n)
+{
+    int count = 0;
+    for (float value; n; n--, bytes += sizeof value)
+        count += !isfinite((memcpy(&value, bytes, sizeof value), value));
+    return count;
+}
+
+Test(weights, check_takes_index_words_for_no_floats, .init = set_paths)
+{
+    char message[4096], *bytes;
+    size_t n;
+    network *net = net_from_text(pixels_text, 1);
+    const struct sn_matrix *matrix = structured_matrix(&net->layers[0]);
+    save_weights(net, saved);
+    bytes = read_file_bytes(saved, &n);
+    size_t indices = 20 + 4 * (64 + matrix->n_values), n_indices = matrix->n_words - 1088;
+    cr_assert_gt(count_not_finite(bytes + indices, n_indices), 10);
+    cr_assert_eq(run_in_child(check_saved, pixels_text, message, sizeof message), 0, "%s", message);
+    free(bytes);
+    net_free(net);
+}
+
+Test(weights, check_finds_every_float_that_is_not_finite, .init = set_paths)
+{
+    char message[4096], expected[128], *bytes;
+    size_t n;
+    network *net = net_from_text(pixels_text, 1);
+    const struct sn_matrix *psm = structured_matrix(&net->layers[0]),
+                           *sss = structured_matrix(&net->layers[1]);
+    /* First and last of biases, values and batch statistics; behind those the second layer. */
+    size_t statistics = 64 + psm->n_words, second = statistics + 3 * 64, last = 10 + sss->n_values;
+    size_t words[] = { 0,          63,         64,     63 + psm->n_values,
+                       statistics, second - 1, second, second + last - 1 };
+    save_weights(net, saved);
+    bytes = read_file_bytes(saved, &n);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        int layer = words[i] >= second;
+        float kept, bad = i % 2 ? INFINITY : NAN;
+        memcpy(&kept, bytes + 20 + 4 * words[i], sizeof kept);
+        memcpy(bytes + 20 + 4 * words[i], &bad, sizeof bad);
+        write_file(saved, bytes, n);
+        cr_assert_eq(run_in_child(check_saved, pixels_text, message, sizeof message), 1, "%zu",
+                     words[i]);
+        snprintf(expected, sizeof expected, "layer %d [%s]: value %zu is ", layer,
+                 layer ? "sss" : "psm", words[i] - (layer ? second : 0));
+        cr_assert(strstr(message, expected), "expected %s\nfound %s", expected, message);
+        memcpy(bytes + 20 + 4 * words[i], &kept, sizeof kept);
+    }
     free(bytes);
     net_free(net);
 }

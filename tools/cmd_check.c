@@ -3,7 +3,6 @@
 #include "load_net.h"
 
 #include <plug_errors.h>
-#include <structured_layer.h>
 #include <weights_file.h>
 
 #include <math.h>
@@ -23,6 +22,24 @@ const struct command check_command = {
              "is wrong and exits with status 1, or \"ok\".\n"
 };
 
+/* Reads the words of layer number i; those that are floats must be finite. */
+static enum sn_status check_layer(const layer *l, int i, FILE *file, const char *path,
+                                  struct sn_error *error)
+{
+    struct weights_words words = weights_layer_words(l);
+    for (size_t k = 0; k < words.n_words; k++) {
+        float value;
+        int is_index = k >= words.first_index && k - words.first_index < words.n_indices;
+        if (fread(&value, sizeof value, 1, file) != 1)
+            return sn_fail(error, SN_IO, "%s: cannot read", path);
+        if (!is_index && !isfinite(value))
+            return sn_fail(error, SN_BAD_INPUT,
+                           "%s: layer %d [%s]: value %zu is %g, expected a finite number", path, i,
+                           weights_layer_name(l), k, (double)value);
+    }
+    return SN_OK;
+}
+
 /* Everything stored is finite: read from the file itself, since a net keeps some of it in other
  * places. */
 static enum sn_status check_finite(const network *net, const char *path, struct sn_error *error)
@@ -34,22 +51,8 @@ static enum sn_status check_finite(const network *net, const char *path, struct 
         if (file) fclose(file);
         return status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
     }
-    for (int i = 0; i < net->n && !status; i++) {
-        const layer *l = &net->layers[i];
-        const struct sn_matrix *matrix = structured_matrix(l);
-        size_t n = weights_layer_bytes(l) / sizeof(float);
-        size_t indices = matrix ? (size_t)l->outputs + matrix->n_values : n;
-        size_t indices_end = matrix ? (size_t)l->outputs + matrix->n_words : n;
-        for (size_t k = 0; k < n && !status; k++) {
-            float value;
-            if (fread(&value, sizeof value, 1, file) != 1)
-                status = sn_fail(error, SN_IO, "%s: cannot read", path);
-            else if (!isfinite(value) && (k < indices || k >= indices_end))
-                status = sn_fail(error, SN_BAD_INPUT,
-                                 "%s: layer %d [%s]: value %zu is %g, expected a finite number",
-                                 path, i, weights_layer_name(l), k, (double)value);
-        }
-    }
+    for (int i = 0; i < net->n && !status; i++)
+        status = check_layer(&net->layers[i], i, file, path, error);
     fclose(file);
     return status;
 }

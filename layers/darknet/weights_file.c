@@ -44,7 +44,6 @@ static size_t layer_floats(const layer *l)
         return connected_floats(l->wz) + connected_floats(l->wr) + connected_floats(l->wh)
             + connected_floats(l->uz) + connected_floats(l->ur) + connected_floats(l->uh);
     case LOCAL:
-        if (structured_matrix(l)) return (size_t)l->out_c + (size_t)structured_load_words(l);
         return (size_t)l->outputs
             + (size_t)l->size * (size_t)l->size * (size_t)l->c * (size_t)l->n * (size_t)l->out_w
             * (size_t)l->out_h;
@@ -52,9 +51,32 @@ static size_t layer_floats(const layer *l)
     }
 }
 
+static struct weights_words structured_words(const layer *l)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    size_t n_biases = (size_t)l->out_c;
+    return (struct weights_words){ .n_words = n_biases + (size_t)structured_load_words(l),
+                                   .first_index = n_biases + matrix->n_values,
+                                   .n_indices = matrix->n_words - matrix->n_values };
+}
+
+struct weights_words weights_layer_words(const layer *l)
+{
+    if (l->dontload) return (struct weights_words){ 0 };
+    if (structured_matrix(l)) return structured_words(l);
+    return (struct weights_words){ .n_words = layer_floats(l) };
+}
+
 size_t weights_layer_bytes(const layer *l)
 {
-    return l->dontload ? 0 : sizeof(float) * layer_floats(l);
+    return sizeof(float) * weights_layer_words(l).n_words;
+}
+
+size_t weights_bytes_between(const network *net, int start, int end)
+{
+    size_t n_bytes = 0;
+    for (int i = start; i < end; i++) n_bytes += weights_layer_bytes(&net->layers[i]);
+    return n_bytes;
 }
 
 const char *weights_layer_name(const layer *l)
@@ -103,17 +125,20 @@ enum sn_status weights_check_length(const network *net, const char *path, int st
     enum sn_status status = weights_span(path, &span, error);
     if (status) return status;
     strict |= has_structured_layer(net);
-    size_t left = span.file_bytes - span.header_bytes;
-    for (int i = start; i < net->n && i < cutoff; i++) {
+    int end = cutoff < net->n ? cutoff : net->n;
+    size_t found = span.file_bytes - span.header_bytes;
+    for (int i = start; i < end; i++) {
         const layer *l = &net->layers[i];
-        size_t bytes = weights_layer_bytes(l);
+        size_t before = weights_bytes_between(net, start, i), bytes = weights_layer_bytes(l);
+        size_t left = found > before ? found - before : 0;
         if (bytes > left && (left || strict))
             return sn_fail(error, SN_BAD_INPUT, "%s: layer %d [%s]: expected %zu bytes, found %zu",
                            path, i, weights_layer_name(l), bytes, left);
-        left -= bytes > left ? left : bytes;
     }
+    size_t expected = weights_bytes_between(net, start, end),
+           more = found > expected ? found - expected : 0;
     /* A load that stops before the last layer leaves the rest of the file unread on purpose. */
-    if (cutoff < net->n || !left || (!strict && left % sizeof(float) == 0)) return SN_OK;
+    if (cutoff < net->n || !more || (!strict && more % sizeof(float) == 0)) return SN_OK;
     return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu bytes up to the last layer %d, found %zu",
-                   path, span.file_bytes - left, net->n - 1, span.file_bytes);
+                   path, span.file_bytes - more, net->n - 1, span.file_bytes);
 }

@@ -1,5 +1,16 @@
 /* A Darknet .weights file as parser.c reads it: a header (weights_header.h), then the layers in
- * order, float32 each. */
+ * order, each the 4-byte words of its arrays. All words are float32 but for those behind the values
+ * of a structured matrix, which hold packed indices (family.h).
+ *
+ * A structured layer of m outputs (of m channels with size=1) has the words
+ *
+ *     biases       m
+ *     values       n_values
+ *     indices      n_words - n_values
+ *     statistics   3 m with batch_normalize and without dontloadscales: scales, means, variances
+ *
+ * Nothing in a file says which layer a word belongs to. Hence a length that differs by a byte means
+ * that file and cfg do not belong together, or that the file is damaged. */
 #ifndef WEIGHTS_FILE_H
 #define WEIGHTS_FILE_H
 
@@ -9,8 +20,19 @@
 #include <darknet.h>
 #include <stddef.h>
 
-/* Bytes that loading reads for a layer; 0 for one that has no weights or dontload=1. */
+/* The words that loading reads for a layer: n_words, of which those from first_index on, n_indices
+ * in number, are no floats. All 0 for a layer that has no weights or dontload=1. */
+struct weights_words {
+    size_t n_words, first_index, n_indices;
+};
+struct weights_words weights_layer_words(const layer *l);
+
+/* The bytes of these words. */
 size_t weights_layer_bytes(const layer *l);
+
+/* The bytes of the layers start <= i < end of net: where layer end begins, counted from where layer
+ * start does. */
+size_t weights_bytes_between(const network *net, int start, int end);
 
 /* The name of a layer's section: "sss", "connected", ... */
 const char *weights_layer_name(const layer *l);
