@@ -137,8 +137,8 @@ static enum sn_status write_weights(const struct problem *problem,
     const layer *layers = problem->net->layers;
     struct weights_span span;
     enum sn_status status = weights_span(path, &span, error);
-    size_t before = 0, replaced = weights_layer_bytes(&layers[problem->layer]);
-    for (int i = 0; i < problem->layer; i++) before += weights_layer_bytes(&layers[i]);
+    size_t before = weights_bytes_between(problem->net, 0, problem->layer),
+           replaced = weights_layer_bytes(&layers[problem->layer]);
     FILE *in = status ? NULL : fopen(path, "rb");
     if (!in) return status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
     weights_header_write(&span.header, out);
