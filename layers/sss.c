@@ -1,34 +1,13 @@
+/* The shape of an SSS matrix: its checks, its section in a cfg, its start values, and its orders as
+ * words of a .weights file. */
 #include "sss.h"
 #include "indices.h"
-#include "product.h"
+#include "sss_kernel.h"
 
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* C += op(A) op(B), row-major; op is the transpose where the flag is set, C is m x n, the inner
- * size is k. */
-static void multiply_add(int transpose_a, int transpose_b, int m, int n, int k, const float *a,
-                         int lda, const float *b, int ldb, float *c, int ldc)
-{
-    if (m && n && k) sn_product(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, 1, c, ldc);
-}
-
-/* Y += X M^T for M (rows x columns): the forward product of one block, for a batch. */
-static void block_forward(int batch, int rows, int columns, const float *block, const float *x,
-                          int ldx, float *y, int ldy)
-{
-    multiply_add(0, 1, batch, rows, columns, x, ldx, block, columns, y, ldy);
-}
-
-/* dM += dY^T X, and dX += dY M unless dx is NULL. */
-static void block_backward(int batch, int rows, int columns, const float *block, const float *x,
-                           int ldx, const float *dy, int ldy, float *dblock, float *dx, int lddx)
-{
-    multiply_add(1, 0, rows, columns, batch, dy, ldy, x, ldx, dblock, columns);
-    if (dx) multiply_add(0, 0, batch, columns, rows, dy, ldy, block, columns, dx, lddx);
-}
 
 struct sss_stage sss_stage_at(const struct sss *shape, float *values, int stage)
 {
@@ -377,135 +356,6 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
     if (!status && shape->output_order) memcpy(shape->output_order, outputs, m * sizeof *outputs);
     free(inputs);
     return status;
-}
-
-/* to[b][i] = from[b][order[i]] for each of n. */
-static void gather(const uint32_t *order, int n, int batch, const float *from, int ldf, float *to,
-                   int ldt)
-{
-    for (int b = 0; b < batch; b++, from += ldf, to += ldt)
-        for (int i = 0; i < n; i++) to[i] = from[order[i]];
-}
-
-/* to[b][order[i]] += from[b][i] for each of n. */
-static void scatter_add(const uint32_t *order, int n, int batch, const float *from, int ldf,
-                        float *to, int ldt)
-{
-    for (int b = 0; b < batch; b++, from += ldf, to += ldt)
-        for (int i = 0; i < n; i++) to[order[i]] += from[i];
-}
-
-/* Where the reordered inputs and outputs lie in one sample's scratch: behind the states. */
-static size_t ordered_inputs_at(const struct sss *shape) { return shape->states[shape->n_stages]; }
-
-static size_t ordered_outputs_at(const struct sss *shape)
-{
-    return ordered_inputs_at(shape) + (shape->input_order ? (size_t)shape->matrix.n_inputs : 0);
-}
-
-static void sss_forward(const struct sn_matrix *matrix, const float *words, int batch,
-                        const float *x, float *y, float *states)
-{
-    const struct sss *shape = (const struct sss *)matrix;
-    int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
-    float *given = y;
-    memset(states, 0, (size_t)batch * matrix->n_states * sizeof *states);
-    if (shape->input_order) {
-        gather(shape->input_order, matrix->n_inputs, batch, x, ldx,
-               states + ordered_inputs_at(shape), lds);
-        x = states + ordered_inputs_at(shape);
-        ldx = lds;
-    }
-    if (shape->output_order) {
-        y = states + ordered_outputs_at(shape);
-        ldy = lds;
-    }
-    for (int k = 0; k < shape->n_stages; k++) {
-        struct sss_stage at = sss_stage_at(shape, (float *)words, k);
-        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k],
-            s_next = shape->causal[k + 1];
-        const float *x_k = states + shape->states[k];
-        float *x_next = states + shape->states[k + 1];
-        block_forward(batch, m, n, at.d, x, ldx, y, ldy);
-        block_forward(batch, m, s, at.c, x_k, lds, y, ldy);
-        block_forward(batch, s_next, s, at.a, x_k, lds, x_next, lds);
-        block_forward(batch, s_next, n, at.b, x, ldx, x_next, lds);
-        x += n;
-        y += m;
-    }
-    for (int k = shape->n_stages - 1; k >= 0; k--) {
-        struct sss_stage at = sss_stage_at(shape, (float *)words, k);
-        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k],
-            t_next = shape->anticausal[k + 1];
-        float *z_k = states + shape->states[k] + shape->causal[k];
-        const float *z_next = states + shape->states[k + 1] + shape->causal[k + 1];
-        x -= n;
-        y -= m;
-        block_forward(batch, m, t_next, at.g, z_next, lds, y, ldy);
-        block_forward(batch, t, t_next, at.e, z_next, lds, z_k, lds);
-        block_forward(batch, t, n, at.f, x, ldx, z_k, lds);
-    }
-    if (shape->output_order)
-        scatter_add(shape->output_order, matrix->n_outputs, batch, y, lds, given,
-                    matrix->n_outputs);
-}
-
-/* The transposed recursions: dx_k = A_k^T dx_{k+1} + C_k^T dy_k runs backward, dz_{k+1} = E_k^T
- * dz_k + G_k^T dy_k forward; each block's gradient is the outer product of what it produced and
- * what it read. */
-static void sss_backward(const struct sn_matrix *matrix, const float *words, int batch,
-                         const float *x, const float *states, const float *dy, float *dvalues,
-                         float *dx, float *dstates)
-{
-    const struct sss *shape = (const struct sss *)matrix;
-    int ldx = matrix->n_inputs, ldy = matrix->n_outputs, lds = (int)matrix->n_states;
-    int lddx = ldx;
-    float *wanted = dx;
-    memset(dstates, 0, (size_t)batch * matrix->n_states * sizeof *dstates);
-    if (shape->input_order) {
-        x = states + ordered_inputs_at(shape);
-        if (dx) dx = dstates + ordered_inputs_at(shape);
-        ldx = lddx = lds;
-    }
-    if (shape->output_order) {
-        gather(shape->output_order, matrix->n_outputs, batch, dy, ldy,
-               dstates + ordered_outputs_at(shape), lds);
-        dy = dstates + ordered_outputs_at(shape);
-        ldy = lds;
-    }
-    for (int k = 0; k < shape->n_stages; k++) {
-        struct sss_stage at = sss_stage_at(shape, (float *)words, k),
-                         d = sss_stage_at(shape, dvalues, k);
-        int n = shape->inputs[k], m = shape->outputs[k], t = shape->anticausal[k],
-            t_next = shape->anticausal[k + 1];
-        size_t z_k = shape->states[k] + (size_t)shape->causal[k];
-        size_t z_next = shape->states[k + 1] + (size_t)shape->causal[k + 1];
-        block_backward(batch, m, t_next, at.g, states + z_next, lds, dy, ldy, d.g, dstates + z_next,
-                       lds);
-        block_backward(batch, t, t_next, at.e, states + z_next, lds, dstates + z_k, lds, d.e,
-                       dstates + z_next, lds);
-        block_backward(batch, t, n, at.f, x, ldx, dstates + z_k, lds, d.f, dx, lddx);
-        x += n;
-        dy += m;
-        if (dx) dx += n;
-    }
-    for (int k = shape->n_stages - 1; k >= 0; k--) {
-        struct sss_stage at = sss_stage_at(shape, (float *)words, k),
-                         d = sss_stage_at(shape, dvalues, k);
-        int n = shape->inputs[k], m = shape->outputs[k], s = shape->causal[k],
-            s_next = shape->causal[k + 1];
-        size_t x_k = shape->states[k], x_next = shape->states[k + 1];
-        x -= n;
-        dy -= m;
-        if (dx) dx -= n;
-        block_backward(batch, m, n, at.d, x, ldx, dy, ldy, d.d, dx, lddx);
-        block_backward(batch, m, s, at.c, states + x_k, lds, dy, ldy, d.c, dstates + x_k, lds);
-        block_backward(batch, s_next, s, at.a, states + x_k, lds, dstates + x_next, lds, d.a,
-                       dstates + x_k, lds);
-        block_backward(batch, s_next, n, at.b, x, ldx, dstates + x_next, lds, d.b, dx, lddx);
-    }
-    if (dx && shape->input_order)
-        scatter_add(shape->input_order, matrix->n_inputs, batch, dx, lds, wanted, matrix->n_inputs);
 }
 
 static const char *const sss_keys[] = { "stages", "states",     "inputs", "outputs",

@@ -1,12 +1,16 @@
 /* SSS: sequentially semiseparable matrices. Inputs are cut into N segments u_k (widths n_k),
- * outputs into y_k (heights m_k); stage k = 0..N-1 computes x_{k+1} = A_k x_k + B_k u_k y_k = C_k
- * x_k + D_k u_k + G_k z_{k+1} z_k     = E_k z_{k+1} + F_k u_k             x_0 and z_N are empty
+ * outputs into y_k (heights m_k); stage k = 0..N-1 computes
+ *
+ *     x_{k+1} = A_k x_k + B_k u_k                 y_k = C_k x_k + D_k u_k + G_k z_{k+1}
+ *     z_k     = E_k z_{k+1} + F_k u_k             x_0 and z_N are empty
+ *
  * with the causal state x_k and the anticausal state z_k living on boundary k, between stages k-1
  * and k. Any width, height or state size may be zero. Source: Dewilde and van der Veen,
  * Time-Varying Systems and Computations, 1998; Chandrasekaran et al., Some fast algorithms for
  * sequentially semiseparable representations, SIAM J. Matrix Anal. Appl. 27(2), 2005.
  *
  * Values in a .weights file: for k = 0..N-1 the blocks D, C, A, B, G, E, F, each row-major:
+ *
  *     D m_k x n_k   C m_k x causal[k]   A causal[k+1] x causal[k]   B causal[k+1] x n_k
  *     G m_k x anticausal[k+1]   E anticausal[k] x anticausal[k+1]   F anticausal[k] x n_k
  *
@@ -31,14 +35,13 @@ enum sss_order {
 struct sss {
     struct sn_matrix matrix;
     int n_stages;
-    const int *inputs;     /* n_stages widths, sum n_inputs */
-    const int *outputs;    /* n_stages heights, sum n_outputs */
-    const int *causal;     /* n_stages+1 state sizes, first and last 0 */
-    const int *anticausal; /* n_stages+1, first and last 0 */
-    size_t *values;        /* n_stages: where the blocks of a stage start in the values */
-    size_t *states; /* n_stages+1: where x_k starts in one sample's scratch; z_k follows it */
-    enum sss_order
-        order; /* which of the two lists below there are; where there is none the pointer is NULL */
+    const int *inputs;      /* n_stages widths, sum n_inputs */
+    const int *outputs;     /* n_stages heights, sum n_outputs */
+    const int *causal;      /* n_stages+1 state sizes, first and last 0 */
+    const int *anticausal;  /* n_stages+1, first and last 0 */
+    size_t *values;         /* n_stages: where the blocks of a stage start in the values */
+    size_t *states;         /* n_stages+1: where x_k starts in one sample's scratch; z_k follows */
+    enum sss_order order;   /* which of the two lists below there are; the others are NULL */
     uint32_t *input_order;  /* n_inputs, a permutation of 0..n_inputs-1 */
     uint32_t *output_order; /* n_outputs, likewise */
     size_t storage[];       /* of the eight lists */
