@@ -1,76 +1,45 @@
+/* The shape of a PSM: its checks, its section in a cfg, its indices as words of a .weights file,
+ * and the way of the kernels (psm_kernel.h) from factor to factor. */
 #include "psm.h"
 #include "indices.h"
+#include "psm_kernel.h"
+#include "psm_shape.h"
 
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MOST_ROWS = 8 }; /* of a block */
-
-static size_t count_groups(int rows, int block)
-{
-    return ((size_t)rows + (size_t)block - 1) / (size_t)block;
-}
 
 size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block)
 {
     if (!index_bits) index_bits = index_bits_for(columns);
     if (!block) block = 1;
     return 4 * nonzeros + index_bytes(nonzeros / (size_t)block, index_bits)
-        + index_bytes(count_groups(rows, block), index_bits_for(columns + 1));
+        + index_bytes(psm_count_groups(rows, block), index_bits_for(columns + 1));
 }
 
 size_t psm_order_bytes(int n_outputs) { return order_bytes(n_outputs); }
 
-/* The least column that block p of a group may have: one behind that of the block before it. start
- * is the group's. */
-static uint32_t least_column(const uint32_t *columns, size_t start, size_t p)
+uint32_t psm_least_column(const uint32_t *columns, size_t start, size_t p)
 {
     return p > start ? columns[p - 1] + 1 : 0;
 }
 
-size_t psm_bridges(const uint32_t *row_starts, const uint32_t *columns, int n_groups)
-{
-    size_t n = 0;
-    for (int g = 0; g < n_groups; g++)
-        for (size_t p = row_starts[g]; p < row_starts[g + 1]; p++)
-            n += (columns[p] - least_column(columns, row_starts[g], p)) / 256;
-    return n;
-}
-
-/* One factor as the kernels see it. */
-struct factor {
-    int rows, columns, block, index_bits;
-    size_t n_groups, n_blocks, first; /* first: position of its first value among all values */
-    uint32_t *row_starts, *column;
-    const uint32_t *order; /* NULL but for the leftmost factor */
-};
-
-static struct factor factor_at(const struct psm *shape, int j)
+struct psm_factor psm_factor_at(const struct psm *shape, int j)
 {
     size_t block = (size_t)shape->block;
-    struct factor at = { .rows = shape->sizes[j],
-                         .columns = shape->sizes[j + 1],
-                         .block = shape->block,
-                         .index_bits = shape->index_bits[j],
-                         .n_groups = count_groups(shape->sizes[j], shape->block),
-                         .n_blocks = (size_t)shape->nonzeros[j] / block,
-                         .row_starts = shape->row_starts,
-                         .order = j ? NULL : shape->order };
+    struct psm_factor at = { .rows = shape->sizes[j],
+                             .width = shape->sizes[j + 1],
+                             .block = shape->block,
+                             .index_bits = shape->index_bits[j],
+                             .n_groups = psm_count_groups(shape->sizes[j], shape->block),
+                             .n_blocks = (size_t)shape->nonzeros[j] / block,
+                             .row_starts = shape->row_starts };
     for (int i = 0; i < j; i++) {
         at.first += (size_t)shape->nonzeros[i];
-        at.row_starts += count_groups(shape->sizes[i], shape->block) + 1;
+        at.row_starts += psm_count_groups(shape->sizes[i], shape->block) + 1;
     }
-    at.column = shape->columns + at.first / block;
+    at.columns = shape->columns + at.first / block;
     return at;
-}
-
-/* The rows of a group that exist. */
-static int group_height(const struct factor *f, size_t group)
-{
-    size_t left = (size_t)f->rows - group * (size_t)f->block;
-    return left < (size_t)f->block ? (int)left : f->block;
 }
 
 static int bits_of(const struct psm_layout *layout, int j)
@@ -92,7 +61,7 @@ static enum sn_status check_factor(const struct psm_layout *layout, int j, const
     if (n % block)
         return sn_fail(error, SN_BAD_INPUT, "factor %d: expected a multiple of block=%d, found %d",
                        j + 1, block, n);
-    size_t height = count_groups(rows, block) * (size_t)block;
+    size_t height = psm_count_groups(rows, block) * (size_t)block;
     if (n > (double)height * columns)
         return sn_fail(error, SN_BAD_INPUT, "factor %d: %d nonzeros, expected at most %zu x %d",
                        j + 1, n, height, columns);
@@ -127,7 +96,7 @@ static enum sn_status check(const struct psm_layout *layout, struct totals *tota
     for (int j = 0; j < layout->n_factors; j++) {
         enum sn_status status = check_factor(layout, j, key, error);
         if (status) return status;
-        totals->groups += (double)count_groups(sizes[j], block);
+        totals->groups += (double)psm_count_groups(sizes[j], block);
         totals->values += nonzeros[j];
         totals->bytes += (double)psm_factor_bytes(sizes[j], sizes[j + 1], (size_t)nonzeros[j],
                                                   bits_of(layout, j), block);
@@ -252,133 +221,15 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
     if (shape->order) fprintf(file, "order=1\n");
 }
 
-/* Moves the columns of a row to the left as far as 8 bits need it. */
-static void close_gaps(uint32_t *row, size_t length)
-{
-    for (size_t p = 0; p < length; p++) {
-        uint32_t most = least_column(row, 0, p) + 255;
-        if (row[p] > most) row[p] = most;
-    }
-}
-
-static void shuffle(uint32_t *deck, size_t n, float (*uniform)(float, float))
-{
-    for (size_t c = n - 1; c > 0; c--) {
-        size_t other = (size_t)uniform(0, (float)(c + 1)) % (c + 1);
-        uint32_t swap = deck[c];
-        deck[c] = deck[other];
-        deck[other] = swap;
-    }
-}
-
-/* Deals the columns to the groups from a deck that is shuffled anew when it is used up: group i
- * gets its share of the blocks, and no column is used twice before every column was used once (but
- * for those a group already has). */
-static void draw_pattern(const struct factor *f, uint32_t *deck, char *used,
-                         float (*uniform)(float, float))
-{
-    size_t groups = f->n_groups, columns = (size_t)f->columns, next = columns;
-    for (size_t c = 0; c < columns; c++) deck[c] = (uint32_t)c;
-    for (size_t i = 0; i <= groups; i++) f->row_starts[i] = (uint32_t)(i * f->n_blocks / groups);
-    for (size_t i = 0; i < groups; i++) {
-        size_t length = f->row_starts[i + 1] - f->row_starts[i];
-        uint32_t *row = f->column + f->row_starts[i], *end = row;
-        memset(used, length == columns, columns);
-        for (size_t taken = 0; taken < length && length < columns; next++) {
-            if (next == columns) {
-                shuffle(deck, columns, uniform);
-                next = 0;
-            }
-            taken += !used[deck[next]];
-            used[deck[next]] = 1;
-        }
-        for (size_t c = 0; c < columns; c++)
-            if (used[c]) *end++ = (uint32_t)c;
-        if (f->index_bits == 8) close_gaps(row, length);
-    }
-}
-
-/* The number of blocks of a group in live columns. */
-static int count_live(const struct factor *f, size_t group, const char *live)
-{
-    int n = 0;
-    for (size_t p = f->row_starts[group]; p < f->row_starts[group + 1]; p++)
-        n += live[f->column[p]];
-    return n;
-}
-
-/* reached[i] says whether row i has an entry in a live column. Returns the number of such rows. */
-static size_t mark_reached(const struct factor *f, const char *live, char *reached)
-{
-    size_t n = 0;
-    for (size_t g = 0; g < f->n_groups; g++) {
-        size_t height = (size_t)group_height(f, g);
-        int any = count_live(f, g, live) > 0;
-        memset(reached + g * (size_t)f->block, any, height);
-        if (any) n += height;
-    }
-    return n;
-}
-
-/* Uniform values in +-sqrt(gain/k), k the live columns of the row: live inputs of variance 1 give
- * variance gain/3. The rows that do not exist get zeros. */
-static void draw_values(const struct factor *f, float *values, const char *live, double gain,
-                        float (*uniform)(float, float))
-{
-    for (size_t g = 0; g < f->n_groups; g++) {
-        int n_live = count_live(f, g, live), height = group_height(f, g);
-        float scale = (float)sqrt(gain / (n_live ? n_live : 1));
-        for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
-            for (int r = 0; r < f->block; r++) *values++ = r < height ? scale * uniform(-1, 1) : 0;
-    }
-}
-
-/* The pattern spreads the blocks evenly over rows and columns, and the order is the identity. With
- * one full factor the values are make_connected_layer's sqrt(2/inputs) uniform(-1, 1), number for
- * number. */
-static enum sn_status psm_init(struct sn_matrix *matrix, float *words,
-                               float (*uniform)(float, float), struct sn_error *error)
-{
-    struct psm *shape = (struct psm *)matrix;
-    size_t widest = 1;
-    for (int j = 0; j <= shape->n_factors; j++)
-        if ((size_t)shape->sizes[j] > widest) widest = (size_t)shape->sizes[j];
-    uint32_t *deck = malloc(widest * sizeof *deck);
-    char *flags = malloc(3 * widest), *used = flags, *live = flags + widest,
-         *reached = live + widest;
-    if (!deck || !flags) {
-        free(deck);
-        free(flags);
-        return sn_fail(error, SN_NO_MEMORY, "out of memory for %zu columns", widest);
-    }
-    memset(live, 1, widest);
-    for (int j = shape->n_factors - 1; j >= 0; j--) {
-        struct factor f = factor_at(shape, j);
-        draw_pattern(&f, deck, used, uniform);
-        size_t n_reached = mark_reached(&f, live, reached);
-        /* Inner states get variance 1; the outputs share 2/3 per row among the rows that an input
-         * reaches. */
-        draw_values(&f, words + f.first, live,
-                    j || !n_reached ? 3 : 2. * f.rows / (double)n_reached, uniform);
-        memcpy(live, reached, (size_t)f.rows);
-    }
-    for (size_t i = 0; shape->order && i < (size_t)matrix->n_outputs; i++)
-        shape->order[i] = (uint32_t)i;
-    psm_pack(shape, words);
-    free(deck);
-    free(flags);
-    return SN_OK;
-}
-
 /* Writes one factor's columns and group lengths. Returns what follows. */
-static char *write_factor(char *bytes, const struct factor *f)
+static char *write_factor(char *bytes, const struct psm_factor *f)
 {
-    int bits = f->index_bits, length_bits = index_bits_for(f->columns + 1);
+    int bits = f->index_bits, length_bits = index_bits_for(f->width + 1);
     for (size_t g = 0; g < f->n_groups; g++)
         for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
             index_put(bytes, p, bits,
-                      f->column[p]
-                          - (bits == 8 ? least_column(f->column, f->row_starts[g], p) : 0));
+                      f->columns[p]
+                          - (bits == 8 ? psm_least_column(f->columns, f->row_starts[g], p) : 0));
     bytes += index_bytes(f->n_blocks, bits);
     for (size_t g = 0; g < f->n_groups; g++)
         index_put(bytes, g, length_bits, f->row_starts[g + 1] - f->row_starts[g]);
@@ -390,7 +241,7 @@ void psm_pack(const struct psm *shape, float *words)
     char *bytes = (char *)(words + shape->matrix.n_values);
     memset(bytes, 0, 4 * (shape->matrix.n_words - shape->matrix.n_values));
     for (int j = 0; j < shape->n_factors; j++) {
-        struct factor f = factor_at(shape, j);
+        struct psm_factor f = psm_factor_at(shape, j);
         bytes = write_factor(bytes, &f);
     }
     if (shape->order) order_pack(shape->order, shape->matrix.n_outputs, bytes);
@@ -398,10 +249,10 @@ void psm_pack(const struct psm *shape, float *words)
 
 /* Reads one factor's columns as they are stored, and its group lengths into row_starts[1..].
  * Returns what follows. */
-static const char *read_factor(const char *bytes, struct factor *f)
+static const char *read_factor(const char *bytes, struct psm_factor *f)
 {
-    int length_bits = index_bits_for(f->columns + 1);
-    for (size_t p = 0; p < f->n_blocks; p++) f->column[p] = index_get(bytes, p, f->index_bits);
+    int length_bits = index_bits_for(f->width + 1);
+    for (size_t p = 0; p < f->n_blocks; p++) f->columns[p] = index_get(bytes, p, f->index_bits);
     bytes += index_bytes(f->n_blocks, f->index_bits);
     for (size_t g = 0; g < f->n_groups; g++)
         f->row_starts[g + 1] = index_get(bytes, g, length_bits);
@@ -410,9 +261,9 @@ static const char *read_factor(const char *bytes, struct factor *f)
 
 /* Turns the group lengths in row_starts[1..] into starts and differences into columns, and checks
  * both. A group is named by its first row. */
-static enum sn_status check_pattern(const struct factor *f, int number, struct sn_error *error)
+static enum sn_status check_pattern(const struct psm_factor *f, int number, struct sn_error *error)
 {
-    uint64_t start = 0, width = (uint64_t)f->columns;
+    uint64_t start = 0, width = (uint64_t)f->width;
     for (size_t g = 0; g < f->n_groups; g++) {
         uint64_t length = f->row_starts[g + 1], left = f->n_blocks - start,
                  most = left < width ? left : width;
@@ -422,12 +273,12 @@ static enum sn_status check_pattern(const struct factor *f, int number, struct s
                            "factor %d, row %zu: length %llu, expected at most %llu", number, row,
                            (unsigned long long)length, (unsigned long long)most);
         for (uint64_t p = start; p < start + length; p++) {
-            uint32_t least = least_column(f->column, start, p);
-            if (f->index_bits == 8) f->column[p] += least;
-            if (f->column[p] < least || f->column[p] >= width)
+            uint32_t least = psm_least_column(f->columns, start, p);
+            if (f->index_bits == 8) f->columns[p] += least;
+            if (f->columns[p] < least || f->columns[p] >= width)
                 return sn_fail(error, SN_BAD_INPUT,
                                "factor %d, row %zu: column index %u, expected ascending below %d",
-                               number, row, f->column[p], f->columns);
+                               number, row, f->columns[p], f->width);
         }
         start += length;
         f->row_starts[g + 1] = (uint32_t)start;
@@ -450,7 +301,7 @@ static enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words,
     const char *bytes = (const char *)(words + matrix->n_values);
     enum sn_status status = SN_OK;
     for (int j = 0; j < read->n_factors && !status; j++) {
-        struct factor f = factor_at(read, j);
+        struct psm_factor f = psm_factor_at(read, j);
         bytes = read_factor(bytes, &f);
         status = check_pattern(&f, j + 1, error);
     }
@@ -461,73 +312,18 @@ static enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words,
     return status;
 }
 
-static size_t output_of(const struct factor *f, size_t row)
+/* What the kernels see of factor j. *first receives the position of its first value. The order of
+ * the outputs belongs to the leftmost factor. */
+static struct psm_pattern pattern_at(const struct psm *shape, int j, size_t *first)
 {
-    return f->order ? f->order[row] : row;
-}
-
-/* y_i += sum_p S_ip x_p for the rows of one group. Inlined with a constant block and height, its
- * loops over the rows become vector instructions. */
-static inline __attribute__((always_inline)) void group_forward(const struct factor *f,
-                                                                size_t group, int block, int height,
-                                                                const float *values, const float *x,
-                                                                float *y)
-{
-    float sums[MOST_ROWS] = { 0 };
-    for (size_t p = f->row_starts[group], end = f->row_starts[group + 1]; p < end; p++)
-        for (int r = 0; r < height; r++)
-            sums[r] += values[p * (size_t)block + (size_t)r] * x[f->column[p]];
-    for (int r = 0; r < height; r++) y[output_of(f, group * (size_t)block + (size_t)r)] += sums[r];
-}
-
-/* dS_ip += dy_i x_p, and dx_p += sum_i S_ip dy_i unless dx is NULL, for the rows i of one group. */
-static inline __attribute__((always_inline)) void group_backward(const struct factor *f,
-                                                                 size_t group, int block,
-                                                                 int height, const float *values,
-                                                                 const float *x, const float *dy,
-                                                                 float *dvalues, float *dx)
-{
-    float d[MOST_ROWS];
-    for (int r = 0; r < height; r++) d[r] = dy[output_of(f, group * (size_t)block + (size_t)r)];
-    for (size_t p = f->row_starts[group], end = f->row_starts[group + 1]; p < end; p++) {
-        size_t first = p * (size_t)block;
-        float input = x[f->column[p]], sum = 0;
-        for (int r = 0; r < height; r++) dvalues[first + (size_t)r] += d[r] * input;
-        if (!dx) continue;
-        for (int r = 0; r < height; r++) sum += d[r] * values[first + (size_t)r];
-        dx[f->column[p]] += sum;
-    }
-}
-
-/* The groups of a factor for each sample. */
-static void factor_forward(const struct factor *f, const float *values, int batch, const float *x,
-                           float *y)
-{
-    for (int b = 0; b < batch; b++, x += f->columns, y += f->rows)
-        for (size_t g = 0; g < f->n_groups; g++) {
-            int height = group_height(f, g);
-            if (height == 1 && f->block == 1) group_forward(f, g, 1, 1, values, x, y);
-            else if (height == 4 && f->block == 4) group_forward(f, g, 4, 4, values, x, y);
-            else if (height == 8) group_forward(f, g, 8, 8, values, x, y);
-            else group_forward(f, g, f->block, height, values, x, y);
-        }
-}
-
-static void factor_backward(const struct factor *f, const float *values, int batch, const float *x,
-                            const float *dy, float *dvalues, float *dx)
-{
-    for (int b = 0; b < batch; b++, x += f->columns, dy += f->rows) {
-        for (size_t g = 0; g < f->n_groups; g++) {
-            int height = group_height(f, g);
-            if (height == 1 && f->block == 1)
-                group_backward(f, g, 1, 1, values, x, dy, dvalues, dx);
-            else if (height == 4 && f->block == 4)
-                group_backward(f, g, 4, 4, values, x, dy, dvalues, dx);
-            else if (height == 8) group_backward(f, g, 8, 8, values, x, dy, dvalues, dx);
-            else group_backward(f, g, f->block, height, values, x, dy, dvalues, dx);
-        }
-        if (dx) dx += f->columns;
-    }
+    struct psm_factor f = psm_factor_at(shape, j);
+    *first = f.first;
+    return (struct psm_pattern){ .rows = f.rows,
+                                 .width = f.width,
+                                 .block = f.block,
+                                 .row_starts = f.row_starts,
+                                 .columns = f.columns,
+                                 .order = j ? NULL : shape->order };
 }
 
 /* Scratch: the results of factors J-1, J-2, .. 1 (batch x sizes[j] each), one behind the other in
@@ -538,10 +334,11 @@ static void psm_forward(const struct sn_matrix *matrix, const float *words, int 
     const struct psm *shape = (const struct psm *)matrix;
     memset(states, 0, (size_t)batch * matrix->n_states * sizeof *states);
     for (int j = shape->n_factors - 1; j >= 0; j--) {
-        struct factor f = factor_at(shape, j);
-        factor_forward(&f, words + f.first, batch, x, j ? states : y);
+        size_t first;
+        struct psm_pattern s = pattern_at(shape, j, &first);
+        psm_factor_forward(&s, words + first, batch, x, j ? states : y);
         x = states;
-        states += (size_t)batch * (size_t)f.rows;
+        states += (size_t)batch * (size_t)s.rows;
     }
 }
 
@@ -553,11 +350,12 @@ static void psm_backward(const struct sn_matrix *matrix, const float *words, int
     size_t end = (size_t)batch * matrix->n_states;
     memset(dstates, 0, end * sizeof *dstates);
     for (int j = 0; j < shape->n_factors; j++) {
-        struct factor f = factor_at(shape, j);
+        size_t first;
+        struct psm_pattern s = pattern_at(shape, j, &first);
         int last = j == shape->n_factors - 1;
-        if (!last) end -= (size_t)batch * (size_t)f.columns;
-        factor_backward(&f, words + f.first, batch, last ? x : states + end, dy, dvalues + f.first,
-                        last ? dx : dstates + end);
+        if (!last) end -= (size_t)batch * (size_t)s.width;
+        psm_factor_backward(&s, words + first, batch, last ? x : states + end, dy, dvalues + first,
+                            last ? dx : dstates + end);
         dy = dstates + end;
     }
 }
@@ -569,7 +367,7 @@ const struct sn_family psm_family = { .name = "psm",
                                       .keys = psm_keys,
                                       .parse = psm_parse,
                                       .print_keys = psm_print_keys,
-                                      .init = psm_init,
+                                      .init = psm_start,
                                       .unpack = psm_unpack,
                                       .forward = psm_forward,
                                       .backward = psm_backward };

@@ -9,13 +9,17 @@
  * group has below the factor's height is stored and counts as nonzeros, but takes no part in
  * products and gradients. With an order, row i of the product is output order[i].
  *
- * Words in a .weights file: the values, factor by factor, group by group, block by block, a block
- * from top to bottom; then for each factor its column indices, group by group, ascending in a
- * group, as u8, u16 or u32. In 8 bits each is the difference to the one before it minus 1 (the
- * first: the column itself); a block of zeros bridges a difference above 256 its group lengths, in
- * blocks: u16 when the width is at most 65,535, else u32 then the order, if there is one: u16 when
- * n_outputs is at most 65,536, else u32; each of these arrays padded with zeros to a multiple of 4
- * bytes. */
+ * Words in a .weights file, each of these arrays padded with zeros to a multiple of 4 bytes:
+ *
+ *     the values, factor by factor, group by group, block by block, a block from top to bottom
+ *     for each factor
+ *         its column indices, group by group, ascending in a group: u8, u16 or u32
+ *         its group lengths, in blocks: u16 when the width is at most 65,535, else u32
+ *     the order, if there is one: u16 when n_outputs is at most 65,536, else u32
+ *
+ * A column index in 8 bits is the difference to the one before it in the group, minus 1 (the first:
+ * the column itself). Where columns are farther apart than 256, blocks of zeros must stand between
+ * them: a fresh layer moves the columns that it draws, the approximators bridge the gaps. */
 #ifndef PSM_H
 #define PSM_H
 
@@ -30,11 +34,9 @@ struct psm {
     int *sizes;           /* n_factors+1 */
     int *nonzeros;        /* n_factors: stored values, each a multiple of block */
     int *index_bits;      /* n_factors: 8, 16 or 32 */
-    uint32_t *row_starts; /* for factor 0, 1, ...: n_groups+1 positions in the factor's own blocks,
-                             from 0 */
-    uint32_t
-        *columns; /* for factor 0, 1, ...: nonzeros[j]/block column indices, ascending in a group */
-    uint32_t *order; /* n_outputs: a permutation; NULL without one */
+    uint32_t *row_starts; /* factor by factor n_groups+1 positions in its own blocks, from 0 */
+    uint32_t *columns;    /* factor by factor nonzeros[j]/block columns, ascending in a group */
+    uint32_t *order;      /* n_outputs: a permutation; NULL without one */
     size_t n_storage;
     uint32_t storage[]; /* of the six arrays */
 };
@@ -44,11 +46,11 @@ extern const struct sn_family psm_family;
 /* What psm_new is told. The fields behind nonzeros may be left zero: the defaults. */
 struct psm_layout {
     int n_factors;
-    const int *sizes;      /* n_factors+1 */
-    const int *nonzeros;   /* n_factors */
-    const int *index_bits; /* n_factors: 8, 16, 32, or 0 for 16 at a width of at most 65,536, else
-                              32; NULL: all 0 */
-    int block;             /* 1, 4, 8, or 0 for 1 */
+    const int *sizes;    /* n_factors+1 */
+    const int *nonzeros; /* n_factors */
+    /* n_factors: 8, 16, 32, or 0 for 16 at a width of at most 65,536, else 32; NULL: all 0 */
+    const int *index_bits;
+    int block; /* 1, 4, 8, or 0 for 1 */
     int has_order;
 };
 
@@ -60,7 +62,8 @@ struct psm_layout {
 struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error);
 
 /* Writes row_starts, columns and order behind the values of words[n_words], as unpack reads them.
- * With 8-bit indices psm_bridges must be 0. */
+ * Columns with 8-bit indices must not be farther apart than 256, the first of a group not farther
+ * than 255 from column 0. */
 void psm_pack(const struct psm *shape, float *words);
 
 /* Bytes that a factor takes: values, column indices and group lengths. Zero index_bits and block
@@ -69,11 +72,5 @@ size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, 
 
 /* Bytes that an order of n_outputs takes. */
 size_t psm_order_bytes(int n_outputs);
-
-/* The fewest blocks of zeros to be inserted for 8-bit indices: the sum of floor(d/256) over all
- * blocks, where d = column - column of the block before it in the group - 1 (the first: d =
- * column). row_starts[n_groups+1] and columns are one factor's, as in struct psm. Cost: one pass.
- */
-size_t psm_bridges(const uint32_t *row_starts, const uint32_t *columns, int n_groups);
 
 #endif

@@ -102,6 +102,17 @@ struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inp
         ->parse(&(*cfg)->sections[0], n_outputs, n_inputs, error);
 }
 
+int psm_reads_back(struct psm *shape, const float *words)
+{
+    size_t n_bytes = shape->n_storage * sizeof *shape->storage;
+    void *kept = malloc(n_bytes);
+    memcpy(kept, shape->storage, n_bytes);
+    int same = !psm_family.unpack(&shape->matrix, words, NULL)
+        && !memcmp(kept, shape->storage, n_bytes);
+    free(kept);
+    return same;
+}
+
 int run_in_child(void (*action)(const void *argument), const void *argument, char *text,
                  size_t size)
 {

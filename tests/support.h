@@ -5,6 +5,7 @@
 #include <cfg_text.h>
 #include <family.h>
 #include <fit.h>
+#include <psm.h>
 
 #include <darknet.h>
 #include <stddef.h>
@@ -35,6 +36,10 @@ void net_free(network *net);
  * *cfg receives. */
 struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inputs,
                                    struct cfg_text **cfg, struct sn_error *error);
+
+/* Whether unpacking the words leaves the pattern and order as they are: what psm_pack wrote there
+ * is theirs. */
+int psm_reads_back(struct psm *shape, const float *words);
 
 /* Runs action(argument) in a child process. Returns its exit status, or 128 + the signal; what it
  * wrote on stderr goes to text. */

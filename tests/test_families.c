@@ -1,7 +1,7 @@
 /* The mathematics of the families against an independent dense form in double. */
 #include "support.h"
 
-#include <psm.h>
+#include <psm_factors.h>
 #include <sss.h>
 
 #include <criterion/criterion.h>
@@ -315,56 +315,64 @@ Test(families, gradients_agree_with_central_differences)
     }
 }
 
+static const struct {
+    const char *section;
+    int m, n;
+} fresh_cases[] = {
+    { "[sss]\nstages=1\n", 40, 60 },
+    { "[sss]\nstages=5\nstates=6\n", 40, 60 },
+    { "[sss]\nstages=30\nstates=2\n", 60, 90 },
+    { "[sss]\nstages=5\nstates=6\norder=both\n", 40, 60 },
+    { "[sss]\ninputs=60,0\noutputs=0,40\nstates=5\n", 40, 60 },
+    { "[sss]\ninputs=0,60,0\noutputs=10,20,10\nstates=4\n", 40, 60 },
+    { "[sss]\ninputs=0,60,0\noutputs=10,20,10\ncausal=4,4\nanticausal=0,4\n", 40, 60 },
+    { "[psm]\nfactors=1\nnonzeros=300\n", 40, 60 },
+    { "[psm]\nfactors=1\nnonzeros=20\n", 40, 60 },
+    { "[psm]\nfactors=2\ninner=50\nnonzeros=300,200\n", 40, 60 },
+    { "[psm]\nfactors=2\ninner=80\nnonzeros=300,40\n", 40, 60 },
+    { "[psm]\nfactors=3\ninner=50,30\nnonzeros=300,300,300\n", 40, 60 },
+    { "[psm]\nfactors=1\nnonzeros=300\nblock=4\n", 42, 60 },
+    { "[psm]\nfactors=1\nnonzeros=24\nblock=8\norder=1\n", 42, 60 },
+    { "[psm]\nfactors=1\nnonzeros=80\nindex=8\n", 40, 600 },
+    { "[psm]\nfactors=2\ninner=50\nnonzeros=304,200\nindex=8,32\nblock=8\norder=1\n", 40, 60 },
+    { "[psm]\nfactors=2\ninner=81\nnonzeros=300,40\nblock=4\n", 40, 60 },
+    { "[psm]\nfactors=2\ninner=600\nnonzeros=300,300\nindex=8,8\n", 40, 60 },
+};
+
+/* The mean square of the outputs of many fresh starts over that of the inputs. */
+static double fresh_variance(struct sn_matrix *matrix, uint64_t *seed)
+{
+    enum { DRAWS = 400, BATCH = 32 };
+    size_t n = BATCH * (size_t)matrix->n_inputs, m = BATCH * (size_t)matrix->n_outputs;
+    float *words = calloc(matrix->n_words, sizeof *words), *y = malloc(m * sizeof *y),
+          *states = malloc((matrix->n_states * BATCH + 1) * sizeof *states);
+    double sum = 0;
+    for (int draw = 0; draw < DRAWS; draw++) {
+        float *x = random_floats(seed, n);
+        memset(y, 0, m * sizeof *y);
+        matrix->family->init(matrix, words, test_uniform, NULL);
+        matrix->family->forward(matrix, words, BATCH, x, y, states);
+        for (size_t i = 0; i < m; i++) sum += (double)y[i] * (double)y[i];
+        free(x);
+    }
+    free(words), free(y), free(states);
+    return sum / DRAWS / (double)m / (1. / 3); /* inputs are uniform in [-1, 1] */
+}
+
+/* make_connected_layer: n inputs times 2/n times 1/3. 400 draws leave 3 to 5 % of noise. */
 Test(families, a_fresh_start_has_the_output_variance_of_connected)
 {
-    static const struct {
-        const char *section;
-        int m, n;
-    } cases[] = {
-        { "[sss]\nstages=1\n", 40, 60 },
-        { "[sss]\nstages=5\nstates=6\n", 40, 60 },
-        { "[sss]\nstages=30\nstates=2\n", 60, 90 },
-        { "[sss]\nstages=5\nstates=6\norder=both\n", 40, 60 },
-        { "[sss]\ninputs=60,0\noutputs=0,40\nstates=5\n", 40, 60 },
-        { "[sss]\ninputs=0,60,0\noutputs=10,20,10\nstates=4\n", 40, 60 },
-        { "[sss]\ninputs=0,60,0\noutputs=10,20,10\ncausal=4,4\nanticausal=0,4\n", 40, 60 },
-        { "[psm]\nfactors=1\nnonzeros=300\n", 40, 60 },
-        { "[psm]\nfactors=1\nnonzeros=20\n", 40, 60 },
-        { "[psm]\nfactors=2\ninner=50\nnonzeros=300,200\n", 40, 60 },
-        { "[psm]\nfactors=2\ninner=80\nnonzeros=300,40\n", 40, 60 },
-        { "[psm]\nfactors=3\ninner=50,30\nnonzeros=300,300,300\n", 40, 60 },
-        { "[psm]\nfactors=1\nnonzeros=300\nblock=4\n", 42, 60 },
-        { "[psm]\nfactors=1\nnonzeros=24\nblock=8\norder=1\n", 42, 60 },
-        { "[psm]\nfactors=1\nnonzeros=80\nindex=8\n", 40, 600 },
-        { "[psm]\nfactors=2\ninner=50\nnonzeros=304,200\nindex=8,32\nblock=8\norder=1\n", 40, 60 },
-        { "[psm]\nfactors=2\ninner=81\nnonzeros=300,40\nblock=4\n", 40, 60 },
-        { "[psm]\nfactors=2\ninner=600\nnonzeros=300,300\nindex=8,8\n", 40, 60 },
-    };
-    enum { DRAWS = 400, BATCH = 32 };
     uint64_t seed = 3;
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    for (size_t c = 0; c < sizeof fresh_cases / sizeof *fresh_cases; c++) {
         struct cfg_text *cfg;
         struct sn_error error = { 0 };
-        struct sn_matrix *matrix = matrix_from_text(cases[c].section, cases[c].m, cases[c].n, &cfg,
-                                                    &error);
+        struct sn_matrix *matrix = matrix_from_text(fresh_cases[c].section, fresh_cases[c].m,
+                                                    fresh_cases[c].n, &cfg, &error);
         cr_assert(matrix, "%s", error.message);
-        float *words = calloc(matrix->n_words, sizeof *words),
-              *states = malloc((matrix->n_states * BATCH + 1) * 4);
-        double sum = 0;
-        for (int draw = 0; draw < DRAWS; draw++) {
-            float *x = random_floats(&seed, (size_t)(BATCH * cases[c].n));
-            float *y = calloc((size_t)(BATCH * cases[c].m), sizeof *y);
-            matrix->family->init(matrix, words, test_uniform, NULL);
-            matrix->family->forward(matrix, words, BATCH, x, y, states);
-            for (int i = 0; i < BATCH * cases[c].m; i++) sum += (double)y[i] * (double)y[i];
-            free(x), free(y);
-        }
-        double variance = sum / DRAWS / BATCH / cases[c].m
-            / (1. / 3); /* inputs are uniform in [-1, 1] */
-        /* make_connected_layer: n inputs times 2/n times 1/3. 400 draws leave 3 to 5 % of noise. */
-        cr_assert_float_eq(variance, 2. / 3, .07 * 2 / 3, "%s: variance %g", cases[c].section,
+        double variance = fresh_variance(matrix, &seed);
+        cr_assert_float_eq(variance, 2. / 3, .07 * 2 / 3, "%s: variance %g", fresh_cases[c].section,
                            variance);
-        free(matrix), free(words), free(states);
+        free(matrix);
         cfg_free(cfg);
     }
 }
@@ -380,11 +388,7 @@ Test(families, a_fresh_start_reads_back_as_itself)
         struct psm *shape = psm_new(&layout, &error);
         float *words = calloc(shape->matrix.n_words, sizeof *words);
         psm_family.init(&shape->matrix, words, test_uniform, NULL);
-        uint32_t kept[128];
-        memcpy(kept, shape->storage, 4 * shape->n_storage);
-        cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_OK, "trial %d: %s", trial,
-                     error.message);
-        cr_assert(!memcmp(kept, shape->storage, 4 * shape->n_storage), "trial %d", trial);
+        cr_assert(psm_reads_back(shape, words), "trial %d", trial);
         free(shape), free(words);
     }
 }
@@ -450,10 +454,9 @@ Test(families, keys_are_printed_unless_they_are_the_default)
  * into 8 bits. */
 static size_t bridged_row(int width, uint32_t *columns)
 {
-    uint32_t alone = (uint32_t)width - 1, starts[] = { 0, 1 };
-    size_t n = psm_bridges(starts, &alone, 1);
+    size_t n = ((size_t)width - 1) / 256;
     for (size_t i = 0; i < n; i++) columns[i] = 256 * (uint32_t)(i + 1) - 1;
-    columns[n] = alone;
+    columns[n] = (uint32_t)width - 1;
     return n + 1;
 }
 
@@ -473,7 +476,6 @@ static void check_packing(int width, int bits, int block)
     shape->row_starts[1] = (uint32_t)width;
     shape->row_starts[2] = shape->row_starts[3] = (uint32_t)n;
     for (int i = 0; i < sizes[0]; i++) shape->order[i] = (uint32_t)(sizes[0] - 1 - i);
-    cr_assert_eq(psm_bridges(shape->row_starts, shape->columns, 3), 0);
     psm_pack(shape, words);
     cr_assert_eq(psm_family.unpack(&read->matrix, words, &error), SN_OK, "%s", error.message);
     cr_assert_eq(read->n_storage, shape->n_storage);
@@ -547,11 +549,33 @@ Test(families, packed_bytes_are_the_documented_ones)
     free(shape);
 }
 
-Test(families, bridges_are_counted_by_group)
+/* Differences 256, 255; 511, 512, 68975 in groups 0 and 2 take 1 + 0 + 1 + 2 + 269 bridges. */
+Test(families, bridges_bring_every_difference_into_8_bits)
 {
-    static const uint32_t starts[] = { 0, 2, 2, 5 }, columns[] = { 256, 512, 511, 1024, 70000 };
-    /* Differences 256, 255; 511, 512, 68975: 1 + 0 + 1 + 2 + 269. */
-    cr_assert_eq(psm_bridges(starts, columns, 3), 273);
+    enum { WIDTH = 70001, N_ENTRIES = 5, N_BRIDGES = 273 };
+    static const int groups[] = { 0, 0, 2, 2, 2 }, columns[] = { 256, 512, 511, 1024, 70000 };
+    static const int bits = 8;
+    for (int block = 1; block <= 8; block += block == 1 ? 3 : 4) {
+        struct sn_error error = { 0 };
+        struct sn_fit fit = { 0 };
+        struct psm_sparse sparse;
+        struct psm_search search = { .m = 3 * block, .n = WIDTH, .block = block };
+        float *w = calloc((size_t)search.m * WIDTH, sizeof *w);
+        struct psm_strided dense = { w, search.m, WIDTH, WIDTH, 1 };
+        for (int i = 0; i < N_ENTRIES; i++)
+            w[(groups[i] * block + block - 1) * WIDTH + columns[i]] = 1;
+        cr_assert_eq(psm_bridge(&dense, block, 0), N_BRIDGES);
+        cr_assert_eq(psm_bridge(&dense, block, 1), N_BRIDGES, "counting has changed something");
+        cr_assert_eq(psm_bridge(&dense, block, 0), 0);
+        cr_assert(psm_sparse_new(&sparse, &dense, block));
+        cr_assert_eq(psm_sparse_values(&sparse), (size_t)((N_ENTRIES + N_BRIDGES) * block));
+        cr_assert_eq(psm_build(&search, &sparse, &bits, 1, &fit, &error), SN_OK, "%s",
+                     error.message);
+        cr_assert(psm_reads_back((struct psm *)fit.matrix, fit.words), "block %d", block);
+        psm_sparse_free(&sparse);
+        sn_fit_free(&fit);
+        free(w);
+    }
 }
 
 Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
