@@ -68,59 +68,72 @@ static double scratch_floats(const layer *l, const struct sn_matrix *matrix)
            + (n_pixels(l) > 1 ? (double)matrix->n_inputs + matrix->n_outputs : 0));
 }
 
+/* What Darknet is to take the layer for, without its arrays. */
+static layer describe_layer(int batch, int w, int h, struct sn_matrix *matrix,
+                            ACTIVATION activation, int batch_normalize)
+{
+    int m = matrix->n_outputs;
+    return (layer){ .type = LOCAL,
+                    .activation = activation,
+                    .batch_normalize = batch_normalize,
+                    .batch = batch,
+                    .inputs = matrix->n_inputs * w * h,
+                    .outputs = m * w * h,
+                    .h = h,
+                    .w = w,
+                    .out_h = h,
+                    .out_w = w,
+                    .out_c = m,
+                    .n = 1,
+                    .size = 1,
+                    .stride = 1,
+                    .learning_rate_scale = 1,
+                    .cweights = (char *)matrix,
+                    .forward = forward_structured_layer,
+                    .backward = backward_structured_layer,
+                    .update = update_structured_layer };
+}
+
+static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, int adam,
+                                      struct sn_error *error)
+{
+    int missing = 0, m = l->out_c;
+    l->output = zeros((double)l->batch * l->outputs, &missing);
+    l->delta = zeros((double)l->batch * l->outputs, &missing);
+    l->biases = zeros(m, &missing);
+    l->bias_updates = zeros(m, &missing);
+    l->weights = zeros(l->c, &missing);
+    l->weight_updates = zeros((double)matrix->n_values, &missing);
+    l->state = zeros(scratch_floats(l, matrix), &missing);
+    l->state_delta = zeros(scratch_floats(l, matrix), &missing);
+    if (l->batch_normalize) allocate_batchnorm(l, &missing);
+    if (adam) allocate_moments(l, matrix->n_values, &missing);
+    return missing ? sn_fail(error, SN_NO_MEMORY, "out of memory for %d values and a batch of %d",
+                             l->c, l->batch)
+                   : SN_OK;
+}
+
 layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize, int adam,
                             struct sn_error *error)
 {
-    int missing = 0, m = matrix->n_outputs;
-    double payload = (double)matrix->n_words + (batch_normalize ? 3. * m : 0);
-    double widest = (double)w * h * fmax(m, matrix->n_inputs);
+    double payload = (double)matrix->n_words + (batch_normalize ? 3. * matrix->n_outputs : 0);
+    double widest = (double)w * h * fmax(matrix->n_outputs, matrix->n_inputs);
     if (batch * widest > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %.0f", batch,
                 floor(INT_MAX / widest));
         free(matrix);
         return (layer){ 0 };
     }
-    layer l = { .type = LOCAL,
-                .activation = activation,
-                .batch_normalize = batch_normalize,
-                .batch = batch,
-                .inputs = matrix->n_inputs * w * h,
-                .outputs = m * w * h,
-                .h = h,
-                .w = w,
-                .out_h = h,
-                .out_w = w,
-                .out_c = m,
-                .n = 1,
-                .size = 1,
-                .stride = 1,
-                .learning_rate_scale = 1,
-                .cweights = (char *)matrix,
-                .forward = forward_structured_layer,
-                .backward = backward_structured_layer,
-                .update = update_structured_layer };
+    layer l = describe_layer(batch, w, h, matrix, activation, batch_normalize);
     if (payload > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "%.0f values, expected at most %d", payload, INT_MAX);
         goto fail;
     }
     l.c = (int)payload;
-    l.output = zeros((double)batch * l.outputs, &missing);
-    l.delta = zeros((double)batch * l.outputs, &missing);
-    l.biases = zeros(m, &missing);
-    l.bias_updates = zeros(m, &missing);
-    l.weights = zeros(payload, &missing);
-    l.weight_updates = zeros((double)matrix->n_values, &missing);
-    l.state = zeros(scratch_floats(&l, matrix), &missing);
-    l.state_delta = zeros(scratch_floats(&l, matrix), &missing);
-    if (batch_normalize) allocate_batchnorm(&l, &missing);
-    if (adam) allocate_moments(&l, matrix->n_values, &missing);
-    if (missing) {
-        sn_fail(error, SN_NO_MEMORY, "out of memory for %.0f values and a batch of %d", payload,
-                batch);
-        goto fail;
-    }
-    if (!matrix->family->init(matrix, l.weights, rand_uniform, error)) return l;
+    if (!allocate_arrays(&l, matrix, adam, error)
+        && !matrix->family->init(matrix, l.weights, rand_uniform, error))
+        return l;
 fail:
     free_layer(l);
     return (layer){ 0 };
