@@ -1,6 +1,6 @@
 #include "replace_layer.h"
 
-#include <structured_layer.h>
+#include <plug_keys.h>
 #include <weights_file.h>
 
 #include <stdlib.h>
@@ -45,7 +45,7 @@ static enum sn_status check_section(struct cfg_section section, const struct sn_
             return cfg_fail(&section, *key, error, "expected no key of [%s] here", family->name);
     enum sn_status status = rename_keys(&section, family->name, convolution, error);
     if (status) return status;
-    status = structured_check_keys(&section, error);
+    status = plug_check_keys(&section, error);
     free(section.keys);
     return status;
 }

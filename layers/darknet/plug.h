@@ -1,6 +1,6 @@
-/* Forced into Darknet's src/parser.c, and into nothing else, by the compiler's -include: what that
- * file calls by a name below arrives in plug.c. Darknet's headers come first so that their
- * declarations keep their names. */
+/* Forced into Darknet's src/parser.c, and into nothing else of Darknet's, by the compiler's
+ * -include: what that file calls by a name below arrives in plug_parser.c or plug_weights.c.
+ * Darknet's headers come first so that their declarations keep their names. */
 #ifndef PLUG_H
 #define PLUG_H
 

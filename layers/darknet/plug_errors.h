@@ -4,10 +4,11 @@
 
 #include "sn_error.h"
 
-extern const char *sn_program;        /* opens every message: "darknet", "structnet approx" */
-extern void (*sn_before_error)(void); /* called before sn_die prints; NULL for none */
-extern void (*sn_before_exit)(
-    void); /* called before Darknet itself ends the process; NULL for none */
+extern const char *sn_program; /* opens every message: "darknet", "structnet approx" */
+
+/* Called before sn_die prints, and before Darknet itself ends the process; NULL for none. */
+extern void (*sn_before_error)(void);
+extern void (*sn_before_exit)(void);
 
 /* Prints "PROGRAM: message" on stderr and exits with status 1. */
 void sn_die(const struct sn_error *error) __attribute__((noreturn));

@@ -29,10 +29,6 @@ void backward_structured_layer(layer l, network net);
  * GPU code has it (Kingma and Ba, 2015, with decay added to the gradient). */
 void update_structured_layer(layer l, update_args a);
 
-/* Every key of a structured section must be known and given once. SN_BAD_INPUT names the first that
- * is not. */
-enum sn_status structured_check_keys(const struct cfg_section *section, struct sn_error *error);
-
 /* The matrix of a structured layer, NULL for any other layer. */
 struct sn_matrix *structured_matrix(const layer *l);
 

@@ -12,8 +12,8 @@ struct whole_file {
     FILE *file;
     char *path;
     char *temporary; /* NULL when path is written directly */
-    int is_copy; /* set after opening: what is written can be made again, so that the disk is not
-                    waited for */
+    /* Set after opening when what is written can be made again: the disk is not waited for. */
+    int is_copy;
 };
 
 /* Opens the file for writing. SN_IO when it cannot be created; nothing is left then. */

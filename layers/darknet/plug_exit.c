@@ -1,0 +1,46 @@
+/* Every way out of Darknet leads here, and ends in status 1: our own errors by sn_die, Darknet's
+ * error() by the linker's --wrap=error, its exit(0) behind a message by the compiler's
+ * -Dexit=plug_exit. sn_die removes a weights file that is half written. */
+#include "plug_errors.h"
+#include "plug_hooks.h"
+
+#include <stdlib.h>
+
+void __wrap_error(const char *text) __attribute__((noreturn));
+void plug_exit(int status) __attribute__((noreturn));
+
+const char *sn_program = "darknet";
+void (*sn_before_error)(void);
+void (*sn_before_exit)(void);
+
+void sn_die(const struct sn_error *error)
+{
+    if (sn_before_error) sn_before_error();
+    plug_discard_save();
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", sn_program, error->message);
+    exit(1);
+}
+
+void plug_die_in_table(const struct sn_error *error)
+{
+    fputc('\n', stderr);
+    sn_die(error);
+}
+
+/* Darknet exits only after it has printed a message about a file, and then with status 0. */
+void plug_exit(int status)
+{
+    (void)status;
+    if (sn_before_exit) sn_before_exit();
+    exit(1);
+}
+
+/* Darknet's error() aborts with a core dump. */
+void __wrap_error(const char *text)
+{
+    const struct cfg_text *cfg = plug_cfg();
+    struct sn_error error;
+    sn_fail(&error, SN_BAD_INPUT, "%s%s%s", cfg ? cfg->path : "", cfg ? ": " : "", text);
+    sn_die(&error);
+}
