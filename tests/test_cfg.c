@@ -21,84 +21,85 @@ static void parse_aloud(const void *text)
 
 static const char head[] = "[net]\nbatch=1\ninputs=20\n";
 
+/* What follows head, from line 4 on, and what the message must contain. */
+static const struct {
+    const char *text, *expected;
+} mistakes[] = {
+    { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=-1\n",
+      ":8: [sss] states: expected a whole number of at least 0, found '-1'" },
+    { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=1.5\n",
+      ":8: [sss] states: expected a whole number of at least 0, found '1.5'" },
+    { "[sss]\noutput=10\nactivation=linear\nstages=2\n",
+      ":4: [sss] states: expected a size, or the lists" },
+    { "[sss]\noutput=10\nactivation=linear\n",
+      ":4: [sss] stages: expected a number or the list inputs, found none" },
+    { "[sss]\noutput=10\nactivation=linear\nstages=0\n",
+      ":7: [sss] stages: expected a whole number of at least 1, found '0'" },
+    { "[sss]\noutput=10\nactivation=linear\ninputs=10,5,4\nstates=1\n",
+      ":7: [sss] inputs: sum is 19, expected 20" },
+    { "[sss]\noutput=10\nactivation=linear\ninputs=10,10\noutputs=9,2\nstates=1\n",
+      ":8: [sss] outputs: sum is 11, expected 10" },
+    { "[sss]\noutput=10\nactivation=linear\ninputs=10,-5,15\nstates=1\n",
+      ":7: [sss] inputs: expected a whole number of at least 0, found '-5'" },
+    { "[sss]\noutput=10\nactivation=linear\ninputs=10,10\noutputs=10\nstates=1\n",
+      ":8: [sss] outputs: expected 2 values, found 1" },
+    { "[sss]\noutput=10\nactivation=linear\nstages=3\ncausal=1\nanticausal=1,2\n",
+      ":8: [sss] causal: expected 2 values, found 1" },
+    { "[sss]\noutput=10\nactivation=linear\nstages=3\nstates=99999999\n",
+      "[sss] states: more than 2147483647 values" },
+    { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=1\nstages=3\n",
+      ":9: [sss] stages: already given in line 7" },
+    { "[sss]\noutput=10\nactivation=linear\nstages=2\nstate=1\n", ":8: [sss] state: unknown key" },
+    { "[sss]\noutput=10\nactivation=linera\nstages=1\n",
+      ":6: [sss] activation: unknown activation 'linera'" },
+    { "[sss]\nactivation=linear\nstages=1\n",
+      ":4: [sss] output: expected the number of outputs, found none" },
+    { "[sss]\noutput=ten\nactivation=linear\nstages=1\n",
+      ":5: [sss] output: expected a whole number of at least 1, found 'ten'" },
+    { "[psm]\noutput=10\nactivation=linear\nfactors=2\nnonzeros=5,5\n",
+      "[psm] inner: expected 1 value, found 0" },
+    { "[psm]\noutput=10\nactivation=linear\nfactors=2\ninner=5\nnonzeros=5\n",
+      ":9: [psm] nonzeros: expected 2 values, found 1" },
+    { "[psm]\noutput=10\nactivation=linear\nfactors=1\nnonzeros=201\n",
+      ":8: [psm] nonzeros: factor 1: 201 nonzeros, expected at most 10 x 20" },
+    { "[psm]\noutput=10\nactivation=linear\nfactors=1\n",
+      ":4: [psm] nonzeros: expected one count per factor, found none" },
+    { "[psm]\noutput=10\nactivation=linear\nfactors=1\nstages=3\nnonzeros=4\n",
+      ":8: [psm] stages: unknown key" },
+    { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nblock=3\n",
+      ":8: [psm] block: expected 1, 4 or 8, found 3" },
+    { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nblock=0\n",
+      ":8: [psm] block: expected a whole number of at least 1, found '0'" },
+    { "[psm]\noutput=10\nactivation=linear\nblock=4\nnonzeros=13\n",
+      ":8: [psm] nonzeros: factor 1: expected a multiple of block=4, found 13" },
+    { "[psm]\noutput=10\nactivation=linear\nblock=8\nnonzeros=328\n",
+      ":8: [psm] nonzeros: factor 1: 328 nonzeros, expected at most 16 x 20" },
+    { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nindex=7\n",
+      ":8: [psm] index: factor 1: expected 8, 16 or 32, found 7" },
+    { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nindex=0\n",
+      ":8: [psm] index: expected a whole number of at least 1, found '0'" },
+    { "[psm]\noutput=10\nactivation=linear\ninner=9\nnonzeros=12,12\nindex=8\n",
+      ":9: [psm] index: expected 2 values, found 1" },
+    { "[psm]\noutput=10\nactivation=linear\ninner=70000\nnonzeros=12,12\nindex=16,16\n",
+      ":9: [psm] index: factor 1: expected 8 or 32 at a width of 70000, found 16" },
+    { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\norder=2\n",
+      ":8: [psm] order: expected 0 or 1, found 2" },
+    { "[ssss]\noutput=10\n", ":4: [ssss]: unknown section, expected a layer" },
+    { "[net]\noutput=10\n", ":4: [net]: unknown section, expected a layer" },
+    { "[connected]\noutput\n", ":5: expected key=value, found 'output'" },
+    { "", "expected at least one layer, found none" },
+};
+
 Test(cfg, mistakes_are_named)
 {
-    static const struct {
-        const char *text, *expected;
-    } cases[] = {
-        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=-1\n",
-          ":8: [sss] states: expected a whole number of at least 0, found '-1'" },
-        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=1.5\n",
-          ":8: [sss] states: expected a whole number of at least 0, found '1.5'" },
-        { "[sss]\noutput=10\nactivation=linear\nstages=2\n",
-          ":4: [sss] states: expected a size, or the lists" },
-        { "[sss]\noutput=10\nactivation=linear\n",
-          ":4: [sss] stages: expected a number or the list inputs, found none" },
-        { "[sss]\noutput=10\nactivation=linear\nstages=0\n",
-          ":7: [sss] stages: expected a whole number of at least 1, found '0'" },
-        { "[sss]\noutput=10\nactivation=linear\ninputs=10,5,4\nstates=1\n",
-          ":7: [sss] inputs: sum is 19, expected 20" },
-        { "[sss]\noutput=10\nactivation=linear\ninputs=10,10\noutputs=9,2\nstates=1\n",
-          ":8: [sss] outputs: sum is 11, expected 10" },
-        { "[sss]\noutput=10\nactivation=linear\ninputs=10,-5,15\nstates=1\n",
-          ":7: [sss] inputs: expected a whole number of at least 0, found '-5'" },
-        { "[sss]\noutput=10\nactivation=linear\ninputs=10,10\noutputs=10\nstates=1\n",
-          ":8: [sss] outputs: expected 2 values, found 1" },
-        { "[sss]\noutput=10\nactivation=linear\nstages=3\ncausal=1\nanticausal=1,2\n",
-          ":8: [sss] causal: expected 2 values, found 1" },
-        { "[sss]\noutput=10\nactivation=linear\nstages=3\nstates=99999999\n",
-          "[sss] states: more than 2147483647 values" },
-        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstates=1\nstages=3\n",
-          ":9: [sss] stages: already given in line 7" },
-        { "[sss]\noutput=10\nactivation=linear\nstages=2\nstate=1\n",
-          ":8: [sss] state: unknown key" },
-        { "[sss]\noutput=10\nactivation=linera\nstages=1\n",
-          ":6: [sss] activation: unknown activation 'linera'" },
-        { "[sss]\nactivation=linear\nstages=1\n",
-          ":4: [sss] output: expected the number of outputs, found none" },
-        { "[sss]\noutput=ten\nactivation=linear\nstages=1\n",
-          ":5: [sss] output: expected a whole number of at least 1, found 'ten'" },
-        { "[psm]\noutput=10\nactivation=linear\nfactors=2\nnonzeros=5,5\n",
-          "[psm] inner: expected 1 value, found 0" },
-        { "[psm]\noutput=10\nactivation=linear\nfactors=2\ninner=5\nnonzeros=5\n",
-          ":9: [psm] nonzeros: expected 2 values, found 1" },
-        { "[psm]\noutput=10\nactivation=linear\nfactors=1\nnonzeros=201\n",
-          ":8: [psm] nonzeros: factor 1: 201 nonzeros, expected at most 10 x 20" },
-        { "[psm]\noutput=10\nactivation=linear\nfactors=1\n",
-          ":4: [psm] nonzeros: expected one count per factor, found none" },
-        { "[psm]\noutput=10\nactivation=linear\nfactors=1\nstages=3\nnonzeros=4\n",
-          ":8: [psm] stages: unknown key" },
-        { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nblock=3\n",
-          ":8: [psm] block: expected 1, 4 or 8, found 3" },
-        { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nblock=0\n",
-          ":8: [psm] block: expected a whole number of at least 1, found '0'" },
-        { "[psm]\noutput=10\nactivation=linear\nblock=4\nnonzeros=13\n",
-          ":8: [psm] nonzeros: factor 1: expected a multiple of block=4, found 13" },
-        { "[psm]\noutput=10\nactivation=linear\nblock=8\nnonzeros=328\n",
-          ":8: [psm] nonzeros: factor 1: 328 nonzeros, expected at most 16 x 20" },
-        { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nindex=7\n",
-          ":8: [psm] index: factor 1: expected 8, 16 or 32, found 7" },
-        { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nindex=0\n",
-          ":8: [psm] index: expected a whole number of at least 1, found '0'" },
-        { "[psm]\noutput=10\nactivation=linear\ninner=9\nnonzeros=12,12\nindex=8\n",
-          ":9: [psm] index: expected 2 values, found 1" },
-        { "[psm]\noutput=10\nactivation=linear\ninner=70000\nnonzeros=12,12\nindex=16,16\n",
-          ":9: [psm] index: factor 1: expected 8 or 32 at a width of 70000, found 16" },
-        { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\norder=2\n",
-          ":8: [psm] order: expected 0 or 1, found 2" },
-        { "[ssss]\noutput=10\n", ":4: [ssss]: unknown section, expected a layer" },
-        { "[net]\noutput=10\n", ":4: [net]: unknown section, expected a layer" },
-        { "[connected]\noutput\n", ":5: expected key=value, found 'output'" },
-        { "", "expected at least one layer, found none" },
-    };
     char text[1024], message[4096];
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        snprintf(text, sizeof text, "%s%s", head, cases[i].text);
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+        snprintf(text, sizeof text, "%s%s", head, mistakes[i].text);
         cr_assert_eq(run_in_child(parse_aloud, text, message, sizeof message), 1, "%s\n%s", text,
                      message);
         const char *line = strstr(message, "darknet: /");
-        cr_assert(line && strstr(line, cases[i].expected), "expected %s\nfound %s",
-                  cases[i].expected, message);
+        cr_assert(line && strstr(line, mistakes[i].expected), "expected %s\nfound %s",
+                  mistakes[i].expected, message);
         cr_assert_eq(strchr(line, '\n'), line + strlen(line) - 1, "more than one line: %s", line);
         cr_assert(line == message || line[-1] == '\n', "not on a line of its own: %s", message);
     }
@@ -118,8 +119,10 @@ Test(cfg, the_first_section_must_be_net)
 Test(cfg, comments_blanks_and_both_forms_are_read)
 {
     static const char *const fine[] = {
-        "[sss]\noutput = 10  # ten\nactivation=linear ; what else\nstages=2   # equal\nstates = 3\n",
-        "[sss] # ours\noutput=10\nactivation=linear\ninputs=7, 0, 13\noutputs = 0,4 ,6\ncausal=1,0\nanticausal=0,2\n",
+        "[sss]\noutput = 10  # ten\nactivation=linear ; what else\n"
+        "stages=2   # equal\nstates = 3\n",
+        "[sss] # ours\noutput=10\nactivation=linear\n"
+        "inputs=7, 0, 13\noutputs = 0,4 ,6\ncausal=1,0\nanticausal=0,2\n",
         "[sss]\noutput=10\nactivation=linear\nstages=3\nstates=9\ncausal=1,0\n",
         "[psm]\noutput=10\nactivation=linear\nnonzeros=7\n",
     };

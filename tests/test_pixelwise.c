@@ -16,8 +16,8 @@ enum { N_BATCHES = 20 };
  * a dense matrix. */
 static network *make_net(int position, int structured, int batch_normalize)
 {
-    char text[2048] =
-        "[net]\nbatch=4\nheight=5\nwidth=3\nchannels=4\nlearning_rate=0.01\nmomentum=0.9\ndecay=0.001\n";
+    char text[2048] = "[net]\nbatch=4\nheight=5\nwidth=3\nchannels=4\n"
+                      "learning_rate=0.01\nmomentum=0.9\ndecay=0.001\n";
     for (int i = 0; i < 3; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text),
                  "%s\nbatch_normalize=%d\nactivation=leaky\nsize=1\n",
