@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-int index_bits_for(int limit) { return limit <= 65536 ? 16 : 32; }
+int sn_index_bits_for(int limit) { return limit <= 65536 ? 16 : 32; }
 
-size_t index_bytes(size_t n, int bits) { return (n * (size_t)bits / 8 + 3) / 4 * 4; }
+size_t sn_index_bytes(size_t n, int bits) { return (n * (size_t)bits / 8 + 3) / 4 * 4; }
 
-void index_put(char *bytes, size_t i, int bits, uint32_t index)
+void sn_index_put(char *bytes, size_t i, int bits, uint32_t index)
 {
     uint8_t least = (uint8_t)index;
     uint16_t narrow = (uint16_t)index;
@@ -16,7 +16,7 @@ void index_put(char *bytes, size_t i, int bits, uint32_t index)
     else memcpy(bytes + 4 * i, &index, 4);
 }
 
-uint32_t index_get(const char *bytes, size_t i, int bits)
+uint32_t sn_index_get(const char *bytes, size_t i, int bits)
 {
     uint8_t least;
     uint16_t narrow;
@@ -26,22 +26,22 @@ uint32_t index_get(const char *bytes, size_t i, int bits)
     return memcpy(&wide, bytes + 4 * i, 4), wide;
 }
 
-size_t order_bytes(int n) { return index_bytes((size_t)n, index_bits_for(n)); }
+size_t sn_order_bytes(int n) { return sn_index_bytes((size_t)n, sn_index_bits_for(n)); }
 
-void order_pack(const uint32_t *order, int n, char *bytes)
+void sn_order_pack(const uint32_t *order, int n, char *bytes)
 {
-    memset(bytes, 0, order_bytes(n));
-    for (size_t i = 0; i < (size_t)n; i++) index_put(bytes, i, index_bits_for(n), order[i]);
+    memset(bytes, 0, sn_order_bytes(n));
+    for (size_t i = 0; i < (size_t)n; i++) sn_index_put(bytes, i, sn_index_bits_for(n), order[i]);
 }
 
-enum sn_status order_unpack(const char *bytes, int n, const char *name, uint32_t *order,
-                            struct sn_error *error)
+enum sn_status sn_order_unpack(const char *bytes, int n, const char *name, uint32_t *order,
+                               struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     char *used = calloc((size_t)n, 1);
     if (!used) return sn_fail(error, SN_NO_MEMORY, "out of memory for the order of %d %s", n, name);
     for (int i = 0; i < n && !status; i++) {
-        uint32_t index = order[i] = index_get(bytes, (size_t)i, index_bits_for(n));
+        uint32_t index = order[i] = sn_index_get(bytes, (size_t)i, sn_index_bits_for(n));
         if (index >= (uint32_t)n)
             status = sn_fail(error, SN_BAD_INPUT,
                              "order of the %s, index %d: expected below %d, found %u", name, i, n,

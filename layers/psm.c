@@ -11,13 +11,13 @@
 
 size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block)
 {
-    if (!index_bits) index_bits = index_bits_for(columns);
+    if (!index_bits) index_bits = sn_index_bits_for(columns);
     if (!block) block = 1;
-    return 4 * nonzeros + index_bytes(nonzeros / (size_t)block, index_bits)
-        + index_bytes(psm_count_groups(rows, block), index_bits_for(columns + 1));
+    return 4 * nonzeros + sn_index_bytes(nonzeros / (size_t)block, index_bits)
+        + sn_index_bytes(psm_count_groups(rows, block), sn_index_bits_for(columns + 1));
 }
 
-size_t psm_order_bytes(int n_outputs) { return order_bytes(n_outputs); }
+size_t psm_order_bytes(int n_outputs) { return sn_order_bytes(n_outputs); }
 
 uint32_t psm_least_column(const uint32_t *columns, size_t start, size_t p)
 {
@@ -45,7 +45,7 @@ struct psm_factor psm_factor_at(const struct psm *shape, int j)
 static int bits_of(const struct psm_layout *layout, int j)
 {
     int bits = layout->index_bits ? layout->index_bits[j] : 0;
-    return bits ? bits : index_bits_for(layout->sizes[j + 1]);
+    return bits ? bits : sn_index_bits_for(layout->sizes[j + 1]);
 }
 
 /* *key receives the cfg key that is at fault. */
@@ -215,7 +215,7 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
     cfg_print_list(file, "nonzeros", shape->n_factors, shape->nonzeros);
     int special = 0;
     for (int j = 0; j < shape->n_factors; j++)
-        special |= shape->index_bits[j] != index_bits_for(shape->sizes[j + 1]);
+        special |= shape->index_bits[j] != sn_index_bits_for(shape->sizes[j + 1]);
     if (special) cfg_print_list(file, "index", shape->n_factors, shape->index_bits);
     if (shape->block != 1) fprintf(file, "block=%d\n", shape->block);
     if (shape->order) fprintf(file, "order=1\n");
@@ -224,16 +224,16 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
 /* Writes one factor's columns and group lengths. Returns what follows. */
 static char *write_factor(char *bytes, const struct psm_factor *f)
 {
-    int bits = f->index_bits, length_bits = index_bits_for(f->width + 1);
+    int bits = f->index_bits, length_bits = sn_index_bits_for(f->width + 1);
     for (size_t g = 0; g < f->n_groups; g++)
         for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
-            index_put(bytes, p, bits,
-                      f->columns[p]
-                          - (bits == 8 ? psm_least_column(f->columns, f->row_starts[g], p) : 0));
-    bytes += index_bytes(f->n_blocks, bits);
+            sn_index_put(bytes, p, bits,
+                         f->columns[p]
+                             - (bits == 8 ? psm_least_column(f->columns, f->row_starts[g], p) : 0));
+    bytes += sn_index_bytes(f->n_blocks, bits);
     for (size_t g = 0; g < f->n_groups; g++)
-        index_put(bytes, g, length_bits, f->row_starts[g + 1] - f->row_starts[g]);
-    return bytes + index_bytes(f->n_groups, length_bits);
+        sn_index_put(bytes, g, length_bits, f->row_starts[g + 1] - f->row_starts[g]);
+    return bytes + sn_index_bytes(f->n_groups, length_bits);
 }
 
 void psm_pack(const struct psm *shape, float *words)
@@ -244,19 +244,19 @@ void psm_pack(const struct psm *shape, float *words)
         struct psm_factor f = psm_factor_at(shape, j);
         bytes = write_factor(bytes, &f);
     }
-    if (shape->order) order_pack(shape->order, shape->matrix.n_outputs, bytes);
+    if (shape->order) sn_order_pack(shape->order, shape->matrix.n_outputs, bytes);
 }
 
 /* Reads one factor's columns as they are stored, and its group lengths into row_starts[1..].
  * Returns what follows. */
 static const char *read_factor(const char *bytes, struct psm_factor *f)
 {
-    int length_bits = index_bits_for(f->width + 1);
-    for (size_t p = 0; p < f->n_blocks; p++) f->columns[p] = index_get(bytes, p, f->index_bits);
-    bytes += index_bytes(f->n_blocks, f->index_bits);
+    int length_bits = sn_index_bits_for(f->width + 1);
+    for (size_t p = 0; p < f->n_blocks; p++) f->columns[p] = sn_index_get(bytes, p, f->index_bits);
+    bytes += sn_index_bytes(f->n_blocks, f->index_bits);
     for (size_t g = 0; g < f->n_groups; g++)
-        f->row_starts[g + 1] = index_get(bytes, g, length_bits);
-    return bytes + index_bytes(f->n_groups, length_bits);
+        f->row_starts[g + 1] = sn_index_get(bytes, g, length_bits);
+    return bytes + sn_index_bytes(f->n_groups, length_bits);
 }
 
 /* Turns the group lengths in row_starts[1..] into starts and differences into columns, and checks
@@ -306,7 +306,7 @@ static enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words,
         status = check_pattern(&f, j + 1, error);
     }
     if (!status && read->order)
-        status = order_unpack(bytes, matrix->n_outputs, "outputs", read->order, error);
+        status = sn_order_unpack(bytes, matrix->n_outputs, "outputs", read->order, error);
     if (!status) memcpy(shape->storage, read->storage, shape->n_storage * sizeof *shape->storage);
     free(read);
     return status;

@@ -27,8 +27,8 @@ struct sss_stage sss_stage_at(const struct sss *shape, float *values, int stage)
 
 size_t sss_order_words(int n_outputs, int n_inputs, enum sss_order order)
 {
-    size_t inputs = order & SSS_ORDER_INPUTS ? order_bytes(n_inputs) : 0;
-    return (inputs + (order & SSS_ORDER_OUTPUTS ? order_bytes(n_outputs) : 0)) / 4;
+    size_t inputs = order & SSS_ORDER_INPUTS ? sn_order_bytes(n_inputs) : 0;
+    return (inputs + (order & SSS_ORDER_OUTPUTS ? sn_order_bytes(n_outputs) : 0)) / 4;
 }
 
 /* Adds to the sizes what the orders take: words for the indices, scratch for the reordered inputs
@@ -328,10 +328,10 @@ void sss_pack(const struct sss *shape, float *words)
 {
     char *bytes = (char *)(words + shape->matrix.n_values);
     int n = shape->matrix.n_inputs;
-    if (shape->input_order) order_pack(shape->input_order, n, bytes);
+    if (shape->input_order) sn_order_pack(shape->input_order, n, bytes);
     if (shape->output_order)
-        order_pack(shape->output_order, shape->matrix.n_outputs,
-                   bytes + (shape->input_order ? order_bytes(n) : 0));
+        sn_order_pack(shape->output_order, shape->matrix.n_outputs,
+                      bytes + (shape->input_order ? sn_order_bytes(n) : 0));
 }
 
 static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
@@ -347,11 +347,11 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
         status = sn_fail(error, SN_NO_MEMORY,
                          "out of memory for the orders of %zu inputs, %zu outputs", n, m);
     if (!status && shape->input_order) {
-        status = order_unpack(bytes, matrix->n_inputs, "inputs", inputs, error);
-        bytes += order_bytes(matrix->n_inputs);
+        status = sn_order_unpack(bytes, matrix->n_inputs, "inputs", inputs, error);
+        bytes += sn_order_bytes(matrix->n_inputs);
     }
     if (!status && shape->output_order)
-        status = order_unpack(bytes, matrix->n_outputs, "outputs", outputs, error);
+        status = sn_order_unpack(bytes, matrix->n_outputs, "outputs", outputs, error);
     if (!status && shape->input_order) memcpy(shape->input_order, inputs, n * sizeof *inputs);
     if (!status && shape->output_order) memcpy(shape->output_order, outputs, m * sizeof *outputs);
     free(inputs);
