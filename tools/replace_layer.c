@@ -1,5 +1,7 @@
 #include "replace_layer.h"
 
+#include <family.h>
+
 #include <plug_keys.h>
 #include <weights_file.h>
 
