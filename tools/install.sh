@@ -4,8 +4,11 @@
 set -eu
 
 build=$1
-to=$2$3
-prefix=$3
+case $3 in
+/*) prefix=$3 ;;
+*) prefix=$(pwd)/$3 ;;
+esac
+to=$2$prefix
 version=$4
 libs=$5
 
@@ -33,7 +36,7 @@ Libs.private: $libs
 END
 
 install -m 644 tools/darknet.1 "$to/share/man/man1"
-man() {
-    help2man --no-info --name "$2" --version-string "structnet $version" "$build/structnet$1" |
-        sed "s#$build/structnet#structnet#g"
-}
+sh tools/man.sh "$build/structnet" > "$to/share/man/man1/structnet.1"
+for command in $("$build/structnet" --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'); do
+    sh tools/man.sh "$build/structnet" "$command" > "$to/share/man/man1/structnet-$command.1"
+done

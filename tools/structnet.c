@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include <plug_errors.h>
+#include <structnet.h>
 
 #include <malloc.h>
 #include <stdio.h>
@@ -32,6 +33,10 @@ int main(int argc, char **argv)
 #endif
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_usage(stdout);
+        return 0;
+    }
+    if (!strcmp(name, "--version")) {
+        printf("structnet %s\n", structnet_version());
         return 0;
     }
     for (int i = 0; i < N_COMMANDS; i++) {
