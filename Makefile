@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, test, parity, fuzz, test-long, asan, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, test, parity, fuzz, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 OBJCOPY = objcopy
@@ -40,7 +40,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo test parity fuzz test-long asan install clean deps source binaries run-tests
+.PHONY: all demo test parity fuzz lint test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -83,6 +83,11 @@ fuzz:
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzzed) -o $(BUILD)/fuzz_checkpoint \
 		-lcjson -lminizip -ldeflate -lm
 	sh tests/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
+
+lint:
+	@sh tools/deps.sh '$(CC)' lint
+	@$(MAKE) --no-print-directory all
+	sh tests/lint.sh $(BUILD)
 
 test-long: test
 	sh tests/long.sh $(BUILD)

@@ -92,11 +92,12 @@ static enum sn_status add_key(struct cfg_text *cfg, char *text, int line, struct
 struct cfg_text *cfg_read(const char *path, struct sn_error *error)
 {
     struct cfg_text *cfg = calloc(1, sizeof *cfg);
-    if (!cfg || !(cfg->path = malloc(strlen(path) + 1))) {
+    size_t path_size = strlen(path) + 1;
+    if (!cfg || !(cfg->path = malloc(path_size))) {
         sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
         goto fail;
     }
-    strcpy(cfg->path, path);
+    memcpy(cfg->path, path, path_size);
     if (!(cfg->storage = read_text(path, &cfg->n_bytes, error))) goto fail;
     int number = 0;
     for (char *line = cfg->storage, *next; line; line = next) {
@@ -133,8 +134,8 @@ const struct cfg_key *cfg_find(const struct cfg_section *section, const char *ke
     return NULL;
 }
 
-enum sn_status cfg_fail(const struct cfg_section *section, const char *key, struct sn_error *error,
-                        const char *format, ...)
+void cfg_error_set(const struct cfg_section *section, const char *key, struct sn_error *error,
+                   const char *format, ...)
 {
     const struct cfg_key *found = cfg_find(section, key);
     char text[160];
@@ -142,8 +143,8 @@ enum sn_status cfg_fail(const struct cfg_section *section, const char *key, stru
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: %s", section->path,
-                   found ? found->line : section->line, section->name, key, text);
+    sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: %s", section->path,
+            found ? found->line : section->line, section->name, key, text);
 }
 
 /* Reads one whole number that ends at a comma or at the end of the value. Returns what follows it,

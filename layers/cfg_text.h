@@ -40,8 +40,11 @@ const struct cfg_key *cfg_find(const struct cfg_section *section, const char *ke
 
 /* Fills error with "PATH:LINE: [SECTION] KEY: text", LINE being the key's or, when the key is
  * absent, the section's. Returns SN_BAD_INPUT. */
-enum sn_status cfg_fail(const struct cfg_section *section, const char *key, struct sn_error *error,
-                        const char *format, ...) __attribute__((format(printf, 4, 5)));
+#define cfg_fail(section, key, error, ...) \
+    (cfg_error_set(section, key, error, __VA_ARGS__), sn_code(SN_BAD_INPUT))
+
+void cfg_error_set(const struct cfg_section *section, const char *key, struct sn_error *error,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Reads the key as one whole number >= minimum into *value; an absent key leaves *value as it is.
  */

@@ -4,14 +4,18 @@
 
 #include "structnet.h"
 
+static inline enum sn_status sn_code(enum sn_status code) { return code; }
+
 /* Fills *error (which may be NULL) with code and the formatted line, cut at 1023 bytes. Returns
- * code. */
-enum sn_status sn_fail(struct sn_error *error, enum sn_status code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+ * code. A macro, so that compilers and analysers see what it returns. */
+#define sn_fail(error, code, ...) (sn_error_set(error, code, "", __VA_ARGS__), sn_code(code))
 
 /* The same with SN_NO_MEMORY and "out of memory for " before the formatted text, which names what
  * could not be had. */
-enum sn_status sn_no_memory(struct sn_error *error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+#define sn_no_memory(error, ...) \
+    (sn_error_set(error, SN_NO_MEMORY, "out of memory for ", __VA_ARGS__), sn_code(SN_NO_MEMORY))
+
+void sn_error_set(struct sn_error *error, enum sn_status code, const char *start,
+                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -275,8 +275,8 @@ static void mark_reached(const struct sss *shape, int direction, char *reached)
     for (int i = 0; i < n; i++) {
         int from = start + direction * i, to = from + direction;
         int stage = direction > 0 ? from : to;
-        reached[to] = states[to] > 0
-            && (shape->inputs[stage] > 0 || (states[from] > 0 && reached[from]));
+        reached[to] = (char)(states[to] > 0
+                             && (shape->inputs[stage] > 0 || (states[from] > 0 && reached[from])));
     }
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER [parity|fuzz], for what these targets need beside
+# Usage: tools/deps.sh COMPILER [parity|fuzz|lint], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -16,6 +16,7 @@ zlib1g-dev: headers that those of minizip include
 libdeflate-dev: CRC-32
 gnuplot-nox: plots of structnet sweep
 libcriterion-dev: tests
+pkg-config: tests of the installed library
 libstb-dev: drawing the glyphs (stb_truetype, stb_image_write)
 git: checking the tree of Darknet
 xz-utils: unpacking Darknet
@@ -48,6 +49,11 @@ fuzz) packages="$packages
 clang: fuzzing
 libclang-rt-dev: fuzzing
 llvm: fuzzing, coverage
+" ;;
+lint) packages="$packages
+clang-format: layout of the sources
+clang-tidy: faults in the sources
+cppcheck: faults in the sources
 " ;;
 esac
 
