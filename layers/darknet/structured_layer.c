@@ -27,7 +27,7 @@ static float *zeros(double n, int *missing)
 
 static void allocate_batchnorm(layer *l, int *missing)
 {
-    size_t m = (size_t)l->out_c;
+    double m = l->out_c;
     l->scales = zeros(m, missing);
     l->scale_updates = zeros(m, missing);
     l->mean = zeros(m, missing);
@@ -38,7 +38,7 @@ static void allocate_batchnorm(layer *l, int *missing)
     l->rolling_variance = zeros(m, missing);
     l->x = zeros((double)l->batch * l->outputs, missing);
     l->x_norm = zeros((double)l->batch * l->outputs, missing);
-    for (size_t i = 0; i < m && !*missing; i++) l->scales[i] = 1;
+    for (int i = 0; i < l->out_c && !*missing; i++) l->scales[i] = 1;
 }
 
 /* First and second moments for Adam: free_layer releases only m and v, so those of biases and
@@ -46,8 +46,8 @@ static void allocate_batchnorm(layer *l, int *missing)
 static void allocate_moments(layer *l, size_t n_values, int *missing)
 {
     size_t m = (size_t)l->out_c;
-    l->m = zeros((double)n_values + 2. * m, missing);
-    l->v = zeros((double)n_values + 2. * m, missing);
+    l->m = zeros((double)n_values + 2. * (double)m, missing);
+    l->v = zeros((double)n_values + 2. * (double)m, missing);
     if (*missing) return;
     l->bias_m = l->m + n_values;
     l->bias_v = l->v + n_values;
@@ -209,8 +209,8 @@ void backward_structured_layer(layer l, network net)
 /* x += rate/batch d; d *= momentum, where d -= decay batch x comes first. */
 static void sgd(int n, float *x, float *d, float rate, float momentum, float decay, int batch)
 {
-    if (decay != 0) axpy_cpu(n, -decay * batch, x, 1, d, 1);
-    axpy_cpu(n, rate / batch, d, 1, x, 1);
+    if (decay != 0) axpy_cpu(n, -decay * (float)batch, x, 1, d, 1);
+    axpy_cpu(n, rate / (float)batch, d, 1, x, 1);
     scal_cpu(n, momentum, d, 1);
 }
 

@@ -23,7 +23,7 @@ int main(int argc, char **argv)
     if (sn_dense(head.matrix, head.words, w, &error)
         || sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error)) {
         fprintf(stderr, "example: %s\n", error.message);
-        return 1;
+        exit(1);
     }
     printf("%s %.3f\n", sn_family_name(fit.matrix->family), fit.error);
     sn_fit_free(&fit);
