@@ -2,6 +2,7 @@
 
 #include "load_net.h"
 #include "npy.h"
+#include "random.h"
 
 #include <structured_layer.h>
 #include <weights_file.h>
@@ -260,15 +261,6 @@ static enum sn_status read_labels(struct problem *problem, size_t n, struct sn_e
     return SN_OK;
 }
 
-/* splitmix64. */
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
 static void swap_rows(struct problem *problem, size_t i, size_t j)
 {
     float *a = problem->x + i * (size_t)problem->n_inputs,
@@ -297,7 +289,7 @@ static enum sn_status split(struct problem *problem, int n, int halves, struct s
                        problem->x_path, least + 1, least, n);
     held = held < least ? least : held > n - 1 ? n - 1 : held;
     for (int i = n - 1; held && i > 0; i--)
-        swap_rows(problem, (size_t)i, draw(&state) % ((uint64_t)i + 1));
+        swap_rows(problem, (size_t)i, random_next(&state) % ((uint64_t)i + 1));
     struct samples *parts[] = { &problem->fit, &problem->choose, &problem->judge };
     int sizes[] = { n - held, halves ? held / 2 : 0, halves ? held - held / 2 : held };
     size_t start = 0;
