@@ -37,6 +37,14 @@ fonts-firacode: glyphs
 fonts-vollkorn: glyphs
 fonts-oldstandard: glyphs
 '
+case ${compiler##*/} in
+clang) packages="$packages
+libomp-dev: threads of make_glyphs with clang
+" ;;
+clang-*) packages="$packages
+libomp-${compiler##*clang-}-dev: threads of make_glyphs with clang
+" ;;
+esac
 case ${2-} in
 parity) packages="$packages
 python3: comparison with torchvision
