@@ -7,9 +7,6 @@
 
 #include <stddef.h>
 
-static inline int sss_smaller(int a, int b) { return a < b ? a : b; }
-static inline int sss_larger(int a, int b) { return a > b ? a : b; }
-
 enum { SSS_CAUSAL = 0, SSS_ANTICAUSAL = 1 };
 
 /* Boundary k lies between stages k-1 and k; boundaries 0 and n_stages carry no state. One malloc
