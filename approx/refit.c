@@ -54,10 +54,7 @@ static void refit_free(struct refit *r)
 
 static void set_target(struct refit *r, const float *w)
 {
-    int m = (int)r->m, n = (int)r->n;
-    if (r->root)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, n, m, n, 1, r->root, n, w, n, 0,
-                    r->target, m);
+    if (r->root) sn_product(1, 1, r->n, r->m, r->n, 1, r->root, r->n, w, r->n, 0, r->target, r->m);
     else
         for (size_t i = 0; i < r->m; i++)
             for (size_t j = 0; j < r->n; j++) r->target[j * r->m + i] = w[i * r->n + j];

@@ -1,4 +1,5 @@
 #include "sss_refine.h"
+#include "product.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -39,20 +40,6 @@ struct refine {
 enum { MOST_COPIES = 5, MOST_WEIGHTED_COPIES = 2, LEAST_BYTES = 1 << 22 };
 
 static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
-
-static void multiply(int transpose_a, int transpose_b, size_t m, size_t n, size_t k, float alpha,
-                     const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
-                     size_t ldc)
-{
-    if (!m || !n) return;
-    if (!k) {
-        for (size_t i = 0; i < m && beta == 0; i++) memset(c + i * ldc, 0, n * sizeof *c);
-        return;
-    }
-    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-                transpose_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha, a, (int)lda,
-                b, (int)ldb, beta, c, (int)ldc);
-}
 
 /* Fills in the links of one direction. */
 static void find_links(struct refine *refine, float *values, int causal)
@@ -132,10 +119,10 @@ static void pass_back(const struct refine *refine)
         float *moments = refine->moments + refine->at[k];
         if (!link->s) continue;
         orthonormalise(refine, link, link - 1);
-        multiply(1, 0, link->s, n, link->m, 1, link->c, link->s, refine->residual + link->row * n,
-                 n, 0, moments, n);
-        multiply(1, 0, link->s, n, link->s_next, 1, link->a, link->s,
-                 refine->moments + refine->at[k + 1], n, 1, moments, n);
+        sn_gemm(1, 0, link->s, n, link->m, 1, link->c, link->s, refine->residual + link->row * n, n,
+                0, moments, n);
+        sn_gemm(1, 0, link->s, n, link->s_next, 1, link->a, link->s,
+                refine->moments + refine->at[k + 1], n, 1, moments, n);
     }
 }
 
@@ -167,8 +154,8 @@ static void times_q(const struct refine *refine, const struct link *link, const 
     float *kf = refine->kf;
     for (size_t i = 0; i < rows; i++)
         if (link->n) memcpy(kf + i * columns, from + i * n + link->column, link->n * sizeof *kf);
-    multiply(0, 1, rows, link->s, n, 1, from, n, refine->q + link->n * n, n, 0, kf + link->n,
-             columns);
+    sn_gemm(0, 1, rows, link->s, n, 1, from, n, refine->q + link->n * n, n, 0, kf + link->n,
+            columns);
     for (size_t i = 0; i < rows * columns; i++) to[i] = kf[i];
 }
 
@@ -192,8 +179,8 @@ static void load_h(const struct refine *refine, const struct link *link, int k)
     float *below = refine->h + link->m * n;
     memcpy(refine->h, refine->residual + link->row * n, link->m * n * sizeof(float));
     memcpy(below, refine->moments + refine->at[k + 1], link->s_next * n * sizeof(float));
-    multiply(0, 0, link->m, n, link->s, 1, link->c, link->s, refine->change, n, 1, refine->h, n);
-    multiply(0, 0, link->s_next, n, link->s, 1, link->a, link->s, refine->change, n, 1, below, n);
+    sn_gemm(0, 0, link->m, n, link->s, 1, link->c, link->s, refine->change, n, 1, refine->h, n);
+    sn_gemm(0, 0, link->s_next, n, link->s, 1, link->a, link->s, refine->change, n, 1, below, n);
 }
 
 /* C and A become C gauge and A gauge: the states before the stage are R_k u with R_k = gauge^-1
@@ -238,7 +225,7 @@ static void improve(const struct refine *refine, const struct link *link)
                         refine->k, (int)columns);
     for (size_t i = 0; i < rows * columns; i++) refine->kf[i] = (float)refine->k[i];
     add_change(refine, link);
-    multiply(0, 0, rows, n, columns, -1, refine->kf, columns, refine->qm, n, 1, refine->h, n);
+    sn_gemm(0, 0, rows, n, columns, -1, refine->kf, columns, refine->qm, n, 1, refine->h, n);
 }
 
 /* x := T^-1 x for the lower triangular T = gauge (s x s) and x (s x n). */
@@ -260,10 +247,10 @@ static void advance(const struct refine *refine, const struct link *link)
     float *to[] = { refine->next, refine->next_m };
     int two = refine->weighting != NULL;
     for (int i = 0; i <= two; i++) {
-        multiply(0, 0, s, n, link->n, 1, link->b, link->n, from[i], n, 0, to[i], n);
-        multiply(0, 0, s, n, link->s, 1, link->a, link->s, from[i] + link->n * n, n, 1, to[i], n);
+        sn_gemm(0, 0, s, n, link->n, 1, link->b, link->n, from[i], n, 0, to[i], n);
+        sn_gemm(0, 0, s, n, link->s, 1, link->a, link->s, from[i] + link->n * n, n, 1, to[i], n);
     }
-    multiply(0, 1, s, s, n, 1, refine->next, n, refine->next_m, n, 0, refine->kf, s);
+    sn_gemm(0, 1, s, s, n, 1, refine->next, n, refine->next_m, n, 0, refine->kf, s);
     for (size_t i = 0; i < s * s; i++) refine->gauge[i] = refine->kf[i];
     if (s) factor(refine, refine->gauge, s);
     for (int i = 0; i <= two; i++) solve_gauge(refine, s, to[i], n);
@@ -327,8 +314,8 @@ static enum sn_status measure(const struct refine *refine, const float *words, d
     if (status) return status;
     for (size_t i = 0; i < count; i++) refine->h[i] = refine->w[i] - refine->h[i];
     if (refine->weighting)
-        multiply(0, 0, refine->m, n, n, 1, refine->h, n, refine->weighting->moment, n, 0,
-                 refine->residual, n);
+        sn_gemm(0, 0, refine->m, n, n, 1, refine->h, n, refine->weighting->moment, n, 0,
+                refine->residual, n);
     else memcpy(refine->residual, refine->h, count * sizeof(float));
     *lost = 0;
     for (size_t i = 0; i < count; i++) *lost += (double)refine->h[i] * (double)refine->residual[i];
