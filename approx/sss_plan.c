@@ -92,6 +92,11 @@ struct sss_plan *sss_plan_split(const struct sss_plan *plan, int k, struct sn_er
     return other;
 }
 
+int sss_plan_is_low_rank(const struct sss_plan *plan)
+{
+    return plan->n_stages == 2 && !plan->outputs[0] && !plan->inputs[1];
+}
+
 size_t sss_plan_diagonal_values(const struct sss_plan *plan)
 {
     size_t values = 0;

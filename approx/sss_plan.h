@@ -7,6 +7,10 @@
 
 #include <stddef.h>
 
+/* Of sizes of segments and states. */
+static inline int sss_smaller(int a, int b) { return a < b ? a : b; }
+static inline int sss_larger(int a, int b) { return a > b ? a : b; }
+
 enum { SSS_CAUSAL = 0, SSS_ANTICAUSAL = 1 };
 
 /* Boundary k lies between stages k-1 and k; boundaries 0 and n_stages carry no state. One malloc
@@ -41,6 +45,10 @@ struct sss_plan *sss_plan_shifted(const struct sss_plan *plan, int k, int rows, 
                                   struct sn_error *error);
 struct sss_plan *sss_plan_merged(const struct sss_plan *plan, int k, struct sn_error *error);
 struct sss_plan *sss_plan_split(const struct sss_plan *plan, int k, struct sn_error *error);
+
+/* Whether a plan is low rank alone, which no refinement improves: its truncated SVD, weighted or
+ * not, is a candidate. */
+int sss_plan_is_low_rank(const struct sss_plan *plan);
 
 /* sum m_k n_k: values of the blocks D. */
 size_t sss_plan_diagonal_values(const struct sss_plan *plan);

@@ -11,8 +11,6 @@
  * spent on them. */
 static const double noise_energy = 0x1p-46;
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-
 /* Where a sweep stands. It numbers rows, columns, stages and boundaries in its own order, which is
  * the order of W for the causal part and the reverse order for the anticausal part. */
 struct sweep {
@@ -82,8 +80,8 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
     for (int k = 1; k < plan->n_stages; k++) {
         int columns = states + width_of(sweep, k - 1);
         rows -= height_of(sweep, k - 1);
-        int small = smaller(rows, columns);
-        states = smaller(small, limit_of(sweep, k));
+        int small = sss_smaller(rows, columns);
+        states = sss_smaller(small, limit_of(sweep, k));
         if ((size_t)rows * (size_t)columns > m_size) m_size = (size_t)rows * (size_t)columns;
         if ((size_t)rows * (size_t)states > o_size) o_size = (size_t)rows * (size_t)states;
         if ((size_t)states * (size_t)columns > reach_size)
@@ -235,17 +233,17 @@ static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spect
                            double *lost, struct sn_error *error)
 {
     double energy = load(sweep, k), kept = 0;
-    int order = smaller(sweep->rows, sweep->columns), limit = limit_of(sweep, k), states = 0;
+    int order = sss_smaller(sweep->rows, sweep->columns), limit = limit_of(sweep, k), states = 0;
     if (order && energy > 0 && (limit || spectra)) {
         enum sn_status status = decompose(sweep, order, error);
         if (status) return status;
         descend(sweep->vectors, sweep->values, order);
         int live = 0;
         while (live < order && sweep->values[live] > noise_energy * energy) live++;
-        states = smaller(live, limit);
+        states = sss_smaller(live, limit);
         for (int s = 0; s < states; s++) kept += sweep->values[s];
         if (spectra) {
-            int at = boundary_of(sweep, k), n = smaller(live, spectra->cap);
+            int at = boundary_of(sweep, k), n = sss_smaller(live, spectra->cap);
             spectra->n[sweep->direction][at] = n;
             memcpy(spectra->energy[sweep->direction] + (size_t)at * (size_t)spectra->cap,
                    sweep->values, (size_t)n * sizeof *sweep->values);
@@ -263,7 +261,7 @@ enum sn_status sss_sweep(const float *w, int n_outputs, int n_inputs, const stru
     struct sweep sweep = {
         .w = w, .n_outputs = n_outputs, .n_inputs = n_inputs, .plan = plan, .direction = direction
     };
-    double *scale = malloc(((size_t)smaller(n_outputs, n_inputs) + 1) * sizeof *scale);
+    double *scale = malloc(((size_t)sss_smaller(n_outputs, n_inputs) + 1) * sizeof *scale);
     if (!scale) return sn_no_memory(error, "an SSS approximation");
     enum sn_status status = sweep_new(&sweep, error);
     if (status) goto done;
