@@ -1,6 +1,13 @@
 /* The values of a structured matrix, of any family, fitted to a dense one with the structure as it
- * stands: f = ||(W - What) L||_F^2 by L-BFGS with a line search that only ever goes down. f and its
- * gradient come from products with the columns of L, so that any family's kernels will do. */
+ * stands:
+ *
+ *     min f = ||(W - What) L||_F^2,    L L^T = M (struct sn_weighting), or M = I,
+ *
+ * over the values of What, by L-BFGS with a line search that only ever goes down. f and its
+ * gradient come from products with the columns of L, so that any family's kernels will do. The
+ * values are too many for second derivatives, and multiplied with each other, so that plain
+ * gradient steps crawl along the valleys of f; L-BFGS learns the curvature there from its last
+ * steps. Source: Nocedal and Wright, Numerical optimization, 2nd ed., algorithms 7.4 and 3.1. */
 #include "family.h"
 #include "product.h"
 #include "weighting.h"
@@ -12,7 +19,7 @@
 
 enum { BATCH = 64, HISTORY = 8 };
 
-/* f and its gradient come from products with the columns of L, a batch at a time. */
+/* Where the search stands; products are made for a batch of columns of L at a time. */
 struct refit {
     const struct sn_matrix *matrix;
     float *root;        /* L, NULL for I */
@@ -20,7 +27,7 @@ struct refit {
     float *target;      /* (W L)^T, n x m */
     float *x, *y;       /* BATCH columns of L, and their images less the target's */
     float *states, *dstates;
-    float *words[2];    /* where the search stands, and a trial; indices included */
+    float *words[2];    /* the best so far, and a trial; indices included */
     float *gradient[2]; /* there */
     float *direction;
     float *s[HISTORY], *dg[HISTORY]; /* steps and what they changed in the gradient, a ring */

@@ -151,7 +151,7 @@ enum sn_status sss_spectra_new(struct sss_spectra *spectra, int n_stages, int ca
 /* ---- Spreading the budget over the boundaries ---- */
 
 /* Adds states one by one while they fit and there are singular values left, each where sigma^2 per
- * additional value is largest; state s_k + 1 adds n_{k-1} + m_k + s_{k-1} + s_{k+1} values. */
+ * additional value is largest. */
 static void fill(struct sss_plan *plan, const struct sss_spectra *spectra, size_t budget)
 {
     size_t used = sss_plan_values(plan);

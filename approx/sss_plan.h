@@ -1,5 +1,18 @@
 /* A plan is a segmentation with its state sizes: what an SSS approximation is made to before it has
- * values. */
+ * values.
+ *
+ * The states of a segmentation are spread by price. State s of boundary k costs values and saves
+ * the energy of its singular value:
+ *
+ *     n_{k-1} + m_k + s_{k-1} + s_{k+1} values,    sigma_{k,s}^2.
+ *
+ * What is lost is a sum over boundaries and so is what is paid. Were a value to save more at one
+ * boundary than at another, it would be better spent there; so at the best spread all boundaries
+ * buy at one price, the multiplier of the budget, whatever their spectra look like. That holds as
+ * far as losses add up and the costs do not depend on the neighbours, and the price is found by
+ * bisection, since a higher one buys fewer states. Source: Everett, Generalized Lagrange multiplier
+ * method for solving problems of optimum allocation of resources, Operations Research 11(3), 1963.
+ */
 #ifndef SSS_PLAN_H
 #define SSS_PLAN_H
 

@@ -4,9 +4,9 @@
  * them together are not the best values for these segments and states: blocks overlap, so what one
  * boundary should keep depends on the others. With a weighting the sweeps besides see the scales
  * of the inputs alone, not their correlation. Refinement (sss_refine.h) changes all values with the
- * whole error in view, and starts from the sweeps since it only ever goes down, to the nearest
- * minimum. It is much dearer than a sweep, hence it is left to the few most promising plans; and a
- * plan's order of merit changes by it, hence to more than one. */
+ * whole error in view. It only goes down to the nearest minimum, hence it starts from what the
+ * sweeps give; it takes as long as measuring several plans, hence it is left to the few most
+ * promising ones; and it gains more on some than on others, hence to more than one. */
 #ifndef SSS_REALISE_H
 #define SSS_REALISE_H
 

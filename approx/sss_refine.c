@@ -30,9 +30,9 @@ struct refine {
     float *kf;            /* dK, (m_k + s_{k+1}) x (n_k + s_k); products on their way to doubles */
     double *gram;         /* Q M Q^T, then its factor */
     double *k;            /* dK; or [C; A] by columns */
+    double *gauge;        /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k */
+    double *tau;          /* for QR, s_k; a diagonal */
     int fits;             /* whether there are these arrays */
-    double *gauge,
-        *tau; /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k; for QR, s_k */
 };
 
 /* The most that the arrays may take: so many copies of W, or so many bytes. With a weighting W and

@@ -2,15 +2,22 @@
  *
  *     min ||(W - What) L||_F^2,    L L^T = M (struct sn_weighting), or M = I,
  *
- * over the values, at given segments and state sizes, one stage's [D C; B A] at a time (then [D G;
- * F E]). With x_k = R_k u (R_k has the columns of earlier stages) and the later outputs O_{k+1}
- * x_{k+1}, What changes by [I 0; 0 O_{k+1}] dK Q,    K = [D C; B A],    Q = [I_k; R_k], I_k the
- * stage's rows of the unit matrix. When O_{k+1} has orthonormal columns, the best change is dK = [I
- * 0; 0 O_{k+1}]^T (W - What) M Q^T (Q M Q^T)^-1, so that no step raises the error, up to rounding.
- * A pass from the last stage to the first makes the O orthonormal by QR and forms O_k^T (W - What)
- * M; a pass from the first to the last changes the stages, and carries forward what the changes so
- * far have done to those products, because O_k^T O_k = I, as a change of the states. The best
- * rank-r matrix in two stages is a fixed point.
+ * over the values, at given segments and state sizes. All values at once make a problem that is not
+ * convex, since they are multiplied with each other; those of one stage, [D C; B A] or [D G; F E],
+ * enter What linearly and can be solved for. So one stage after the other is, in both directions.
+ * With x_k = R_k u (R_k has the columns of earlier stages) and the later outputs O_{k+1} x_{k+1},
+ * What changes by
+ *
+ *     [I 0; 0 O_{k+1}] dK Q,    K = [D C; B A],    Q = [I_k; R_k],
+ *
+ * I_k the stage's rows of the unit matrix. When O_{k+1} has orthonormal columns, the best change is
+ *
+ *     dK = [I 0; 0 O_{k+1}]^T (W - What) M Q^T (Q M Q^T)^-1,
+ *
+ * so that no step raises the error, up to rounding. A pass from the last stage to the first makes
+ * the O orthonormal by QR and forms O_k^T (W - What) M; a pass from the first to the last changes
+ * the stages, and carries forward what the changes so far have done to those products, because
+ * O_k^T O_k = I, as a change of the states. The best rank-r matrix in two stages is a fixed point.
  *
  * Source: Holtz, Rohwedder and Schneider, The alternating linear scheme for tensor optimization in
  * the tensor train format, SIAM J. Sci. Comput. 34(2), 2012; SSS matrices with their gauge freedom

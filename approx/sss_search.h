@@ -1,16 +1,17 @@
 /* The search for a plan: what all its parts share, and how a plan is tried.
  *
- * A segmentation is tried in three steps. A sweep without truncation gives the singular values of
- * all its Hankel blocks (sss_sweep.h). The budget is spread over them, at one price per value at
- * every boundary (sss_plan_spread). A sweep with these states gives the error, without forming
- * What, since what a sweep cuts off at different boundaries is orthogonal.
+ * A segmentation is tried in three steps. A sweep that cuts off next to nothing gives the singular
+ * values of all its Hankel blocks (sss_sweep.h). The budget is spread over them, at one price per
+ * value at every boundary (sss_plan_spread). A sweep with these states gives the error, without
+ * forming What, since what a sweep cuts off at different boundaries is orthogonal.
  *
  * The spread is repeated, since Hankel blocks overlap: an entry of W far from the diagonal lies in
- * all blocks between its column and its row, and the first singular values count it at each of
- * those boundaries. A sweep that truncates takes what is lost at one boundary out of the blocks
- * that follow. Its singular values count every loss once, and a spread by them is mostly better.
- * Since they belong to the truncation before, this is a fixed-point iteration without a guarantee:
- * the best of its rounds is kept, and three bound it, as most of what it gains comes at once. */
+ * the blocks of all boundaries between its column and its row, and the first singular values count
+ * it at each of them. A sweep that truncates takes what is lost at one boundary out of the blocks
+ * that follow, so its singular values count every loss once, and a spread by them may do better.
+ * They belong to the truncation before, though, so this iteration may also do worse. It moves the
+ * error of a classifier's matrix by a thousandth or so, either way: the best round is kept, and
+ * three are enough. */
 #ifndef SSS_SEARCH_H
 #define SSS_SEARCH_H
 

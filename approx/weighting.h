@@ -1,14 +1,21 @@
 /* The error that counts: of the outputs on real inputs x rather than of the matrix. With the bias
- * corrected by (W - What) mean(x) the mean squared output error is E ||(W - What)(x - mean)||^2 =
- * ||(W - What) L||_F^2,    L L^T = M = E (x - mean)(x - mean)^T. With fewer samples than inputs the
- * estimate of M is singular, and it is shrunk towards a target of the same trace: M = (1 - s) C + s
- * ((1 - t) I + t V^T V),    C the covariance of the samples, V the rows of W less their mean, 0 < s
- * <= 1,    0 <= t < 1,    C, I and V^T V scaled to a trace of n, which relative errors do not see.
- * V^T V stands for what trained classifiers show: the means of the classes lie along the rows of W,
- * so that the features vary most where V does. Sources: Ledoit and Wolf, A well-conditioned
- * estimator for large-dimensional covariance matrices, J. Multivariate Anal. 88(2), 2004; Papyan,
- * Han and Donoho, Prevalence of neural collapse during the terminal phase of deep learning
- * training, PNAS 117(40), 2020. */
+ * corrected by (W - What) mean(x) the mean squared output error is
+ *
+ *     E ||(W - What)(x - mean)||^2 = ||(W - What) L||_F^2,
+ *     L L^T = M = E (x - mean)(x - mean)^T.
+ *
+ * With fewer samples than inputs the estimate of M is singular, and it is shrunk towards a target
+ * of the same trace:
+ *
+ *     M = (1 - s) C + s ((1 - t) I + t V^T V),    0 < s <= 1,    0 <= t < 1,
+ *
+ * C the covariance of the samples, V the rows of W less their mean; C, I and V^T V are scaled to a
+ * trace of n, which relative errors do not see. V^T V stands for what trained classifiers show: the
+ * means of the classes lie along the rows of W, so that the features vary most where V does.
+ *
+ * Sources: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
+ * J. Multivariate Anal. 88(2), 2004; Papyan, Han and Donoho, Prevalence of neural collapse during
+ * the terminal phase of deep learning training, PNAS 117(40), 2020. */
 #ifndef WEIGHTING_H
 #define WEIGHTING_H
 
