@@ -74,8 +74,7 @@ parity:
 
 # libFuzzer, which clang has, on the reader of checkpoints, with AddressSanitizer and UndefinedBehaviorSanitizer.
 FUZZ_SECONDS = 60
-fuzzed = tests/fuzz_checkpoint.c layers/sn_error.c $(addprefix tools/import/,arena.c checkpoint.c checkpoint_legacy.c \
-	checkpoint_safetensors.c checkpoint_torch.c checkpoint_zip.c pickle.c tensor.c)
+fuzzed = tests/fuzz_checkpoint.c layers/sn_error.c $(wildcard $(addprefix tools/import/,arena.c checkpoint*.c pickle*.c tensor.c))
 fuzz:
 	@sh tools/deps.sh '$(CC)' fuzz
 	@mkdir -p $(BUILD)
