@@ -23,10 +23,10 @@ const struct command import_command = {
         "       structnet import --list ARCH\n"
         "\n"
         "ARCH is alexnet, googlenet, inception_v3, mobilenet_v2, resnet18, 34, 50, 101, 152,\n"
-        "squeezenet1_0, 1_1, vgg11, 13, 16, 19 or one of these with _bn. FILE is a state dict: a PyTorch\n"
-        "checkpoint, in the format of 1.6 and later or in the older one, or .safetensors. It may lie in\n"
-        "a larger dict, and its names may have a prefix (module., backbone.). The number of\n"
-        "classes is the file's. Nothing in the file is executed.\n"
+        "squeezenet1_0, 1_1, vgg11, 13, 16, 19 or one of these with _bn. FILE is a state dict: a\n"
+        "PyTorch checkpoint, in the format of 1.6 and later or in the older one, or .safetensors.\n"
+        "It may lie in a larger dict, and its names may have a prefix (module., backbone.). The\n"
+        "number of classes is the file's. Nothing in the file is executed.\n"
         "\n"
         "The net takes images of 224 x 224 (inception_v3: 299 x 299), values 0 to 1, RGB; its\n"
         "first layer normalises them. Its last but [softmax] gives torchvision's logits. With 1000\n"
@@ -105,35 +105,28 @@ static struct request read_request(int argc, char **argv)
 
 static void list_json(const struct architecture *a)
 {
-    struct parameter parameters[NODE_MAX_PARAMETERS];
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "architecture", a->name);
     cJSON *tensors = cJSON_AddArrayToObject(root, "tensors");
-    for (int i = 0; i < a->n_nodes; i++) {
-        int n = node_parameters(&a->nodes[i], parameters);
-        for (int k = 0; k < n; k++) {
-            cJSON *item = cJSON_CreateObject();
-            cJSON_AddStringToObject(item, "name", parameters[k].name);
-            cJSON *shape = cJSON_AddArrayToObject(item, "shape");
-            for (int d = 0; d < parameters[k].n_dimensions; d++)
-                cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)parameters[k].shape[d]));
-            cJSON_AddItemToArray(tensors, item);
-        }
+    for (int i = 0; i < a->n_parameters; i++) {
+        const struct architecture_parameter *parameter = &a->parameters[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", parameter->name);
+        cJSON *shape = cJSON_AddArrayToObject(item, "shape");
+        for (int d = 0; d < parameter->n_dimensions; d++)
+            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)parameter->shape[d]));
+        cJSON_AddItemToArray(tensors, item);
     }
     command_print_json(root);
 }
 
 static void list_table(const struct architecture *a)
 {
-    struct parameter parameters[NODE_MAX_PARAMETERS];
     char shape[TENSOR_SHAPE_TEXT];
     printf("%-48s %18s\n", "tensor", "shape");
-    for (int i = 0; i < a->n_nodes; i++) {
-        int n = node_parameters(&a->nodes[i], parameters);
-        for (int k = 0; k < n; k++) {
-            tensor_print_shape(parameters[k].n_dimensions, parameters[k].shape, shape);
-            printf("%-48s %18s\n", parameters[k].name, shape);
-        }
+    for (int i = 0; i < a->n_parameters; i++) {
+        tensor_print_shape(a->parameters[i].n_dimensions, a->parameters[i].shape, shape);
+        printf("%-48s %18s\n", a->parameters[i].name, shape);
     }
 }
 
@@ -252,16 +245,12 @@ static enum sn_status write_files(const struct request *request, const struct im
 
 static double count_values(const struct import_net *net)
 {
-    struct parameter parameters[NODE_MAX_PARAMETERS];
     double values = 0;
-    for (int i = 0; i < net->architecture.n_nodes; i++) {
-        int n = node_parameters(&net->architecture.nodes[i], parameters);
-        for (int k = 0; k < n; k++) {
-            double product = 1;
-            for (int d = 0; d < parameters[k].n_dimensions; d++)
-                product *= (double)parameters[k].shape[d];
-            values += product;
-        }
+    for (int i = 0; i < net->architecture.n_parameters; i++) {
+        const struct architecture_parameter *parameter = &net->architecture.parameters[i];
+        double product = 1;
+        for (int d = 0; d < parameter->n_dimensions; d++) product *= (double)parameter->shape[d];
+        values += product;
     }
     return values;
 }
@@ -270,11 +259,10 @@ static void print_result(const struct request *request, const struct import_net 
 {
     const char *names = has_names(net) ? " .names .labels" : "";
     if (!request->json) {
-        printf(
-            "architecture %s\nformat       %s\nprefix       %s\nvalues       %.0f\nclasses      %d\nfiles        "
-            "%s.cfg .weights%s\n",
-            net->architecture.name, net->checkpoint->format, *net->prefix ? net->prefix : "none",
-            count_values(net), net->n_rows, request->name, names);
+        printf("architecture %s\nformat       %s\nprefix       %s\n", net->architecture.name,
+               net->checkpoint->format, *net->prefix ? net->prefix : "none");
+        printf("values       %.0f\nclasses      %d\nfiles        %s.cfg .weights%s\n",
+               count_values(net), net->n_rows, request->name, names);
         return;
     }
     cJSON *root = cJSON_CreateObject();

@@ -34,7 +34,7 @@ static const struct {
     { "vgg19", vgg19, 224, 0, 0, 1e-5 },
     { "vgg19_bn", vgg19_bn, 224, 0, 0, 1e-5 },
 };
-enum { N_ARCHITECTURES = sizeof table / sizeof *table, MAX_ROWS = 64 };
+enum { N_ARCHITECTURES = sizeof table / sizeof *table, MAX_ROWS = 64, N_NORM = 4 };
 
 const char *architecture_name(int i)
 {
@@ -173,6 +173,49 @@ static int add_rows(struct architecture *a, struct frame *frame)
     return 1;
 }
 
+/* ---- parameters */
+
+static struct architecture_parameter *add_parameter(struct architecture *a, const char *name,
+                                                    const char *suffix)
+{
+    struct architecture_parameter *parameter = &a->parameters[a->n_parameters++];
+    snprintf(parameter->name, sizeof parameter->name, "%s%s", name, suffix);
+    return parameter;
+}
+
+static void add_vector(struct architecture *a, const char *name, const char *suffix, int size)
+{
+    struct architecture_parameter *parameter = add_parameter(a, name, suffix);
+    parameter->n_dimensions = 1;
+    parameter->shape[0] = size;
+}
+
+static void add_parameters(struct architecture *a, const struct node *node)
+{
+    static const char *const norms[N_NORM] = { ".weight", ".bias", ".running_mean",
+                                               ".running_var" };
+    int is_linear = node->op == NODE_LINEAR;
+    if (!is_linear && node->op != NODE_CONVOLUTION) return;
+    struct architecture_parameter *weight = add_parameter(a, node->name, ".weight");
+    weight->n_dimensions = is_linear ? 2 : 4;
+    weight->shape[0] = node->out_c;
+    weight->shape[1] = is_linear ? (int64_t)node->c * node->h * node->w : node->c / node->groups;
+    weight->shape[2] = node->size_h;
+    weight->shape[3] = node->size_w;
+    if (node->has_bias) add_vector(a, node->name, ".bias", node->out_c);
+    for (int i = 0; *node->norm && i < N_NORM; i++)
+        add_vector(a, node->norm, norms[i], node->out_c);
+}
+
+/* False without memory. */
+static int list_parameters(struct architecture *a)
+{
+    size_t maximum = (size_t)a->n_nodes * (2 + N_NORM); /* weight, bias and those of the norm */
+    a->parameters = calloc(maximum, sizeof *a->parameters);
+    for (int i = 0; a->parameters && i < a->n_nodes; i++) add_parameters(a, &a->nodes[i]);
+    return a->parameters != NULL;
+}
+
 enum sn_status architecture_make(const char *name, int n_classes, struct architecture *a,
                                  struct sn_error *error)
 {
@@ -196,7 +239,7 @@ enum sn_status architecture_make(const char *name, int n_classes, struct archite
                                 .mean = table[i].mean,
                                 .std = table[i].std,
                                 .epsilon = table[i].epsilon };
-    if (add_rows(a, &frame)) return SN_OK;
+    if (add_rows(a, &frame) && list_parameters(a)) return SN_OK;
     architecture_free(a);
     return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", name);
 }
@@ -204,6 +247,7 @@ enum sn_status architecture_make(const char *name, int n_classes, struct archite
 void architecture_free(struct architecture *a)
 {
     free(a->nodes);
+    free(a->parameters);
     *a = (struct architecture){ 0 };
 }
 

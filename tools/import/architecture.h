@@ -4,6 +4,8 @@
 
 #include <sn_error.h>
 
+#include <stdint.h>
+
 enum node_op {
     NODE_CONVOLUTION,
     NODE_LINEAR,
@@ -36,13 +38,23 @@ struct node {
     double rate; /* DROPOUT */
 };
 
+/* A tensor of the state dict that evaluation needs. */
+struct architecture_parameter {
+    char name[NODE_NAME_BYTES + 16];
+    int n_dimensions;
+    int64_t shape[4];
+};
+
 struct architecture {
     const char *name;
     int size;        /* height and width of the input images */
     float mean, std; /* 0: ImageNet's per channel; else what transform_input makes of it */
     double epsilon;  /* of its BatchNorm2d */
     int n_nodes;
-    struct node *nodes;
+    struct node *nodes; /* in the order of evaluation */
+    int n_parameters;
+    struct architecture_parameter
+        *parameters; /* of the nodes in turn: a node's weight, bias, norm */
 };
 
 /* The name of architecture i, counted from 0 in alphabetical order; NULL behind the last. */

@@ -1,4 +1,8 @@
-/* A torchvision net as a Darknet net. */
+/* A torchvision net as a Darknet net: the tensors of a checkpoint under the nodes of an
+ * architecture (import_net.c), written as a cfg (import_cfg.c) and its weights (import_weights.c).
+ * Both writers walk the nodes in the order of the architecture, which is the order of the layers.
+ * The weights are written as they are read, a filter at a time: what is needed beside the mapped
+ * checkpoint does not grow with it. */
 #ifndef IMPORT_NET_H
 #define IMPORT_NET_H
 
@@ -6,17 +10,6 @@
 #include "checkpoint.h"
 
 #include <stdio.h>
-
-/* A parameter that a node needs: its name in the state dict and its shape. */
-struct parameter {
-    char name[NODE_NAME_BYTES + 16];
-    int n_dimensions;
-    int64_t shape[4];
-};
-enum { NODE_MAX_PARAMETERS = 6 };
-
-/* Writes the node's parameters, weight first; returns how many. */
-int node_parameters(const struct node *node, struct parameter *parameters);
 
 struct import_net {
     struct architecture architecture;
@@ -35,6 +28,14 @@ struct import_net {
  * net->architecture. */
 enum sn_status import_find(struct import_net *net, const char *architecture,
                            struct sn_error *error);
+
+/* The tensor PREFIX NAME SUFFIX of the checkpoint, or NULL. */
+const struct tensor *import_find_tensor(const struct import_net *net, const char *name,
+                                        const char *suffix);
+
+/* Darknet's kernels are square: the side of the smallest one that holds the node's, in its middle.
+ * 1 for LINEAR. */
+int import_kernel_size(const struct node *node);
 
 /* Writes the cfg, or the weights that belong to it. SN_NO_MEMORY is the only failure; the caller
  * checks the file. */
