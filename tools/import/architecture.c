@@ -1,3 +1,5 @@
+/* Makes the nodes of a net from its table: rows in turn, modules by recursion, each with its own
+ * names, arguments and input; then the sizes, as torch computes them, from the image on. */
 #include "architecture.h"
 #include "architecture_tables.h"
 

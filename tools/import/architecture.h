@@ -1,4 +1,5 @@
-/* torchvision's classification nets as tables, and as lists of resolved nodes. */
+/* torchvision's classification nets as lists of nodes with all names and sizes resolved, from the
+ * tables in architecture_tables.h, and the tensors of their state dicts. */
 #ifndef ARCHITECTURE_H
 #define ARCHITECTURE_H
 

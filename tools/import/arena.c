@@ -1,3 +1,4 @@
+/* A list of blocks of at least BLOCK_BYTES, filled one after the other. */
 #include "arena.h"
 
 #include <stdalign.h>

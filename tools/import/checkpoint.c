@@ -1,3 +1,6 @@
+/* Opens checkpoints: which of the formats a file has, by its first bytes (zip: "PK\3\4"; legacy:
+ * the PROTO opcode of a pickle; safetensors: '{' behind the 8 bytes of a length), and the table of
+ * its tensors. A name that is there twice, or that cannot be printed on a line, is refused. */
 #include "checkpoint.h"
 
 #include <errno.h>
@@ -8,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Which reader a file is for, by its first bytes. */
 static enum sn_status read_format(struct checkpoint *c, struct sn_error *error)
 {
     const unsigned char *b = c->bytes;

@@ -1,13 +1,15 @@
 /* PyTorch checkpoints and safetensors files, read without running anything that they contain.
  *
  *   zip          PyTorch >= 1.6: an archive of uncompressed entries NAME/data.pkl (a pickle) and
- * NAME/data/KEY (storages) legacy       before: the pickles of a magic number, of the protocol
- * 1001, of a description of the system, of the object and of the list of storage keys; then for
- * each key its number of elements (int64) and the elements safetensors  length of the header
- * (uint64), header (JSON), elements; see github.com/huggingface/safetensors
+ *                NAME/data/KEY (storages)
+ *   legacy       before: the pickles of a magic number, of the protocol 1001, of a description of
+ *                the system, of the object and of the list of storage keys; then for each key its
+ *                number of elements (int64) and the elements
+ *   safetensors  length of the header (uint64), header (JSON), elements
  *
  * All three are little-endian. Tensors stay in the mapped file and are converted when they are
- * read. */
+ * read, since a checkpoint may be larger than the memory that is free. Sources: PyTorch,
+ * torch/serialization.py; github.com/huggingface/safetensors. */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
 

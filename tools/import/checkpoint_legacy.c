@@ -1,5 +1,11 @@
-/* The stream of pickles and storages that torch.save wrote before 1.6 (torch/serialization.py,
- * _legacy_load). */
+/* The stream that torch.save wrote before 1.6 (torch/serialization.py, _legacy_load):
+ *
+ *   pickle  the magic number 0x1950a86a20f9469cfc6c
+ *   pickle  the protocol, 1001
+ *   pickle  a dict that describes the system; its little_endian must be true
+ *   pickle  the object, whose storages are named by their keys
+ *   pickle  the list of these keys, in the order of what follows
+ *   for each key: int64 number of elements, elements */
 #include "checkpoint_torch.h"
 
 #include <string.h>

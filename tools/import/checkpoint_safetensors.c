@@ -1,5 +1,9 @@
-/* {"NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ..., "__metadata__": {...}};
- * offsets count from the end of the header. */
+/* A safetensors file: uint64 length of the header; the header, which is JSON:
+ *
+ *   {"NAME": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...,
+ *    "__metadata__": {...}}
+ *
+ * and the elements, in C order. data_offsets count bytes from the end of the header. */
 #include "checkpoint.h"
 
 #include <cjson/cJSON.h>
@@ -53,8 +57,7 @@ static enum sn_status add(struct checkpoint *c, const cJSON *item, const unsigne
     struct sn_error reason;
     const char *what = NULL;
     if (!read_type(cJSON_GetObjectItemCaseSensitive(item, "dtype"), &tensor.type))
-        what = "dtype: expected BOOL, U8, I8, "
-               "I16, I32, I64, F16, BF16, F32 or F64";
+        what = "dtype: expected BOOL, U8, I8, I16, I32, I64, F16, BF16, F32 or F64";
     tensor.n_dimensions = read_numbers(cJSON_GetObjectItemCaseSensitive(item, "shape"),
                                        tensor.shape, TENSOR_MAX_DIMENSIONS);
     if (tensor.n_dimensions < 0) what = "shape: expected at most 8 whole numbers";

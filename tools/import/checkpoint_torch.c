@@ -1,3 +1,6 @@
+/* Finds the tensors in what a pickle holds: a state dict, or dicts, lists and tuples around it. The
+ * values may hold each other in circles and be shared, so that each container is visited once, and
+ * no deeper than MAX_DEPTH. */
 #include "checkpoint_torch.h"
 
 #include <stdio.h>

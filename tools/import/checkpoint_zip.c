@@ -1,5 +1,11 @@
-/* The archive that torch.save writes since 1.6. minizip reads its directory; the entries, which are
- * not compressed, are used where they lie in the mapping. */
+/* The archive that torch.save writes since 1.6. In one folder:
+ *
+ *   FOLDER/data.pkl   the pickle of the object, whose storages are named by their keys
+ *   FOLDER/data/KEY   the elements of that storage
+ *   FOLDER/byteorder  "little"; newer versions only
+ *
+ * minizip reads the directory at the archive's end; the entries, which are not compressed, are used
+ * where they lie in the mapping. Each that is used must have the CRC-32 of the directory. */
 #include "checkpoint_torch.h"
 
 #include <libdeflate.h>

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Writes the table of ImageNet's 1000 classes in torchvision's order, which is that of the synset ids, as C.
+# Writes the table of ImageNet's 1000 classes in torchvision's order, which is that of the synset
+# ids, as C.
 # Usage: tools/import/imagenet.sh DIRECTORY-OF-DARKNETS-LISTS
 set -eu
 export LC_ALL=C

@@ -1,8 +1,9 @@
 /* Reads the pickles that PyTorch writes, as data: a stack machine that knows the opcodes of
  * protocols 2 to 5 which build numbers, strings, lists, tuples and dicts, and the few names by
  * which a state dict refers to tensors. It calls nothing. Any other opcode or name is refused by
- * its name; every length is bounded by the bytes that are left. Source: CPython,
- * Lib/pickletools.py; PyTorch, torch/serialization.py and torch/_utils.py. */
+ * its name; every length is bounded by the bytes that are left. pickle.c has the opcodes,
+ * pickle_machine.c the stack and the memo, pickle_torch.c names, storages and tensors. Sources:
+ * CPython, Lib/pickletools.py; PyTorch, torch/serialization.py and torch/_utils.py. */
 #ifndef PICKLE_H
 #define PICKLE_H
 

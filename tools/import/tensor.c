@@ -1,3 +1,5 @@
+/* Places tensors within their storages, with every product and sum checked, and reads their
+ * elements as float32. */
 #include "tensor.h"
 
 #include <math.h>
