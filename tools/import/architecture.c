@@ -76,9 +76,9 @@ static int pooled(int n, int size, int stride, int pad, int ceil_mode)
     return ceil_mode && (out - 1) * stride >= n + pad ? out - 1 : out;
 }
 
-static void set_sizes(const struct architecture *a, struct node *node)
+static void set_sizes(const struct architecture *a, struct architecture_node *node)
 {
-    const struct node *from = node->input[0] < 0 ? NULL : &a->nodes[node->input[0]];
+    const struct architecture_node *from = node->input[0] < 0 ? NULL : &a->nodes[node->input[0]];
     node->h = node->out_h = from ? from->out_h : a->size;
     node->w = node->out_w = from ? from->out_w : a->size;
     node->c = from ? from->out_c : 3;
@@ -101,7 +101,7 @@ static void set_sizes(const struct architecture *a, struct node *node)
     }
 }
 
-static void set_inputs(const struct frame *frame, int n, struct node *node)
+static void set_inputs(const struct frame *frame, int n, struct architecture_node *node)
 {
     const struct row *row = &frame->rows[n];
     if (row->op == NODE_CONCATENATE) {
@@ -115,22 +115,22 @@ static void set_inputs(const struct frame *frame, int n, struct node *node)
     node->input[node->n_inputs++] = find_node(frame, row->from, n);
 }
 
-static struct node *new_node(struct architecture *a)
+static struct architecture_node *new_node(struct architecture *a)
 {
     size_t n = (size_t)a->n_nodes;
     if (!(n & (n - 1))) { /* The capacity is the next power of two. */
-        struct node *grown = realloc(a->nodes, (n ? 2 * n : 1) * sizeof *grown);
+        struct architecture_node *grown = realloc(a->nodes, (n ? 2 * n : 1) * sizeof *grown);
         if (!grown) return NULL;
         a->nodes = grown;
     }
-    a->nodes[a->n_nodes] = (struct node){ 0 };
+    a->nodes[a->n_nodes] = (struct architecture_node){ 0 };
     return &a->nodes[a->n_nodes++];
 }
 
 static int add_node(struct architecture *a, const struct frame *frame, int n)
 {
     const struct row *row = &frame->rows[n];
-    struct node *node = new_node(a);
+    struct architecture_node *node = new_node(a);
     if (!node) return 0;
     node->op = (enum node_op)row->op;
     if (row->name) snprintf(node->name, sizeof node->name, "%s%s", frame->prefix, row->name);
@@ -192,7 +192,7 @@ static void add_vector(struct architecture *a, const char *name, const char *suf
     parameter->shape[0] = size;
 }
 
-static void add_parameters(struct architecture *a, const struct node *node)
+static void add_parameters(struct architecture *a, const struct architecture_node *node)
 {
     static const char *const norms[N_NORM] = { ".weight", ".bias", ".running_mean",
                                                ".running_var" };

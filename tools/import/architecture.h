@@ -24,7 +24,7 @@ enum { NODE_MAX_INPUTS = 6, NODE_NAME_BYTES = 64 };
 
 /* One operation with all sizes known. Inputs are numbers of earlier nodes; -1 is the net's input.
  */
-struct node {
+struct architecture_node {
     enum node_op op;
     char name[NODE_NAME_BYTES]; /* CONVOLUTION, LINEAR: of the parameters in the state dict, without
                                    ".weight" */
@@ -52,7 +52,7 @@ struct architecture {
     float mean, std; /* 0: ImageNet's per channel; else what transform_input makes of it */
     double epsilon;  /* of its BatchNorm2d */
     int n_nodes;
-    struct node *nodes; /* in the order of evaluation */
+    struct architecture_node *nodes; /* in the order of evaluation */
     int n_parameters;
     struct architecture_parameter
         *parameters; /* of the nodes in turn: a node's weight, bias, norm */

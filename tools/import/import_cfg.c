@@ -41,7 +41,7 @@ static int layer_of(const struct cfg_writer *w, int node)
 
 /* Makes the node's input the layer before the next one. Darknet's 1x1 convolution overwrites the
  * gradient of its input, so that one which others use too is passed through a [route]. */
-static void reach_input(struct cfg_writer *w, const struct node *node)
+static void reach_input(struct cfg_writer *w, const struct architecture_node *node)
 {
     int from = layer_of(w, node->input[0]) - w->n_layers;
     int is_1x1 = node->op == NODE_CONVOLUTION && node->size_h == 1 && node->size_w == 1
@@ -52,7 +52,8 @@ static void reach_input(struct cfg_writer *w, const struct node *node)
     fprintf(w->file, "layers=%d\n", from);
 }
 
-static void write_convolution(struct cfg_writer *w, const struct node *node, int is_head)
+static void write_convolution(struct cfg_writer *w, const struct architecture_node *node,
+                              int is_head)
 {
     int stride = node->stride, size = import_kernel_size(node);
     int padding = node->pad_h > node->pad_w ? node->pad_h : node->pad_w;
@@ -72,7 +73,7 @@ static void write_convolution(struct cfg_writer *w, const struct node *node, int
     if (node->activation == NODE_RELU6) begin_section(w, "relu6");
 }
 
-static void write_average_3(struct cfg_writer *w, const struct node *node)
+static void write_average_3(struct cfg_writer *w, const struct architecture_node *node)
 {
     reach_input(w, node);
     begin_section(w, "convolutional");
@@ -81,7 +82,7 @@ static void write_average_3(struct cfg_writer *w, const struct node *node)
     freeze_section(w);
 }
 
-static void write_max_pool(struct cfg_writer *w, const struct node *node)
+static void write_max_pool(struct cfg_writer *w, const struct architecture_node *node)
 {
     int padding = 2 * node->pad_h;
     if ((node->h + padding - node->size_h) / node->stride + 1 < node->out_h) padding++;
@@ -90,7 +91,7 @@ static void write_max_pool(struct cfg_writer *w, const struct node *node)
     fprintf(w->file, "size=%d\nstride=%d\npadding=%d\n", node->size_h, node->stride, padding);
 }
 
-static void write_concatenate(struct cfg_writer *w, const struct node *node)
+static void write_concatenate(struct cfg_writer *w, const struct architecture_node *node)
 {
     int n_layers = w->n_layers;
     begin_section(w, "route");
@@ -99,7 +100,7 @@ static void write_concatenate(struct cfg_writer *w, const struct node *node)
     fputc('\n', w->file);
 }
 
-static void write_node(struct cfg_writer *w, const struct node *node, int is_head)
+static void write_node(struct cfg_writer *w, const struct architecture_node *node, int is_head)
 {
     switch (node->op) {
     case NODE_CONVOLUTION: write_convolution(w, node, is_head); break;

@@ -12,7 +12,7 @@ const struct tensor *import_find_tensor(const struct import_net *net, const char
     return checkpoint_find(net->checkpoint, path);
 }
 
-int import_kernel_size(const struct node *node)
+int import_kernel_size(const struct architecture_node *node)
 {
     int size = node->size_h > node->size_w ? node->size_h : node->size_w;
     return size > 1 ? size : 1;
@@ -110,7 +110,8 @@ enum sn_status import_find(struct import_net *net, const char *name, struct sn_e
     enum sn_status status = architecture_make(name, 1000, &net->architecture, error);
     if (status) return status;
     find_prefix(net);
-    const struct node *head = &net->architecture.nodes[architecture_head(&net->architecture)];
+    const struct architecture_node *head =
+        &net->architecture.nodes[architecture_head(&net->architecture)];
     const struct tensor *weight = import_find_tensor(net, head->name, ".weight");
     int n_classes = weight && weight->n_dimensions && weight->shape[0] > 0
             && weight->shape[0] < 1000000

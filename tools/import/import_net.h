@@ -35,7 +35,7 @@ const struct tensor *import_find_tensor(const struct import_net *net, const char
 
 /* Darknet's kernels are square: the side of the smallest one that holds the node's, in its middle.
  * 1 for LINEAR. */
-int import_kernel_size(const struct node *node);
+int import_kernel_size(const struct architecture_node *node);
 
 /* Writes the cfg, or the weights that belong to it. SN_NO_MEMORY is the only failure; the caller
  * checks the file. */

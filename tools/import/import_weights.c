@@ -35,7 +35,7 @@ static void read_vector(const struct weights_writer *w, const char *name, const 
  * are scaled by gamma / sqrt(variance + epsilon), and the bias becomes beta + (b - mean) gamma /
  * sqrt(variance + epsilon). Darknet's own divides by sqrt(v) + 1e-6, so that a kept one stores v =
  * (sqrt(variance + epsilon) - 1e-6)^2 and the mean less b. */
-static void convert_norm(const struct weights_writer *w, const struct node *node)
+static void convert_norm(const struct weights_writer *w, const struct architecture_node *node)
 {
     for (int i = 0; i < node->out_c; i++) w->bias[i] = 0;
     if (node->has_bias) read_vector(w, node->name, ".bias", w->bias);
@@ -61,7 +61,7 @@ static void convert_norm(const struct weights_writer *w, const struct node *node
 
 /* Filter o of the node: n floats, or, when its kernel is not square, as many as a square one has.
  */
-static void put_filter(const struct weights_writer *w, const struct node *node,
+static void put_filter(const struct weights_writer *w, const struct architecture_node *node,
                        const struct tensor *weight, size_t n, int o)
 {
     tensor_floats(weight, (size_t)o * n, n, w->row);
@@ -82,15 +82,15 @@ static void put_filter(const struct weights_writer *w, const struct node *node,
     put(w, w->square, n_channels * area);
 }
 
-static void put_rows(const struct weights_writer *w, const float *values, const struct node *node,
-                     const int *rows, int n)
+static void put_rows(const struct weights_writer *w, const float *values,
+                     const struct architecture_node *node, const int *rows, int n)
 {
     for (int i = 0; rows && i < n; i++) put(w, &values[rows[i]], 1);
     if (!rows) put(w, values, (size_t)node->out_c);
 }
 
 /* Whether the filters are written as they lie in the checkpoint, without passing through w->row. */
-static int is_unchanged(const struct weights_writer *w, const struct node *node,
+static int is_unchanged(const struct weights_writer *w, const struct architecture_node *node,
                         const struct tensor *weight)
 {
     int is_folded = *node->norm && !w->net->keep_batchnorm;
@@ -98,7 +98,8 @@ static int is_unchanged(const struct weights_writer *w, const struct node *node,
         && !is_folded;
 }
 
-static void put_layer(const struct weights_writer *w, const struct node *node, int is_head)
+static void put_layer(const struct weights_writer *w, const struct architecture_node *node,
+                      int is_head)
 {
     const struct tensor *weight = import_find_tensor(w->net, node->name, ".weight");
     const int *rows = is_head ? w->net->rows : NULL;
@@ -119,7 +120,7 @@ static void put_layer(const struct weights_writer *w, const struct node *node, i
 }
 
 /* One channel's mean over 3 x 3 pixels, c times. */
-static void put_average_3(const struct weights_writer *w, const struct node *node)
+static void put_average_3(const struct weights_writer *w, const struct architecture_node *node)
 {
     static const float zero = 0, ninth = 1.f / 9;
     for (int i = 0; i < node->c; i++) put(w, &zero, 1);
@@ -142,7 +143,7 @@ static void put_all(const struct weights_writer *w)
     weights_header_write(&WEIGHTS_HEADER_NEW, w->file);
     put_normalisation(w);
     for (int i = 0; i < a->n_nodes; i++) {
-        const struct node *node = &a->nodes[i];
+        const struct architecture_node *node = &a->nodes[i];
         if (node->op == NODE_AVERAGE_POOL_3) put_average_3(w, node);
         if (node->op == NODE_CONVOLUTION || node->op == NODE_LINEAR)
             put_layer(w, node, i == architecture_head(a));
@@ -155,7 +156,7 @@ enum sn_status import_write_weights(const struct import_net *net, FILE *file,
     size_t n_row = 1, n_outputs = 1;
     struct arena arena = { 0 };
     for (int i = 0; i < net->architecture.n_nodes; i++) {
-        const struct node *node = &net->architecture.nodes[i];
+        const struct architecture_node *node = &net->architecture.nodes[i];
         if (node->op != NODE_CONVOLUTION && node->op != NODE_LINEAR) continue;
         size_t inputs = node->op == NODE_LINEAR ? (size_t)node->c * (size_t)(node->h * node->w)
                                                 : (size_t)(node->c / node->groups);
