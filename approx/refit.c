@@ -111,7 +111,7 @@ static void take_columns(struct refit *r, size_t first, int batch)
 {
     for (size_t b = 0; b < (size_t)batch; b++)
         for (size_t i = 0; i < r->n; i++)
-            r->x[b * r->n + i] = r->root ? r->root[i * r->n + first + b] : i == first + b;
+            r->x[b * r->n + i] = r->root ? r->root[i * r->n + first + b] : (float)(i == first + b);
 }
 
 /* f / 2 for words[which]; fills gradient[which]. */

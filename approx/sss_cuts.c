@@ -37,7 +37,7 @@ static int columns_new(struct columns *columns, const float *w, int m, int n, in
 {
     *columns = (struct columns){ .w = w, .m = m, .n = n, .flipped = flipped, .bound = bound };
     columns->sketch = malloc(SKETCH * (size_t)n * sizeof(double));
-    columns->basis = malloc((CAP + 1) * SKETCH * sizeof(double));
+    columns->basis = malloc((size_t)((CAP + 1) * SKETCH) * sizeof(double));
     return columns->sketch && columns->basis;
 }
 
@@ -195,7 +195,7 @@ static double stage_values(const struct sss_cut *a, const struct sss_cut *b)
 static int cheapest_chain(const struct sss_cut *points, int count, struct sss_cut *cuts)
 {
     double *values = malloc((size_t)count * sizeof *values);
-    int *before = malloc((size_t)count * sizeof *before), n_cuts = 0;
+    int *before = calloc((size_t)count, sizeof *before), n_cuts = 0;
     if (!values || !before) n_cuts = -1;
     else {
         values[0] = 0;

@@ -197,6 +197,7 @@ static enum sn_status scale_columns(struct sss_problem *problem, float **w, floa
     *scale = malloc(n * sizeof **scale);
     if (!*w || !*scale) return sn_no_memory(error, "an SSS approximation");
     for (size_t j = 0; j < n; j++)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): n is at least 1. */
         (*scale)[j] = sqrtf(problem->options->weighting->moment[j * n + j]);
     problem->energy = 0;
     for (size_t i = 0; i < m; i++)

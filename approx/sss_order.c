@@ -178,9 +178,9 @@ static enum sn_status assign(int n, int n_stages, const float *energy, int *stag
                              .energy = energy,
                              .stage = stage,
                              .gain = calloc(stages * stages, sizeof(double)),
-                             .mover = malloc(stages * stages * sizeof(int)),
+                             .mover = calloc(stages * stages, sizeof(int)),
                              .potential = malloc(stages * sizeof(double)),
-                             .before = malloc(stages * sizeof(int)) };
+                             .before = calloc(stages, sizeof(int)) };
     enum sn_status status = as.gain && as.mover && as.potential && as.before
         ? SN_OK
         : sn_no_memory(error, "the order of rows and columns");
@@ -249,7 +249,7 @@ static enum sn_status reassign_columns(const struct sss *shape, float *words, co
 {
     int n = shape->matrix.n_inputs, n_stages = shape->n_stages;
     float *energy = malloc((size_t)n_stages * (size_t)n * sizeof *energy);
-    int *stage = malloc((size_t)n * sizeof *stage);
+    int *stage = calloc((size_t)n, sizeof *stage);
     enum sn_status status = energy && stage ? SN_OK
                                             : sn_no_memory(error, "the order of rows and columns");
     if (!status) {

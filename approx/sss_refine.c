@@ -133,16 +133,19 @@ static void pass_back(const struct refine *refine)
  * precision. */
 static void factor(const struct refine *refine, double *a, size_t order)
 {
+    enum { TRIALS = 9 }; /* Up to a million times the mean of the diagonal. */
     double mean = 0, *diagonal = refine->tau;
     for (size_t i = 0; i < order; i++) mean += (diagonal[i] = a[i * order + i]) / (double)order;
     if (!(mean > 0)) mean = 1;
-    for (double ridge = 1e-10; ridge < 1e6; ridge *= 100) {
+    double ridge = 1e-10;
+    for (int trial = 0; trial < TRIALS; trial++) {
         for (size_t i = 0; i < order; i++) {
             a[i * order + i] = diagonal[i] + ridge * mean;
             for (size_t j = 0; j < i; j++) a[i * order + j] = a[j * order + i];
         }
         /* Upper by columns is lower by rows. */
         if (!LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (int)order, a, (int)order)) return;
+        ridge *= 100;
     }
 }
 

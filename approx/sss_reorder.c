@@ -39,8 +39,8 @@ static enum sn_status reordered_new(struct reordered *to, const struct sss_probl
     size_t m = (size_t)original->n_outputs, n = (size_t)original->n_inputs, most = m > n ? m : n;
     *to = (struct reordered){ .original = original,
                               .problem = *original,
-                              .rows = malloc(m * sizeof(uint32_t)),
-                              .columns = malloc(n * sizeof(uint32_t)),
+                              .rows = calloc(m, sizeof(uint32_t)),
+                              .columns = calloc(n, sizeof(uint32_t)),
                               .now = malloc(most * sizeof(uint32_t)),
                               .spare = malloc(most * sizeof(uint32_t)),
                               .w = original->weighting ? scaled : malloc(m * n * sizeof(float)),
@@ -69,6 +69,7 @@ static void load_order(struct reordered *to)
     problem->row_order = to->rows;
     problem->column_order = to->columns;
     if (!original->weighting) return;
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): n is at least 1. */
     for (size_t j = 0; j < n; j++) to->scale[j] = original->scale[to->columns[j]];
     for (size_t i = 0; i < m * n; i++) to->w[i] *= to->scale[i % n];
     problem->scale = to->scale;

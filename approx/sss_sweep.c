@@ -139,7 +139,7 @@ static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error 
                 order);
     /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our
      * rows. */
-    lapack_int found, *supports = sweep->integers + 10 * order,
+    lapack_int found, *supports = sweep->integers + 10 * (size_t)order,
                       n_work = (lapack_int)work_size((size_t)order);
     if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0,
                             0, &found, sweep->values, sweep->vectors, order, supports, sweep->work,

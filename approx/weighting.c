@@ -23,10 +23,11 @@ static enum sn_status check_finite(const float *x, size_t n_samples, size_t n,
 static int add_covariance(const float *x, size_t rows, size_t n, double factor, double *moment,
                           float *mean)
 {
-    double *centred = calloc(rows * n, sizeof *centred);
+    double *centred = malloc((rows * n + 1) * sizeof *centred);
     if (!centred) return 0;
     for (size_t j = 0; j < n; j++) {
         double sum = 0;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without w its rows are 0. */
         for (size_t i = 0; i < rows; i++) sum += (double)x[i * n + j];
         mean[j] = (float)(sum / (double)rows);
         for (size_t i = 0; i < rows; i++)

@@ -103,13 +103,13 @@ enum sn_status psm_start(struct sn_matrix *matrix, float *words, float (*uniform
     for (int j = 0; j <= shape->n_factors; j++)
         if ((size_t)shape->sizes[j] > widest) widest = (size_t)shape->sizes[j];
     uint32_t *deck = malloc(widest * sizeof *deck);
-    char *flags = malloc(3 * widest), *used = flags, *live = flags + widest,
-         *reached = live + widest;
+    char *flags = malloc(3 * widest);
     if (!deck || !flags) {
         free(deck);
         free(flags);
-        return sn_fail(error, SN_NO_MEMORY, "out of memory for %zu columns", widest);
+        return sn_no_memory(error, "%zu columns", widest);
     }
+    char *used = flags, *live = flags + widest, *reached = live + widest;
     memset(live, 1, widest);
     for (int j = shape->n_factors - 1; j >= 0; j--) {
         struct psm_factor f = psm_factor_at(shape, j);

@@ -336,7 +336,8 @@ enum {
     GAP = 12,
     COLUMN_WIDTH = SAMPLES * CELL + GAP,
     WIDTH = COLUMNS * COLUMN_WIDTH + GAP,
-    HEIGHT = ROWS * CELL + 2 * GAP
+    HEIGHT = ROWS * CELL + 2 * GAP,
+    SHEET_BYTES = WIDTH * HEIGHT * 3
 };
 
 /* Training images of classes taken at equal steps. */
@@ -344,7 +345,7 @@ static enum sn_status draw_contact_sheet(const struct dataset *dataset, unsigned
                                          struct sn_error *error)
 {
     unsigned char image[DRAWING_BYTES];
-    memset(sheet, 255, WIDTH * HEIGHT * 3);
+    memset(sheet, 255, SHEET_BYTES);
     for (int i = 0; i < COLUMNS * ROWS * SAMPLES; i++) {
         const struct lookalikes *all = dataset->lookalikes;
         int cell = i / SAMPLES, sample = i % SAMPLES;
@@ -353,9 +354,9 @@ static enum sn_status draw_contact_sheet(const struct dataset *dataset, unsigned
                                            &all->classes[cell * all->n_classes / (COLUMNS * ROWS)],
                                            FONTS_TRAIN, sample, image, error);
         if (status) return status;
-        for (int row = 0; row < DRAWING_SIZE; row++)
-            memcpy(sheet + ((y + row) * WIDTH + x) * 3, image + row * DRAWING_SIZE * 3,
-                   DRAWING_SIZE * 3);
+        for (size_t row = 0; row < DRAWING_SIZE; row++)
+            memcpy(&sheet[(((size_t)y + row) * WIDTH + (size_t)x) * 3],
+                   &image[row * DRAWING_SIZE * 3], (size_t)DRAWING_SIZE * 3);
     }
     return SN_OK;
 }
@@ -364,7 +365,7 @@ static enum sn_status write_contact_sheet(const struct dataset *dataset, struct 
 {
     struct outputs outputs;
     FILE *file = NULL;
-    unsigned char *sheet = malloc(WIDTH * HEIGHT * 3);
+    unsigned char *sheet = malloc(SHEET_BYTES);
     enum sn_status status = sheet
         ? draw_contact_sheet(dataset, sheet, error)
         : sn_fail(error, SN_NO_MEMORY, "%s: out of memory", dataset->directory);

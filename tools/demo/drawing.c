@@ -30,7 +30,7 @@ static void find_box(stbtt_vertex *vertices, int n, const double matrix[4], doub
     for (int i = 0; i < n; i++)
         for (int k = vertex_points(&vertices[i], at) - 1; k >= 0; k--)
             for (int axis = 0; axis < 2; axis++) {
-                double value = product(matrix + 2 * axis, at + 2 * k);
+                double value = product(&matrix[2 * (size_t)axis], &at[2 * (size_t)k]);
                 box[axis] = fmin(box[axis], value);
                 box[2 + axis] = fmax(box[2 + axis], value);
             }
@@ -45,7 +45,7 @@ int drawing_glyph(const struct fonts_face *face, int glyph, const double matrix[
     double box[4];
     find_box(vertices, n_vertices, matrix, box);
     double extent = fmax(box[2] - box[0], box[3] - box[1]);
-    memset(pixels, 0, (size_t)(n * n));
+    memset(pixels, 0, (size_t)n * (size_t)n);
     if (extent > 0) {
         double scale = 256 * size / extent;
         double x0 = 256 * centre_x - scale * (box[0] + box[2]) / 2,
@@ -53,9 +53,10 @@ int drawing_glyph(const struct fonts_face *face, int glyph, const double matrix[
         short *at[6];
         for (int i = 0; i < n_vertices; i++)
             for (int k = vertex_points(&vertices[i], at) - 1; k >= 0; k--) {
-                double x = product(matrix, at + 2 * k), y = product(matrix + 2, at + 2 * k);
-                *at[2 * k] = (short)lrint(x0 + scale * x);
-                *at[2 * k + 1] = (short)lrint(y0 - scale * y);
+                double x = product(matrix, &at[2 * (size_t)k]),
+                       y = product(matrix + 2, &at[2 * (size_t)k]);
+                *at[2 * (size_t)k] = (short)lrint(x0 + scale * x);
+                *at[2 * (size_t)k + 1] = (short)lrint(y0 - scale * y);
             }
         stbtt__bitmap bitmap = { n, n, n, pixels };
         stbtt_Rasterize(&bitmap, 0.1f, vertices, n_vertices, 1 / 256.0f, 1 / 256.0f, 0, 0, 0, 0, 0,

@@ -184,7 +184,8 @@ static void read_family(struct fonts_face *face)
     const char *name = stbtt_GetFontNameString(&face->info, &n_bytes, 3, 1, 0x409, 16);
     if (!name) name = stbtt_GetFontNameString(&face->info, &n_bytes, 3, 1, 0x409, 1);
     for (int i = 0; name && i + 1 < n_bytes && n + 1 < (int)sizeof face->family; i += 2)
-        face->family[n++] = name[i] || !isprint((unsigned char)name[i + 1]) ? '?' : name[i + 1];
+        face->family[n++] = (char)(name[i] || !isprint((unsigned char)name[i + 1]) ? '?'
+                                                                                   : name[i + 1]);
     face->family[n] = 0;
 }
 

@@ -140,7 +140,8 @@ static void join_clusters(float *distance, int n, int *cluster, int *size)
     for (int i = 0; i < n; i++) cluster[i] = i, size[i] = 1;
     while (nearest_clusters(distance, size, n, &a, &b) < MERGE_BELOW) {
         for (int k = 0; k < n; k++) {
-            float mean = (size[a] * distance[a * n + k] + size[b] * distance[b * n + k])
+            float mean = ((float)size[a] * distance[a * n + k]
+                          + (float)size[b] * distance[b * n + k])
                 / (float)(size[a] + size[b]);
             distance[a * n + k] = distance[k * n + a] = mean;
             if (cluster[k] == b) cluster[k] = a;
@@ -209,6 +210,7 @@ enum sn_status lookalikes_find(struct lookalikes *lookalikes, const struct fonts
     size_t n = (size_t)fonts->n_points;
     *lookalikes = (struct lookalikes){ 0 };
     sample_faces(&c);
+    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): there are points and faces. */
     c.rasters = calloc(n * (size_t)c.n_faces, sizeof *c.rasters);
     c.distance = calloc(n * n, sizeof *c.distance);
     int *cluster = calloc(n, sizeof *cluster), *size = calloc(n, sizeof *size);

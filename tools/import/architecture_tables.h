@@ -28,6 +28,7 @@ struct row {
     int first, last, arguments[6];
 };
 
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 /* clang-format off */
 #define PREVIOUS NULL
 #define INPUT "input"
@@ -351,5 +352,7 @@ static const struct row squeezenet1_1[] = {
     FIRE(6, 32, 128), FIRE(7, 32, 128), SQUEEZENET_POOL, FIRE(9, 48, 192), FIRE(10, 48, 192),
     FIRE(11, 64, 256), FIRE(12, 64, 256), SQUEEZENET_HEAD
 };
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

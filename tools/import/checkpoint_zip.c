@@ -147,7 +147,7 @@ static enum sn_status list_entries(struct checkpoint *c, unzFile zip, struct ent
         entries->n++;
     }
     if (more != UNZ_END_OF_LIST_OF_FILE) return fail_zip(c, error, "broken directory");
-    qsort(entries->entry, entries->n, sizeof *entries->entry, compare_entries);
+    if (entries->n) qsort(entries->entry, entries->n, sizeof *entries->entry, compare_entries);
     for (size_t i = 1; i < entries->n; i++)
         if (!compare_entries(&entries->entry[i - 1], &entries->entry[i]))
             return sn_fail(error, SN_BAD_INPUT, "%s: zip archive: two entries '%s'", c->path,

@@ -47,11 +47,11 @@ static void find_prefix(struct import_net *net)
             int found = n_found(net);
             if (found > most) {
                 most = found;
-                strcpy(best, net->prefix);
+                memcpy(best, net->prefix, sizeof best);
             }
         }
     }
-    strcpy(net->prefix, best);
+    memcpy(net->prefix, best, sizeof best);
 }
 
 static enum sn_status check_parameter(const struct import_net *net,

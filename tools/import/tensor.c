@@ -76,6 +76,13 @@ static float from_half(uint16_t bits)
                     : ldexpf((float)fraction, -24));
 }
 
+static float from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 static float element_float(enum tensor_type type, const unsigned char *at)
 {
     union {
@@ -85,18 +92,17 @@ static float element_float(enum tensor_type type, const unsigned char *at)
         int64_t i64;
         float f32;
         double f64;
-        uint32_t bits;
     } u;
     memcpy(&u, at, types[type].bytes);
     switch (type) {
-    case TENSOR_BOOL: return *at != 0;
+    case TENSOR_BOOL: return (float)(*at != 0);
     case TENSOR_UINT8: return *at;
     case TENSOR_INT8: return (int8_t)*at;
     case TENSOR_INT16: return u.i16;
     case TENSOR_INT32: return (float)u.i32;
     case TENSOR_INT64: return (float)u.i64;
     case TENSOR_FLOAT16: return from_half(u.half);
-    case TENSOR_BFLOAT16: u.bits = (uint32_t)u.half << 16; return u.f32;
+    case TENSOR_BFLOAT16: return from_bits((uint32_t)u.half << 16);
     case TENSOR_FLOAT64: return (float)u.f64;
     default: return u.f32;
     }
@@ -122,7 +128,7 @@ void tensor_floats(const struct tensor *tensor, size_t first, size_t n, float *v
 
 void tensor_print_shape(int n_dimensions, const int64_t *shape, char *text)
 {
-    strcpy(text, n_dimensions ? "" : "scalar");
+    sprintf(text, "%s", n_dimensions ? "" : "scalar");
     for (int k = 0; k < n_dimensions; k++)
         text += sprintf(text, "%s%lld", k ? "x" : "", (long long)shape[k]);
 }
