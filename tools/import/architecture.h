@@ -54,8 +54,7 @@ struct architecture {
     int n_nodes;
     struct architecture_node *nodes; /* in the order of evaluation */
     int n_parameters;
-    struct architecture_parameter
-        *parameters; /* of the nodes in turn: a node's weight, bias, norm */
+    struct architecture_parameter *parameters; /* of the nodes in turn */
 };
 
 /* The name of architecture i, counted from 0 in alphabetical order; NULL behind the last. */
