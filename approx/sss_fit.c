@@ -196,13 +196,13 @@ static enum sn_status scale_columns(struct sss_problem *problem, float **w, floa
     *w = malloc(m * n * sizeof **w);
     *scale = malloc(n * sizeof **scale);
     if (!*w || !*scale) return sn_no_memory(error, "an SSS approximation");
-    for (size_t j = 0; j < n; j++)
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): n is at least 1. */
-        (*scale)[j] = sqrtf(problem->options->weighting->moment[j * n + j]);
+    const float *moment = problem->options->weighting->moment;
+    for (size_t j = 0; j < n; j++) (*scale)[j] = sqrtf(moment[j * n + j]);
     problem->energy = 0;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             float scaled = problem->dense[i * n + j] * (*scale)[j];
+            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): n is at least 1. */
             (*w)[i * n + j] = scaled;
             problem->energy += (double)scaled * scaled;
         }

@@ -69,8 +69,8 @@ static void load_order(struct reordered *to)
     problem->row_order = to->rows;
     problem->column_order = to->columns;
     if (!original->weighting) return;
-    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): n is at least 1. */
     for (size_t j = 0; j < n; j++) to->scale[j] = original->scale[to->columns[j]];
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): all of scale is set. */
     for (size_t i = 0; i < m * n; i++) to->w[i] *= to->scale[i % n];
     problem->scale = to->scale;
 }
