@@ -79,6 +79,7 @@ enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
     double least = INFINITY;
     int n_trials = sizeof trials / sizeof *trials;
     int n_held = n_samples / 5, n_fitting = n_samples - n_held;
+    *weighting = (struct sn_weighting){ 0 };
     if (n_samples < LEAST_SAMPLES)
         return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
     int rows = m < MOST_ROWS ? m : MOST_ROWS;
