@@ -201,7 +201,9 @@ static struct sn_matrix *psm_parse(const struct cfg_section *section, int n_outp
     struct sn_error inner = { 0 };
     const char *key;
     shape = new_shape(&layout, &key, &inner);
-    if (!shape) cfg_fail(section, key, error, "%s", inner.message);
+    if (inner.code == SN_NO_MEMORY)
+        sn_fail(error, inner.code, "%s: %s", section->path, inner.message);
+    else if (!shape) cfg_fail(section, key, error, "%s", inner.message);
 done:
     free(sizes);
     return shape ? &shape->matrix : NULL;

@@ -240,7 +240,9 @@ static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outp
         && !read_states(section, "anticausal", n, anticausal, error)) {
         struct sn_error inner = { 0 };
         shape = sss_new_ordered(n, inputs, outputs, causal, anticausal, order, &inner);
-        if (!shape) cfg_fail(section, "states", error, "%s", inner.message);
+        if (inner.code == SN_NO_MEMORY)
+            sn_fail(error, inner.code, "%s: %s", section->path, inner.message);
+        else if (!shape) cfg_fail(section, "states", error, "%s", inner.message);
     }
     free(lists);
     return shape ? &shape->matrix : NULL;
