@@ -7,19 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The rest of the file as a string, free(); NULL when it cannot be read or held, as errno says. */
-static char *read_all(FILE *file, size_t *n_bytes)
+/* The rest of the file as a string, free(); NULL and error when it cannot be read or held. */
+static char *read_all(FILE *file, const char *path, size_t *n_bytes, struct sn_error *error)
 {
     size_t capacity = 0, n = 0;
     char *text = NULL;
     do {
         capacity = 2 * capacity + 4096;
         char *grown = realloc(text, capacity);
-        if (!grown) goto fail;
+        if (!grown) {
+            sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
+            goto fail;
+        }
         text = grown;
         n += fread(text + n, 1, capacity - n - 1, file);
     } while (n == capacity - 1);
-    if (ferror(file)) goto fail;
+    if (ferror(file)) {
+        sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+        goto fail;
+    }
     text[n] = '\0';
     *n_bytes = n;
     return text;
@@ -31,15 +37,18 @@ fail:
 static char *read_text(const char *path, size_t *n_bytes, struct sn_error *error)
 {
     FILE *file = fopen(path, "r");
-    char *text = file ? read_all(file, n_bytes) : NULL;
-    if (!text) sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    else if (strlen(text) < *n_bytes) {
+    if (!file) {
+        sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+        return NULL;
+    }
+    char *text = read_all(file, path, n_bytes, error);
+    if (text && strlen(text) < *n_bytes) {
         sn_fail(error, SN_BAD_INPUT, "%s: expected text, found a zero byte at offset %zu", path,
                 strlen(text));
         free(text);
         text = NULL;
     }
-    if (file) fclose(file);
+    fclose(file);
     return text;
 }
 
