@@ -71,6 +71,7 @@ enum sn_status sss_offer(const struct sss_problem *problem, struct sn_fit *candi
     else {
         sn_fit_free(best);
         *best = *candidate;
+        *candidate = (struct sn_fit){ 0 };
     }
     return status;
 }

@@ -32,7 +32,9 @@ struct refine {
     double *k;            /* dK; or [C; A] by columns */
     double *gauge;        /* R_k M R_k^T = gauge gauge^T when the states were changed, s_k x s_k */
     double *tau;          /* for QR, s_k; a diagonal */
-    int fits;             /* whether there are these arrays */
+    double *work;         /* scratch of QR, n_work: blocks of 64 of the widest states */
+    int n_work;
+    int fits; /* whether there are these arrays */
 };
 
 /* The most that the arrays may take: so many copies of W, or so many bytes. With a weighting W and
@@ -103,9 +105,11 @@ static void orthonormalise(const struct refine *refine, const struct link *link,
 {
     int rows = (int)(link->m + link->s_next), s = (int)link->s;
     copy_columns(refine, link, 0);
-    LAPACKE_dgeqrf(LAPACK_COL_MAJOR, rows, s, refine->k, rows, refine->tau);
+    LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, rows, s, refine->k, rows, refine->tau, refine->work,
+                        refine->n_work);
     transform_states(before, refine->k, (size_t)rows);
-    LAPACKE_dorgqr(LAPACK_COL_MAJOR, rows, s, s, refine->k, rows, refine->tau);
+    LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, rows, s, s, refine->k, rows, refine->tau, refine->work,
+                        refine->n_work);
     copy_columns(refine, link, 1);
 }
 
@@ -361,6 +365,7 @@ static void refine_free(struct refine *refine)
     free(refine->k);
     free(refine->gauge);
     free(refine->tau);
+    free(refine->work);
 }
 
 /* The arrays, large enough for both directions; none, and fits = 0, where they would be too large.
@@ -401,6 +406,8 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
         fine &= (*floats[i] = malloc(n_floats[i] * sizeof(float))) != NULL;
     for (int i = 0; i < 4; i++)
         fine &= (*doubles[i] = malloc(n_doubles[i] * sizeof(double))) != NULL;
+    refine->n_work = 64 * (int)largest(states, 1);
+    fine &= (refine->work = malloc((size_t)refine->n_work * sizeof(double))) != NULL;
     if (!weighted) refine->qm = refine->q, refine->next_m = refine->next;
     refine->links = calloc((size_t)shape->n_stages, sizeof *refine->links);
     refine->at = calloc((size_t)shape->n_stages + 1, sizeof *refine->at);
