@@ -30,7 +30,7 @@ static void unscale(const float *scale, const struct sss *shape, float *values)
     for (int k = 0; k < shape->n_stages; k++) {
         struct sss_stage at = sss_stage_at(shape, values, k);
         float *blocks[] = { at.d, at.b, at.f };
-        int heights[] = { shape->outputs[k], shape->causal[k + 1], shape->anticausal[k] };
+        const int heights[] = { shape->outputs[k], shape->causal[k + 1], shape->anticausal[k] };
         size_t width = (size_t)shape->inputs[k];
         for (int i = 0; i < 3; i++)
             for (int row = 0; row < heights[i]; row++)
@@ -104,7 +104,7 @@ enum sn_status sss_settle(const struct sss_problem *problem, const struct sss_pl
     struct sn_fit fit = { 0 };
     enum sn_status status = SN_OK;
     if (sss_plan_is_low_rank(plan)) rounds = 0;
-    for (int refined = 0; refined <= (rounds > 0) && !status; refined++) {
+    for (int refined = 0; refined < (rounds > 0 ? 2 : 1) && !status; refined++) {
         if (refined && (sss_stopped(problem) || !sss_improvable(found))) break;
         status = sss_realise(problem, plan, &fit, error);
         if (!status && refined)

@@ -88,7 +88,7 @@ static void copy_columns(const struct refine *refine, const struct link *link, i
 static void transform_states(const struct link *before, const double *t, size_t ldt)
 {
     float *blocks[] = { before->b, before->a };
-    size_t widths[] = { before->n, before->s };
+    const size_t widths[] = { before->n, before->s };
     for (int i = 0; i < 2; i++)
         for (size_t j = 0; j < widths[i]; j++)
             for (size_t s = 0; s < before->s_next; s++) {
@@ -195,7 +195,7 @@ static void load_h(const struct refine *refine, const struct link *link, int k)
 static void take_gauge(const struct refine *refine, const struct link *link)
 {
     float *blocks[] = { link->c, link->a };
-    size_t heights[] = { link->m, link->s_next }, s = link->s;
+    const size_t heights[] = { link->m, link->s_next }, s = link->s;
     for (int i = 0; i < 2; i++)
         for (size_t row = 0; row < heights[i]; row++) {
             float *entries = blocks[i] + row * s;
@@ -348,24 +348,13 @@ static int place_moments(const struct refine *refine)
 
 static void refine_free(struct refine *refine)
 {
-    if (refine->weighting) {
-        free(refine->qm);
-        free(refine->next_m);
-    }
-    free(refine->links);
-    free(refine->at);
-    free(refine->residual);
-    free(refine->moments);
-    free(refine->q);
-    free(refine->next);
-    free(refine->h);
-    free(refine->change);
-    free(refine->kf);
-    free(refine->gram);
-    free(refine->k);
-    free(refine->gauge);
-    free(refine->tau);
-    free(refine->work);
+    void *all[] = { refine->links, refine->at,    refine->residual, refine->moments, refine->q,
+                    refine->next,  refine->h,     refine->change,   refine->kf,      refine->gram,
+                    refine->k,     refine->gauge, refine->tau,      refine->work };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    if (!refine->weighting) return; /* The others are the same arrays. */
+    free(refine->qm);
+    free(refine->next_m);
 }
 
 /* The arrays, large enough for both directions; none, and fits = 0, where they would be too large.
@@ -392,10 +381,11 @@ static enum sn_status refine_new(struct refine *refine, struct sn_error *error)
     float **floats[] = { &refine->residual, &refine->moments, &refine->q,
                          &refine->next,     &refine->h,       &refine->change,
                          &refine->kf,       &refine->qm,      &refine->next_m };
-    size_t n_floats[] = { refine->m * n, gammas,  columns * n, states * n, rows * n,
-                          states * n,    product, columns * n, states * n };
+    const size_t n_floats[] = { refine->m * n, gammas,  columns * n, states * n, rows * n,
+                                states * n,    product, columns * n, states * n };
     double **doubles[] = { &refine->gram, &refine->k, &refine->gauge, &refine->tau };
-    size_t n_doubles[] = { columns * columns, block, states * states, largest(columns, states) };
+    const size_t n_doubles[] = { columns * columns, block, states * states,
+                                 largest(columns, states) };
     int weighted = refine->weighting != NULL, fine = 1;
     size_t bytes = 0, copies = weighted ? MOST_WEIGHTED_COPIES : MOST_COPIES;
     for (int i = 0; i < 7 + 2 * weighted; i++) bytes += n_floats[i] * sizeof(float);

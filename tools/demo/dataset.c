@@ -142,7 +142,8 @@ static int put_png(FILE *file, const unsigned char *pixels, int width, int heigh
 {
     int n_bytes, is_made;
     unsigned char *png = stbi_write_png_to_mem(pixels, width * 3, width, height, 3, &n_bytes);
-    if ((is_made = png != NULL)) fwrite(png, 1, (size_t)n_bytes, file);
+    is_made = png != NULL;
+    if (is_made) fwrite(png, 1, (size_t)n_bytes, file);
     free(png);
     return is_made;
 }

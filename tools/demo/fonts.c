@@ -160,7 +160,7 @@ static enum sn_status map_file(struct fonts_face *face, struct sn_error *error)
 {
     struct stat found;
     enum sn_status status = SN_OK;
-    void *bytes = MAP_FAILED;
+    void *bytes;
     int file = open(face->path, O_RDONLY | O_CLOEXEC);
     if (file < 0 || fstat(file, &found))
         status = sn_fail(error, SN_IO, "%s: cannot read: %s", face->path, strerror(errno));
