@@ -46,7 +46,7 @@ static struct task read_task(const char *path)
                              : "classes");
         sn_die(&error);
     }
-    int n_classes = atoi(classes);
+    int n_classes = (int)strtol(classes, NULL, 10);
     if (lines_read(labels, &task.labels, &error) || lines_read(valid, &task.images, &error))
         sn_die(&error);
     if (task.labels.n < n_classes || n_classes < 1) {

@@ -60,7 +60,7 @@ static enum sn_status read_elements(const char *path, FILE *file, size_t n, size
     if (start < 0 || fseek(file, 0, SEEK_END))
         return sn_fail(error, SN_IO, "%s: cannot read", path);
     size_t found = (size_t)(ftell(file) - start);
-    fseek(file, start, SEEK_SET);
+    if (fseek(file, start, SEEK_SET)) return sn_fail(error, SN_IO, "%s: cannot read", path);
     if (n > found / size || found != n * size)
         return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu values of %zu bytes, found %zu bytes",
                        path, n, size, found);

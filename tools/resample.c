@@ -99,7 +99,7 @@ static void resample_columns(const unsigned char *rows, int first, const struct 
             const int *weights = axis->weights + (size_t)y * axis->stride;
             int sum = 0;
             for (int j = 0; j < axis->taps[y].n; j++) sum += weights[j] * x[(size_t)j * (size_t)n];
-            output[(size_t)y * (size_t)n + (size_t)i] = round_sum(sum) / 255.f;
+            output[(size_t)y * (size_t)n + (size_t)i] = (float)round_sum(sum) / 255.f;
         }
 }
 
@@ -115,6 +115,7 @@ enum sn_status resample_center(image picture, int shorter, int w, int h, float *
     if (!status) status = make_axis(picture.h, h_out, h, &down, error);
     if (status) goto done;
     int begin = down.taps[0].first, end = down.taps[h - 1].first + down.taps[h - 1].n;
+    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): neither is 0. */
     rows = malloc((size_t)(end - begin) * (size_t)w);
     if (!rows) status = sn_no_memory(error, "resizing %d rows", end - begin);
     for (int c = 0; rows && c < picture.c; c++) {
