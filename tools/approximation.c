@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A number format, which stands in the reports for comparison. */
 static const struct sn_fit_type dense_int8 = {
@@ -176,8 +175,8 @@ static enum sn_status weigh(const struct problem *problem, const struct sn_fit_o
 {
     const struct samples *fit = &problem->fit;
     int n = problem->n_inputs;
-    enum sn_status status = problem->source->shrinkage > 0
-        ? sn_weighting_new(NULL, 0, fit->x, fit->n, n, problem->source->shrinkage, 0, weighting,
+    enum sn_status status = problem->request->shrinkage > 0
+        ? sn_weighting_new(NULL, 0, fit->x, fit->n, n, problem->request->shrinkage, 0, weighting,
                            error)
         : sn_weighting_choose(a->type, options, problem->dense, problem->n_outputs, n, fit->x,
                               fit->n, weighting, error);
@@ -216,26 +215,19 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
     return a->error < 0 ? SN_NO_MEMORY : SN_OK;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 enum sn_status approximate(const struct problem *problem, const struct sn_fit_type *type,
                            const struct sn_fit_options *options, struct approximation *a,
                            struct sn_error *error)
 {
     size_t m = (size_t)problem->n_outputs;
     struct judgement chosen;
-    double start = now();
+    double start = command_seconds();
     *a = (struct approximation){ .type = type, .bias = malloc(m * sizeof(float)) };
     float *shift = malloc(m * sizeof *shift);
     enum sn_status status = a->bias && shift
         ? reduce(problem, options, a, error)
         : sn_no_memory(error, "a matrix of %zu x %d", m, problem->n_inputs);
-    a->seconds = now() - start;
+    a->seconds = command_seconds() - start;
     if (!status) correct_bias(problem, a->dense, shift, a->bias);
     const struct samples *choosing = problem->choose.n ? &problem->choose : &problem->fit;
     if (!status) status = judge(problem, choosing, a->dense, shift, a->bias, &chosen, error);

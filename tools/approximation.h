@@ -25,13 +25,13 @@ struct approximation {
     const struct sn_fit_type *type;
     struct sn_fit fit; /* matrix is NULL for a number format */
     float *dense;      /* What, n_outputs x n_inputs */
-    float
-        *bias; /* b' = b + (W - What) mean, the mean of the rows that fitted; b without features */
+    float *bias;       /* b' = b + (W - What) (mean of the rows that fitted); b without features */
     size_t params, bytes;        /* stored values; bytes with indices */
     double shrinkage, alignment; /* of the weighting; 0 without one */
     double error;                /* ||W - What||_F / ||W||_F */
-    double choice; /* what auto minimises: the outputs' error on the rows that choose, without them
-                    * on those that fitted; error without features */
+    /* What auto minimises: the outputs' error on the rows that choose, without them on those that
+     * fitted; error without features. */
+    double choice;
     struct judgement judged;
     double seconds;
 };

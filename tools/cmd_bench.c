@@ -1,4 +1,5 @@
 /* structnet bench: time of the heads of nets, side by side. */
+#include "choose_layer.h"
 #include "command.h"
 #include "load_net.h"
 
@@ -40,9 +41,10 @@ struct head {
 static struct head prepare(const char *cfg, const char *weights)
 {
     struct head head = { .cfg = cfg, .net = load_net(cfg, weights) };
+    int i;
     set_batch_network(head.net, 1);
-    int i = last_matrix_layer(head.net);
-    if (i < 0) command_usage_error(&bench_command, "%s has no connected or structured layer", cfg);
+    if (choose_layer(head.net, cfg, -1, &layer_with_matrix, &i, NULL))
+        command_usage_error(&bench_command, "%s has no connected or structured layer", cfg);
     head.l = &head.net->layers[i];
     head.input = calloc((size_t)head.l->inputs, sizeof *head.input);
     for (int k = 0; head.input && k < head.l->inputs; k++) head.input[k] = rand_uniform(-1, 1);

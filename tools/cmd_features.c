@@ -1,12 +1,13 @@
 /* structnet features: what the last matrix of a net sees of each image, as NumPy arrays. */
+#include "choose_layer.h"
 #include "command.h"
 #include "load_net.h"
 #include "npy.h"
+#include "outputs.h"
 #include "pictures.h"
 
 #include <plug_errors.h>
 #include <weights_file.h>
-#include <whole_file.h>
 
 #include <cjson/cJSON.h>
 #include <network.h>
@@ -21,33 +22,23 @@ const struct command features_command = {
     .name = "features",
     .run = run,
     .summary = "inputs of the last matrix of a net, for a list of images",
-    .usage =
-        "usage: structnet features CFG WEIGHTS LIST -o NAME [OPTION]...\n"
-        "\n"
-        "LIST names images, one path per line, as the train and valid lists of a .data file do.\n"
-        "NAME.x.npy receives rows x inputs, float32: the inputs of the last connected or structured\n"
-        "layer, or of the last 1x1 convolution in a net without one, evaluated as in prediction.\n"
-        "Rows are in the order of LIST, one for each image. Of a 1x1 convolution and of a structured\n"
-        "layer with size=1 every pixel is a row, line by line, and inputs are its channels.\n"
-        "\n"
-        "  -o NAME         output files\n"
-        "  --labels FILE   write NAME.y.npy too, int32: the class of each row, which is its image's\n"
-        "                  label's place in FILE (one label per line), counted from 0\n" PICTURES_RESIZE_HELP
-        "  --layer N       layer N instead, counted from 0 as Darknet prints them\n"
-        "  --json          one object instead of the table\n"
-        "\n" PICTURES_LABEL_HELP
+    .usage = "usage: structnet features CFG WEIGHTS LIST -o NAME [OPTION]...\n"
+             "\n"
+             "LIST names images, one path per line, as the train and valid lists of a .data file\n"
+             "do. NAME.x.npy receives rows x inputs, float32: the inputs of the last connected or\n"
+             "structured layer, or of the last 1x1 convolution in a net without one, evaluated as\n"
+             "in prediction. Rows are in the order of LIST, one for each image. Of a 1x1\n"
+             "convolution and of a structured layer with size=1 every pixel is a row, line by\n"
+             "line, and inputs are its channels.\n"
+             "\n"
+             "  -o NAME         output files\n"
+             "  --labels FILE   write NAME.y.npy too, int32: the class of each row, which is its\n"
+             "                  image's label's place in FILE (one label per line), counted\n"
+             "                  from 0\n" PICTURES_RESIZE_HELP
+             "  --layer N       layer N instead, counted from 0 as Darknet prints them\n"
+             "  --json          one object instead of the table\n"
+             "\n" PICTURES_LABEL_HELP
 };
-
-enum { X, Y, N_FILES };
-
-/* Darknet ends the process when it cannot decode an image: what is written by then goes away at
- * exit. */
-static struct whole_file out[N_FILES];
-
-static void discard_files(void)
-{
-    for (int i = 0; i < N_FILES; i++) whole_file_discard(&out[i]);
-}
 
 struct request {
     const char *cfg, *weights, *list, *name, *labels;
@@ -72,40 +63,18 @@ static struct request read_request(int argc, char **argv)
             request.resize = command_whole_number(command, "--resize", optarg, 1,
                                                   PICTURES_MAX_SIZE);
             break;
-        case 'l':
-            request.layer = command_whole_number(command, "--layer", optarg, 0, 1000000);
-            break;
+        case 'l': request.layer = choose_layer_option(command, optarg); break;
         case 'o': request.name = optarg; break;
         case 'j': request.json = 1; break;
         default: command_other_option(command, option);
         }
     }
     command_check_arguments(command, argc, 3, 3);
-    const char *slash = request.name ? strrchr(request.name, '/') : NULL;
-    if (!(request.name && *(slash ? slash + 1 : request.name)))
-        command_usage_error(command, "expected -o NAME");
+    if (!outputs_is_name(request.name)) command_usage_error(command, "expected -o NAME");
     request.cfg = argv[optind];
     request.weights = argv[optind + 1];
     request.list = argv[optind + 2];
     return request;
-}
-
-static enum sn_status choose_layer(const struct request *request, const network *net, int *layer,
-                                   struct sn_error *error)
-{
-    *layer = request->layer >= 0 ? request->layer : last_matrix_layer(net);
-    if (*layer < 0)
-        return sn_fail(error, SN_BAD_INPUT, "%s: expected a layer with a matrix, found none",
-                       request->cfg);
-    if (*layer >= net->n)
-        return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg,
-                       *layer, net->n - 1);
-    if (!layer_matrix(&net->layers[*layer]).n_rows)
-        return sn_fail(error, SN_BAD_INPUT,
-                       "%s: layer %d is [%s], expected a connected or structured layer, or a 1x1 "
-                       "convolution",
-                       request->cfg, *layer, weights_layer_name(&net->layers[*layer]));
-    return SN_OK;
 }
 
 /* An image's inputs, channel by channel, pixel by pixel. */
@@ -158,22 +127,18 @@ static enum sn_status write_files(const struct request *request, network *net, i
                                   const struct lines *images, const int *class,
                                   struct sn_error *error)
 {
-    static const char *const suffixes[N_FILES] = { "x", "y" };
-    int n_files = class ? N_FILES : Y;
-    enum sn_status status = SN_OK;
-    for (int i = 0; i < n_files && !status; i++) {
-        char path[4096];
-        if (snprintf(path, sizeof path, "%s.%s.npy", request->name, suffixes[i])
-            >= (int)sizeof path)
-            status = sn_fail(error, SN_BAD_INPUT, "-o: a name of more than 4000 bytes");
-        else status = whole_file_open(&out[i], path, error);
+    const char *inputs[] = { request->cfg, request->weights, request->list, request->labels, NULL };
+    struct outputs outputs;
+    FILE *rows = NULL, *classes = NULL;
+    outputs_begin(&outputs, inputs);
+    if (!(rows = outputs_open_named(&outputs, request->name, "x.npy", error))
+        || (class && !(classes = outputs_open_named(&outputs, request->name, "y.npy", error)))
+        || write_inputs(request, net, layer, images, rows, error)) {
+        outputs_discard(&outputs);
+        return error->code;
     }
-    if (!status) status = write_inputs(request, net, layer, images, out[X].file, error);
-    if (!status && class)
-        write_classes(class, images->n, layer_matrix(&net->layers[layer]).n_pixels, out[Y].file);
-    for (int i = 0; i < n_files && !status; i++) status = whole_file_close(&out[i], error);
-    for (int i = 0; i < n_files && !status; i++) status = whole_file_publish(&out[i], error);
-    return status;
+    if (class) write_classes(class, images->n, layer_matrix(&net->layers[layer]).n_pixels, classes);
+    return outputs_publish(&outputs, error);
 }
 
 static void print_result(const struct request *request, const network *net, int layer, int n_images,
@@ -213,9 +178,8 @@ static int run(int argc, char **argv)
         sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
     if (pictures_check(net, request.cfg, request.resize, &error)
-        || choose_layer(&request, net, &layer, &error))
+        || choose_layer(net, request.cfg, request.layer, &layer_with_matrix, &layer, &error))
         sn_die(&error);
-    atexit(discard_files);
     if (write_files(&request, net, layer, &images, class, &error)) sn_die(&error);
     print_result(&request, net, layer, images.n, labels.n, command_seconds() - start);
     free_network(net);

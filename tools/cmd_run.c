@@ -1,11 +1,12 @@
 /* structnet run: a net's outputs for an array of inputs. */
+#include "choose_layer.h"
 #include "command.h"
 #include "load_net.h"
 #include "npy.h"
+#include "outputs.h"
 
 #include <plug_errors.h>
 #include <weights_file.h>
-#include <whole_file.h>
 
 #include <cjson/cJSON.h>
 #include <network.h>
@@ -18,15 +19,14 @@ const struct command run_command = {
     .name = "run",
     .run = run,
     .summary = "outputs of a net for an array of inputs",
-    .usage =
-        "usage: structnet run CFG WEIGHTS --input X.npy -o Y.npy [--layer N] [--json]\n"
-        "\n"
-        "X.npy holds float32 inputs, n x channels x height x width or n x inputs. Y.npy receives n x\n"
-        "outputs, float32: of the last layer that is not [softmax], [cost] or [dropout] (the logits\n"
-        "of a classifier), evaluated as in prediction.\n"
-        "\n"
-        "  --layer N  the outputs of layer N instead, counted from 0 as Darknet prints them\n"
-        "  --json     one object instead of the table\n"
+    .usage = "usage: structnet run CFG WEIGHTS --input X.npy -o Y.npy [--layer N] [--json]\n"
+             "\n"
+             "X.npy holds float32 inputs, n x channels x height x width or n x inputs. Y.npy\n"
+             "receives n x outputs, float32: of the last layer that is not [softmax], [cost] or\n"
+             "[dropout] (the logits of a classifier), evaluated as in prediction.\n"
+             "\n"
+             "  --layer N  the outputs of layer N instead, counted from 0 as Darknet prints them\n"
+             "  --json     one object instead of the table\n"
 };
 
 struct request {
@@ -44,9 +44,7 @@ static struct request read_request(int argc, char **argv)
         switch (option) {
         case 'i': request.input = optarg; break;
         case 'o': request.output = optarg; break;
-        case 'l':
-            request.layer = command_whole_number(&run_command, "--layer", optarg, 0, 1000000);
-            break;
+        case 'l': request.layer = choose_layer_option(&run_command, optarg); break;
         case 'j': request.json = 1; break;
         default: command_other_option(&run_command, option);
         }
@@ -57,19 +55,6 @@ static struct request read_request(int argc, char **argv)
     request.cfg = argv[optind];
     request.weights = argv[optind + 1];
     return request;
-}
-
-static enum sn_status choose_layer(const struct request *request, const network *net, int *layer,
-                                   struct sn_error *error)
-{
-    *layer = request->layer >= 0 ? request->layer : net->n - 1;
-    while (request->layer < 0 && *layer > 0
-           && (net->layers[*layer].type == SOFTMAX || net->layers[*layer].type == COST
-               || net->layers[*layer].type == DROPOUT))
-        --*layer;
-    if (*layer < net->n) return SN_OK;
-    return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", request->cfg,
-                   *layer, net->n - 1);
 }
 
 static enum sn_status check_input(const struct request *request, const network *net,
@@ -87,10 +72,9 @@ static enum sn_status check_input(const struct request *request, const network *
                    request->input, net->c, net->h, net->w, net->inputs, request->cfg, found);
 }
 
-/* Evaluates all inputs, a batch at a time, and writes layer's outputs. */
-static void write_outputs(network *net, int layer, const struct npy *x, FILE *file)
+/* Evaluates all inputs, a batch at a time, and writes the outputs of l. */
+static void write_rows(network *net, const layer *l, const struct npy *x, FILE *file)
 {
-    const struct layer *l = &net->layers[layer];
     size_t n = x->shape[0], inputs = (size_t)net->inputs, batch = (size_t)net->batch,
            outputs = (size_t)l->outputs;
     npy_write_header(file, "<f4", 2, (size_t[]){ n, outputs });
@@ -102,6 +86,21 @@ static void write_outputs(network *net, int layer, const struct npy *x, FILE *fi
         fwrite(l->output, sizeof(float), count * outputs, file);
         command_progress((double)(i + count) / (double)n, "%zu of %zu", i + count, n);
     }
+}
+
+static enum sn_status write_file(const struct request *request, network *net, int layer,
+                                 const struct npy *x, struct sn_error *error)
+{
+    const char *inputs[] = { request->cfg, request->weights, request->input, NULL };
+    struct outputs outputs;
+    outputs_begin(&outputs, inputs);
+    FILE *file = outputs_open(&outputs, request->output, error);
+    if (!file) {
+        outputs_discard(&outputs);
+        return error->code;
+    }
+    write_rows(net, &net->layers[layer], x, file);
+    return outputs_publish(&outputs, error);
 }
 
 static void print_result(const struct request *request, const network *net, int layer, size_t n,
@@ -126,18 +125,15 @@ static int run(int argc, char **argv)
     struct request request = read_request(argc, argv);
     struct sn_error error;
     struct npy x;
-    struct whole_file out = { 0 };
     int layer;
     if (npy_read(request.input, &x, &error)) sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
-    if (choose_layer(&request, net, &layer, &error) || check_input(&request, net, &x, &error)
-        || whole_file_open(&out, request.output, &error))
+    if (choose_layer(net, request.cfg, request.layer, &layer_of_outputs, &layer, &error)
+        || check_input(&request, net, &x, &error))
         sn_die(&error);
     double start = command_seconds();
-    write_outputs(net, layer, &x, out.file);
-    double seconds = command_seconds() - start;
-    if (whole_file_close(&out, &error) || whole_file_publish(&out, &error)) sn_die(&error);
-    print_result(&request, net, layer, x.shape[0], seconds);
+    if (write_file(&request, net, layer, &x, &error)) sn_die(&error);
+    print_result(&request, net, layer, x.shape[0], command_seconds() - start);
     free(x.values);
     free_network(net);
     return 0;

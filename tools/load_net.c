@@ -80,15 +80,6 @@ struct layer_matrix layer_matrix(const layer *l)
     return (struct layer_matrix){ 0 };
 }
 
-int last_matrix_layer(const network *net)
-{
-    int i = net->n - 1;
-    while (i >= 0 && net->layers[i].type != CONNECTED && !structured_matrix(&net->layers[i])) i--;
-    if (i < 0)
-        for (i = net->n - 1; i >= 0 && !layer_matrix(&net->layers[i]).n_rows;) i--;
-    return i;
-}
-
 size_t layer_bytes(const layer *l)
 {
     layer stored = *l;

@@ -22,10 +22,6 @@ struct layer_matrix {
 };
 struct layer_matrix layer_matrix(const layer *l);
 
-/* The last layer of net that carries a matrix: connected or structured, else a 1x1 convolution; -1
- * without any. */
-int last_matrix_layer(const network *net);
-
 /* A layer's stored bytes (biases and batch statistics included) and the multiply-adds for one
  * input. */
 size_t layer_bytes(const layer *l);

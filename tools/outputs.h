@@ -1,5 +1,6 @@
 /* The output files of one command, which appear together or not at all, and never in place of an
- * input. From begin to publish or discard an interrupt waits, so that it leaves no part behind. */
+ * input. One set of them is open at a time. Until it is published, whatever ends the process (an
+ * interrupt, Darknet, sn_die) removes what was written. */
 #ifndef OUTPUTS_H
 #define OUTPUTS_H
 
@@ -7,21 +8,33 @@
 
 #include <signal.h>
 
-enum { OUTPUTS_MAX = 4 };
+enum { OUTPUTS_MAX = 4, OUTPUTS_SIGNALS = 3 };
 
 struct outputs {
+    const char *const *inputs; /* paths, NULL at the end */
+    int is_copy;               /* of all files, as in struct whole_file; may be set after begin */
     int n;
     struct whole_file files[OUTPUTS_MAX];
-    sigset_t signals; /* that were blocked before */
+    struct sigaction before[OUTPUTS_SIGNALS]; /* what interrupts did */
 };
 
-void outputs_begin(struct outputs *outputs);
+/* Whether files can be called NAME.suffix. */
+int outputs_is_name(const char *name);
 
-/* Opens path for writing, which must not be one of the inputs (NULL at the end) nor opened before.
- * NULL and error when it cannot be had. The caller closes with outputs_publish or outputs_discard,
- * never the file itself. */
-FILE *outputs_open(struct outputs *outputs, const char *path, const char *const *inputs,
-                   struct sn_error *error);
+/* inputs are borrowed until the end. */
+void outputs_begin(struct outputs *outputs, const char *const *inputs);
+
+/* Lets interrupts wait until the end: for files that take moments, after work that took long. */
+void outputs_hold(void);
+
+/* Opens path for writing, which must be none of the inputs nor opened before. NULL and error when
+ * it cannot be had. The caller closes with outputs_publish or outputs_discard, never the file
+ * itself. */
+FILE *outputs_open(struct outputs *outputs, const char *path, struct sn_error *error);
+
+/* The same for the path NAME.suffix. */
+FILE *outputs_open_named(struct outputs *outputs, const char *name, const char *suffix,
+                         struct sn_error *error);
 
 /* Closes and renames all. On failure all that have not been renamed are gone. */
 enum sn_status outputs_publish(struct outputs *outputs, struct sn_error *error);

@@ -7,12 +7,12 @@
 #include <darknet.h>
 
 /* What --help says about --resize and about the class of an image. */
-#define PICTURES_RESIZE_HELP                                                                         \
-    "  --resize N      prepare images as torchvision does for evaluation: shorter side to N\n"       \
-    "                  pixels (antialiased, bilinear), then the centre of the net's size; 256 for\n" \
-    "                  nets of 224, 342 for inception_v3. Bit for bit what Resize(N) and\n"          \
-    "                  CenterCrop make of an 8-bit PIL image. Without it: the centre square,\n"      \
-    "                  resized as by \"darknet classifier valid\".\n"
+#define PICTURES_RESIZE_HELP                                                                    \
+    "  --resize N      prepare images as torchvision does for evaluation: shorter side to\n"    \
+    "                  N pixels (antialiased, bilinear), then the centre of the net's size;\n"  \
+    "                  256 for nets of 224, 342 for inception_v3. Bit for bit what Resize(N)\n" \
+    "                  and CenterCrop make of an 8-bit PIL image. Without it: the centre\n"     \
+    "                  square, resized as by \"darknet classifier valid\".\n"
 #define PICTURES_LABEL_HELP                                                                      \
     "An image's label names its directory, or stands in its file name as a whole word; a path\n" \
     "that matches no label or several is an error.\n"

@@ -27,14 +27,14 @@ static void print_panel(FILE *gnuplot, int n_curves, const struct plot_curve *cu
 {
     fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\nplot ", panel->title, panel->label);
     for (int i = 0; i < n_curves; i++)
-        fprintf(
-            gnuplot,
-            "%s$curve%d using %d:(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 pointtype %d title '%s'",
-            i ? ", " : "", i, x_column, panel->scale, panel->column, 4 + i, curves[i].label);
+        fprintf(gnuplot,
+                "%s$curve%d using %d:(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 "
+                "pointtype %d title '%s'",
+                i ? ", " : "", i, x_column, panel->scale, panel->column, 4 + i, curves[i].label);
     fprintf(gnuplot, "\n");
 }
 
-/* One picture; the output is a file that whole_file_open made. */
+/* One picture; gnuplot itself opens the output, a file that outputs_open made. */
 static void print_picture(FILE *gnuplot, const char *terminal, const struct whole_file *file,
                           int n_curves, const struct plot_curve *curves, int n_panels,
                           const struct plot_panel *panels, int x_column)
@@ -54,10 +54,10 @@ static enum sn_status draw(const struct outputs *outputs, int n_curves,
     static const char *const terminals[] = { "pngcairo", "svg" };
     FILE *gnuplot = popen("gnuplot > /dev/null 2>&1", "w");
     if (!gnuplot) return sn_fail(error, SN_IO, "gnuplot: cannot start");
-    fprintf(
-        gnuplot,
-        "set datafile separator '\\t'\nset logscale x\nset grid\nset key below\nset colorsequence podo\nset xlabel 'bytes'\n"
-        "set format x '%%.0s%%c'\nset yrange [0:*]\n");
+    fprintf(gnuplot,
+            "set datafile separator '\\t'\nset logscale x\nset grid\nset key below\n"
+            "set colorsequence podo\nset xlabel 'bytes'\nset format x '%%.0s%%c'\n"
+            "set yrange [0:*]\n");
     for (int i = 0; i < n_curves; i++)
         fprintf(gnuplot, "$curve%d << END\n%sEND\n", i, curves[i].rows);
     for (int k = 0; k < 2; k++)
@@ -70,19 +70,16 @@ static enum sn_status draw(const struct outputs *outputs, int n_curves,
 
 enum sn_status plot_write(const char *name, int n_curves, const struct plot_curve *curves,
                           int n_panels, const struct plot_panel *panels, int x_column,
-                          struct sn_error *error)
+                          const char *const *inputs, struct sn_error *error)
 {
-    static const char *const suffixes[] = { "png", "svg" }, *const no_inputs[] = { NULL };
     struct outputs outputs;
-    char path[4096];
-    enum sn_status status = SN_OK;
-    outputs_begin(&outputs);
-    for (int k = 0; k < 2 && !status; k++) {
-        snprintf(path, sizeof path, "%s.%s", name, suffixes[k]);
-        if (!outputs_open(&outputs, path, no_inputs, error)) status = error->code;
+    outputs_begin(&outputs, inputs);
+    outputs_hold(); /* Nobody could tell gnuplot that its files are gone. */
+    if (!outputs_open_named(&outputs, name, "png", error)
+        || !outputs_open_named(&outputs, name, "svg", error)
+        || draw(&outputs, n_curves, curves, n_panels, panels, x_column, error)) {
+        outputs_discard(&outputs);
+        return error->code;
     }
-    if (!status) status = draw(&outputs, n_curves, curves, n_panels, panels, x_column, error);
-    if (!status) return outputs_publish(&outputs, error);
-    outputs_discard(&outputs);
-    return status;
+    return outputs_publish(&outputs, error);
 }

@@ -18,10 +18,11 @@ struct plot_panel {
 /* SN_IO when there is no gnuplot. */
 enum sn_status plot_check(struct sn_error *error);
 
-/* Writes NAME.png and NAME.svg, both or neither: the panels side by side, each with every curve
- * against column x_column, a logarithmic axis of bytes. Empty cells are no points. */
+/* Writes NAME.png and NAME.svg, both or neither and neither in place of an input: the panels side
+ * by side, each with every curve against column x_column, a logarithmic axis of bytes. Empty cells
+ * are no points. */
 enum sn_status plot_write(const char *name, int n_curves, const struct plot_curve *curves,
                           int n_panels, const struct plot_panel *panels, int x_column,
-                          struct sn_error *error);
+                          const char *const *inputs, struct sn_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 #include "problem.h"
 
+#include "choose_layer.h"
 #include "load_net.h"
 #include "npy.h"
 #include "random.h"
@@ -11,97 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static enum sn_effort read_effort(const struct command *command, const char *text)
-{
-    static const char *const names[] = {
-        [SN_NORMAL] = "normal", [SN_QUICK] = "quick", [SN_THOROUGH] = "thorough"
-    };
-    for (int i = 0; i < 3; i++)
-        if (!strcmp(text, names[i])) return (enum sn_effort)i;
-    command_usage_error(command, "--effort: expected one of quick, normal, thorough, found '%s'",
-                        text);
-}
-
-int problem_option(struct problem_source *source, const struct command *command, int option)
-{
-    switch (option) {
-    case PROBLEM_MATRIX: source->matrix = optarg; break;
-    case PROBLEM_BIAS: source->bias = optarg; break;
-    case PROBLEM_LAYER:
-        source->layer = command_whole_number(command, "--layer", optarg, 0, 1000000);
-        break;
-    case PROBLEM_FEATURES: source->features = optarg; break;
-    case PROBLEM_LABELS: source->labels = optarg; break;
-    case PROBLEM_HOLDOUT:
-        source->holdout = command_number(command, "--holdout", optarg, 0, 1 - 1e-6);
-        break;
-    case PROBLEM_SHRINKAGE:
-        source->shrinkage = command_number(command, "--shrinkage", optarg, 1e-12, 1);
-        break;
-    case PROBLEM_SEED:
-        source->seed = (uint64_t)command_number(command, "--seed", optarg, 0, 9e15);
-        break;
-    case PROBLEM_EFFORT: source->effort = read_effort(command, optarg); break;
-    default: return 0;
-    }
-    return 1;
-}
-
-void problem_arguments(struct problem_source *source, const struct command *command, int argc,
-                       char **argv)
-{
-    int n = source->matrix ? 0 : 2;
-    command_check_arguments(command, argc, n, n);
-    if (!source->matrix) {
-        source->cfg = argv[optind];
-        source->weights = argv[optind + 1];
-    }
-    if (source->matrix && source->layer >= 0)
-        command_usage_error(command, "--layer: expected CFG and WEIGHTS, found --matrix");
-    if (source->bias && !source->matrix)
-        command_usage_error(command, "--bias: expected --matrix with it");
-    if ((source->labels || source->shrinkage > 0) && !source->features)
-        command_usage_error(command, "%s: expected --features with it",
-                            source->labels ? "--labels" : "--shrinkage");
-}
-
-/* Whether the layer's weights are its matrix, row by row, in the file too. */
-static int is_dense_matrix(const layer *l)
-{
-    int is_plain = l->type == CONNECTED || (!l->flipped && !l->numload && l->dot == 0);
-    return is_plain && layer_matrix(l).n_rows && !structured_matrix(l);
-}
-
-/* The number of the layer to replace. */
-static enum sn_status choose_layer(const struct problem_source *source, const network *net,
-                                   int *layer, struct sn_error *error)
-{
-    int i = source->layer >= 0 ? source->layer : net->n - 1;
-    if (source->layer < 0)
-        while (i >= 0 && net->layers[i].type != CONNECTED) i--;
-    if (i < 0)
-        for (i = net->n - 1; i >= 0 && !is_dense_matrix(&net->layers[i]);) i--;
-    *layer = i;
-    if (i < 0)
-        return sn_fail(error, SN_BAD_INPUT,
-                       "%s: expected a [connected] layer or a 1x1 convolution, found none",
-                       source->cfg);
-    if (i >= net->n)
-        return sn_fail(error, SN_BAD_INPUT, "%s: --layer %d: the last layer is %d", source->cfg, i,
-                       net->n - 1);
-    if (!is_dense_matrix(&net->layers[i]))
-        return sn_fail(
-            error, SN_BAD_INPUT,
-            "%s: layer %d is [%s], expected [connected], or [convolutional] with size=1, "
-            "stride=1 and one group",
-            source->cfg, i, weights_layer_name(&net->layers[i]));
-    if (net->layers[i].dontload)
-        return sn_fail(error, SN_BAD_INPUT,
-                       "%s: layer %d has dontload=1, so that %s does not hold it", source->cfg, i,
-                       source->weights);
-    return SN_OK;
-}
 
 static enum sn_status check_finite(const char *where, const float *values, size_t rows,
                                    size_t columns, struct sn_error *error)
@@ -126,15 +36,15 @@ static float *copy_floats(const float *values, size_t n)
 static enum sn_status take_batchnorm(struct problem *problem, const layer *l,
                                      struct sn_error *error)
 {
-    if (l->dontloadscales && problem->source->features)
+    if (l->dontloadscales && problem->request->features)
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: layer %d has dontloadscales=1, so that %s does not hold the means that "
                        "--features would correct",
-                       problem->source->cfg, problem->layer, problem->source->weights);
+                       problem->request->cfg, problem->layer, problem->request->weights);
     problem->gain = malloc((size_t)problem->n_outputs * sizeof *problem->gain);
     problem->offset = copy_floats(l->biases, (size_t)problem->n_outputs);
     if (!problem->gain || !problem->offset)
-        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", problem->source->weights);
+        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", problem->request->weights);
     for (int i = 0; i < problem->n_outputs; i++) {
         problem->gain[i] = (float)(l->scales[i] / (sqrt(l->rolling_variance[i]) + .000001f));
         problem->bias[i] = -l->rolling_mean[i];
@@ -144,15 +54,20 @@ static enum sn_status take_batchnorm(struct problem *problem, const layer *l,
 
 static enum sn_status read_layer(struct problem *problem, struct sn_error *error)
 {
-    const struct problem_source *source = problem->source;
+    const struct request *request = problem->request;
     char where[512];
-    problem->net = load_net(source->cfg, source->weights);
-    enum sn_status status = choose_layer(source, problem->net, &problem->layer, error);
+    problem->net = load_net(request->cfg, request->weights);
+    enum sn_status status = choose_layer(problem->net, request->cfg, request->layer, &layer_dense,
+                                         &problem->layer, error);
     if (status) return status;
     const layer *l = &problem->net->layers[problem->layer];
+    if (l->dontload)
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: layer %d has dontload=1, so that %s does not hold it", request->cfg,
+                       problem->layer, request->weights);
     size_t m = (size_t)(problem->n_outputs = layer_matrix(l).n_rows);
     size_t n = (size_t)(problem->n_inputs = layer_matrix(l).n_columns);
-    snprintf(where, sizeof where, "%s: layer %d", source->weights, problem->layer);
+    snprintf(where, sizeof where, "%s: layer %d", request->weights, problem->layer);
     if ((status = check_finite(where, l->weights, m, n, error))) return status;
     problem->dense = copy_floats(l->weights, m * n);
     problem->bias = copy_floats(l->biases, m);
@@ -186,14 +101,14 @@ static enum sn_status read_rows(const char *path, int columns, const char *what,
 
 static enum sn_status read_bias(struct problem *problem, struct sn_error *error)
 {
-    const char *path = problem->source->bias;
+    const char *path = problem->request->bias;
     char found[NPY_SHAPE_TEXT];
     struct npy npy;
     if (!path) {
         problem->bias = calloc((size_t)problem->n_outputs, sizeof *problem->bias);
         return problem->bias
             ? SN_OK
-            : sn_fail(error, SN_NO_MEMORY, "%s: out of memory", problem->source->matrix);
+            : sn_fail(error, SN_NO_MEMORY, "%s: out of memory", problem->request->matrix);
     }
     enum sn_status status = npy_read(path, &npy, error);
     if (status) return status;
@@ -201,14 +116,14 @@ static enum sn_status read_bias(struct problem *problem, struct sn_error *error)
     npy_print_shape(&npy, found);
     if (npy.n_dimensions != 1 || npy.n_values != (size_t)problem->n_outputs)
         return sn_fail(error, SN_BAD_INPUT, "%s: expected %d values, one per row of %s, found %s",
-                       path, problem->n_outputs, problem->source->matrix, found);
+                       path, problem->n_outputs, problem->request->matrix, found);
     return check_finite(path, problem->bias, npy.n_values, 1, error);
 }
 
 static enum sn_status read_matrix(struct problem *problem, struct sn_error *error)
 {
     struct npy npy;
-    enum sn_status status = read_rows(problem->source->matrix, 0, "a matrix, outputs x inputs",
+    enum sn_status status = read_rows(problem->request->matrix, 0, "a matrix, outputs x inputs",
                                       &npy, error);
     if (status) return status;
     problem->dense = npy.values;
@@ -226,7 +141,7 @@ static int ends_in(const char *text, const char *end)
 /* What --features and --labels mean as files. */
 static enum sn_status find_files(struct problem *problem, struct sn_error *error)
 {
-    const char *features = problem->source->features, *labels = problem->source->labels;
+    const char *features = problem->request->features, *labels = problem->request->labels;
     int is_file = ends_in(features, ".npy");
     if (asprintf(&problem->x_path, "%s%s", features, is_file ? "" : ".x.npy") < 0)
         problem->x_path = NULL;
@@ -279,9 +194,9 @@ static void swap_rows(struct problem *problem, size_t i, size_t j)
 /* The last rows of a shuffle are held out. */
 static enum sn_status split(struct problem *problem, int n, int halves, struct sn_error *error)
 {
-    double holdout = problem->source->holdout;
+    double holdout = problem->request->holdout;
     int least = holdout > 0 ? 1 + halves : 0, held = (int)lround(holdout * n);
-    uint64_t state = problem->source->seed;
+    uint64_t state = problem->request->seed;
     if (n < least + 1)
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: expected at least %d rows, of which %d are held out, found %d; "
@@ -327,13 +242,13 @@ static enum sn_status read_features(struct problem *problem, int halves, struct 
     return take_mean(problem, error);
 }
 
-enum sn_status problem_read(struct problem *problem, const struct problem_source *source,
-                            int halves, struct sn_error *error)
+enum sn_status problem_read(struct problem *problem, const struct request *request, int halves,
+                            struct sn_error *error)
 {
-    *problem = (struct problem){ .source = source, .layer = -1 };
-    enum sn_status status = source->matrix ? read_matrix(problem, error)
-                                           : read_layer(problem, error);
-    if (!status && source->features) status = read_features(problem, halves, error);
+    *problem = (struct problem){ .request = request, .layer = -1 };
+    enum sn_status status = request->matrix ? read_matrix(problem, error)
+                                            : read_layer(problem, error);
+    if (!status && request->features) status = read_features(problem, halves, error);
     if (status) problem_free(problem);
     return status;
 }
@@ -361,9 +276,9 @@ size_t problem_share_bytes(const struct problem *problem, double share)
 
 void problem_files(const struct problem *problem, const char *files[PROBLEM_MAX_FILES])
 {
-    const struct problem_source *source = problem->source;
-    const char *all[] = { source->cfg,  source->weights, source->matrix,
-                          source->bias, problem->x_path, problem->labels_path };
+    const struct request *request = problem->request;
+    const char *all[] = { request->cfg,  request->weights, request->matrix,
+                          request->bias, problem->x_path,  problem->labels_path };
     int n = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) files[n++] = all[i];

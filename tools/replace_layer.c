@@ -56,7 +56,7 @@ enum sn_status replace_check(const struct problem *problem, const struct sn_fami
                              struct sn_error *error)
 {
     if (!problem->net) return SN_OK;
-    struct cfg_text *cfg = cfg_read(problem->source->cfg, error);
+    struct cfg_text *cfg = cfg_read(problem->request->cfg, error);
     if (!cfg) return error->code;
     enum sn_status status = check_section(cfg->sections[problem->layer + 1], family,
                                           is_convolution(problem), error);
@@ -135,7 +135,7 @@ static enum sn_status write_weights(const struct problem *problem,
                                     const struct approximation *approximation, FILE *out,
                                     struct sn_error *error)
 {
-    const char *path = problem->source->weights;
+    const char *path = problem->request->weights;
     const layer *layers = problem->net->layers;
     struct weights_span span;
     enum sn_status status = weights_span(path, &span, error);
@@ -167,9 +167,10 @@ enum sn_status replace_write(const struct problem *problem,
                       cfg, weights);
         return SN_OK;
     }
-    struct cfg_text *text = cfg_read(problem->source->cfg, error);
+    struct cfg_text *text = cfg_read(problem->request->cfg, error);
     if (!text) return error->code;
-    enum sn_status status = write_section(problem->source->cfg, &text->sections[problem->layer + 1],
+    enum sn_status status = write_section(problem->request->cfg,
+                                          &text->sections[problem->layer + 1],
                                           is_convolution(problem), approximation->fit.matrix, cfg,
                                           error);
     cfg_free(text);

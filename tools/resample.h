@@ -14,8 +14,8 @@
  * Along an axis from n_in to n_out pixels, with the scale s = n_in / n_out and a triangle as wide
  * as f = max(1, s) to each side (so that shrinking does not alias),
  *
- *     y_i = sum_j w_ij x_j,    w_ij = t_ij / sum_j t_ij,    t_ij = max(0, 1 - |j + 1/2 - (i + 1/2)
- * s| / f),
+ *     y_i = sum_j w_ij x_j,    w_ij = t_ij / sum_j t_ij,
+ *     t_ij = max(0, 1 - |j + 1/2 - (i + 1/2) s| / f),
  *
  * weights rounded to 22 binary digits. Rows first, then columns; each result is rounded to 8 bits.
  * With n_out = n_in this is the identity. The crop starts at (size - crop) / 2, halves to even.
