@@ -2,9 +2,9 @@
 #include "command.h"
 #include "imagenet.h"
 #include "import_net.h"
+#include "outputs.h"
 
 #include <plug_errors.h>
-#include <whole_file.h>
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -93,8 +93,7 @@ static struct request read_request(int argc, char **argv)
         }
     }
     command_check_arguments(&import_command, argc, request.list ? 1 : 2, request.list ? 1 : 2);
-    const char *slash = request.name ? strrchr(request.name, '/') : NULL;
-    if (!request.list && !(request.name && *(slash ? slash + 1 : request.name)))
+    if (!request.list && !outputs_is_name(request.name))
         command_usage_error(&import_command, "expected -o NAME");
     request.architecture = argv[optind];
     request.file = argv[optind + 1];
@@ -223,23 +222,22 @@ static int has_names(const struct import_net *net)
 static enum sn_status write_files(const struct request *request, const struct import_net *net,
                                   struct sn_error *error)
 {
-    struct whole_file out[N_FILES] = { 0 };
+    const char *inputs[] = { request->file, request->classes, NULL };
+    FILE *files[N_FILES];
+    struct outputs outputs;
     enum sn_status status = SN_OK;
     int n = has_names(net) ? N_FILES : NAMES;
-    for (int i = 0; i < n && !status; i++) {
-        char path[4096];
-        if (snprintf(path, sizeof path, "%s.%s", request->name, suffixes[i]) >= (int)sizeof path)
-            status = sn_fail(error, SN_BAD_INPUT, "-o: a name of more than 4000 bytes");
-        else status = whole_file_open(&out[i], path, error);
-        out[i].is_copy = 1; /* Of the checkpoint, whose hundreds of megabytes would take longer to
-                               reach the disk than to write. */
-    }
-    if (!status) status = import_write_cfg(net, out[CFG].file, error);
-    if (!status) status = import_write_weights(net, out[WEIGHTS].file, error);
-    if (!status && n == N_FILES) write_classes(net, out[NAMES].file, out[LABELS].file);
-    for (int i = 0; i < n && !status; i++) status = whole_file_close(&out[i], error);
-    for (int i = 0; i < n && !status; i++) status = whole_file_publish(&out[i], error);
-    for (int i = 0; i < N_FILES; i++) whole_file_discard(&out[i]);
+    outputs_begin(&outputs, inputs);
+    outputs.is_copy = 1; /* Of the checkpoint, whose hundreds of megabytes would take longer to
+                          * reach the disk than to write. */
+    for (int i = 0; i < n && !status; i++)
+        if (!(files[i] = outputs_open_named(&outputs, request->name, suffixes[i], error)))
+            status = error->code;
+    if (!status) status = import_write_cfg(net, files[CFG], error);
+    if (!status) status = import_write_weights(net, files[WEIGHTS], error);
+    if (!status && n == N_FILES) write_classes(net, files[NAMES], files[LABELS]);
+    if (!status) return outputs_publish(&outputs, error);
+    outputs_discard(&outputs);
     return status;
 }
 
