@@ -26,15 +26,13 @@
 #define PALM_H
 
 #include "fit.h"
+#include "psm_keep.h"
 
 #include <stddef.h>
 
 enum { PALM_A, PALM_B };
 
 /* Which problem of a matrix. */
-/* Which entries of a factor stay: its largest, or as many in each of its rows, or columns. */
-enum psm_pattern { PSM_ENTRIES = 0, PSM_ROWS, PSM_COLUMNS };
-
 struct palm_task {
     const float *w; /* rows x columns, row-major, borrowed until palm_free or palm_end */
     int rows, columns;
@@ -117,13 +115,7 @@ double palm_refit(struct palm *palm, int n_rounds, int n_steps);
 float *palm_dense(struct palm *palm, int f);
 void palm_take_b(struct palm *palm);
 
-/* Keeps the k largest entries of a matrix of lines x length, in blocks when block > 1 (k a multiple
- * of it), else as the pattern says; the others become 0. The rows of the matrix are its lines, or,
- * with rows_are_lines 0, its columns. scratch holds lines x length floats. Cost: three passes. */
-void palm_keep(float *values, size_t lines, size_t length, enum psm_pattern pattern,
-               int rows_are_lines, size_t block, size_t k, float *scratch);
-
-/* palm_keep for values in the layout of factor f; uses residual. */
+/* psm_keep for values in the layout of factor f; uses residual. */
 void palm_project(struct palm *palm, int f, float *values, size_t k);
 
 /* Makes column p of A and row p of B equally long. */

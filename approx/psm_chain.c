@@ -482,8 +482,8 @@ static int shrink(struct chain *chain, const int *bits, struct psm_budget budget
                                * sizeof *weight);
         if (!weight) return 0;
         weigh(chain, j, weight, weight + 2 * count);
-        palm_keep(weight, 1, count, PSM_ENTRIES, 1, 1, (size_t)(share * (double)count),
-                  weight + count);
+        psm_keep(weight, 1, count, PSM_ENTRIES, 1, 1, (size_t)(share * (double)count),
+                 weight + count);
         thin_out(s, weight);
         free(weight);
     }

@@ -47,8 +47,7 @@ static void feed_back(const struct psm_search *search, size_t count, float *targ
         double now = palm_penalty(round, n_rounds, first, last);
         float ratio = penalty > 0 ? (float)(penalty / now) : 1;
         memcpy(kept, target, size * sizeof *kept);
-        palm_keep(kept, (size_t)m, (size_t)n, search->pattern, 1, (size_t)search->block, count,
-                  sum);
+        psm_keep(kept, (size_t)m, (size_t)n, search->pattern, 1, (size_t)search->block, count, sum);
         if (now != penalty) sn_filter_set(search->options->weighting, (float)now, filter);
         scale_columns(search, sum);
         for (size_t i = 0; i < size; i++) {
@@ -108,7 +107,7 @@ static void keep(const struct psm_search *search, const float *target, size_t co
     size_t m = (size_t)search->m, n = (size_t)search->n;
     const struct sn_weighting *weighting = search->options->weighting;
     memcpy(what, target, m * n * sizeof *what);
-    palm_keep(what, m, n, search->pattern, 1, (size_t)search->block, count, norms);
+    psm_keep(what, m, n, search->pattern, 1, (size_t)search->block, count, norms);
     for (size_t i = 0; weighting && i < m * n; i++)
         what[i] /= sqrtf(weighting->moment[i % n * (n + 1)]);
 }

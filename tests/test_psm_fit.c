@@ -2,8 +2,8 @@
 #include "support.h"
 
 #include <fit.h>
-#include <palm.h>
 #include <psm.h>
+#include <psm_keep.h>
 
 #include <criterion/criterion.h>
 #include <math.h>
