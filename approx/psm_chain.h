@@ -2,12 +2,12 @@
 #ifndef PSM_CHAIN_H
 #define PSM_CHAIN_H
 
-#include "psm_factors.h"
+#include "psm_search.h"
 
 enum { PSM_MOST_FACTORS = 16 };
 
 /* Exactly, where W can be divided again and again: the rows and columns of a factor that its
- * entries join make matrices of their own, which psm_find_atoms divides, and their direct sums are
+ * entries join make matrices of their own, which psm_atoms_find divides, and their direct sums are
  * the two factors. H_32 so becomes five factors of two entries in each row. Where that ends before
  * J factors, or the budget is less than it takes, the largest factor is peeled: T ~ S T' by PALM, S
  * starting as the identity and T' a step sparser, as often as factors are missing (the hierarchical

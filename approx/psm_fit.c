@@ -1,8 +1,8 @@
 /* PSM approximation of a dense matrix: one factor (psm_prune), or two: exactly, when the matrix is
  * the product of two sparse ones (psm_peel), else by PALM (palm.h). More factors are psm_chain's.
  */
+#include "psm_atoms.h"
 #include "psm_chain.h"
-#include "psm_factors.h"
 #include "psm_prune.h"
 
 #include <cblas.h>
@@ -256,7 +256,7 @@ static enum sn_status fit_product(const struct psm_search *search, struct sn_fit
     struct psm_atoms atoms;
     struct palm palm = { 0 };
     enum sn_status status = SN_OK;
-    enum psm_peel_result found = psm_find_atoms(search->w, search->m, search->n, search->budget,
+    enum psm_peel_result found = psm_atoms_find(search->w, search->m, search->n, search->budget,
                                                 &atoms);
     if (found == PSM_PEEL_NONE) goto done;
     struct palm_task task = { .w = search->w,

@@ -33,37 +33,6 @@ struct peel {
     double least_small; /* ... and at last */
 };
 
-void psm_atoms_free(struct psm_atoms *atoms)
-{
-    free(atoms->sides);
-    *atoms = (struct psm_atoms){ 0 };
-}
-
-static size_t atom_length(const struct psm_atoms *atoms)
-{
-    return (size_t)atoms->m + (size_t)atoms->n;
-}
-
-static double *atom_side(const struct psm_atoms *atoms, int p, int side)
-{
-    return atoms->sides + (size_t)p * atom_length(atoms) + (side ? atoms->m : 0);
-}
-
-/* A zero atom at the end, or -1. */
-static int append_atom(struct psm_atoms *atoms)
-{
-    if (atoms->n_atoms == atoms->capacity) {
-        int capacity = atoms->capacity ? 2 * atoms->capacity : 64;
-        double *sides = realloc(atoms->sides,
-                                (size_t)capacity * atom_length(atoms) * sizeof *sides);
-        if (!sides) return -1;
-        atoms->sides = sides;
-        atoms->capacity = capacity;
-    }
-    memset(atom_side(atoms, atoms->n_atoms, 0), 0, atom_length(atoms) * sizeof *atoms->sides);
-    return atoms->n_atoms++;
-}
-
 static double *entry(const struct view *view, int line, int place)
 {
     return view->left + (size_t)line * view->line + (size_t)place * view->place;
@@ -154,7 +123,7 @@ static int subtract_line(struct peel *peel, const struct view *view, int line, d
 /* Subtracts atom p (sign 1) or puts it back (sign -1). */
 static int subtract_atom(struct peel *peel, int p, double sign)
 {
-    const double *a = atom_side(peel->atoms, p, 0), *b = atom_side(peel->atoms, p, 1);
+    const double *a = psm_atoms_side(peel->atoms, p, 0), *b = psm_atoms_side(peel->atoms, p, 1);
     int freed = 0, count = find_support(b, peel->atoms->n, peel->support);
     for (int i = 0; i < peel->atoms->m; i++)
         if (a[i] != 0) freed += subtract_line(peel, &peel->views[0], i, sign * a[i], b, count);
@@ -217,8 +186,8 @@ static int grow(struct peel *peel, int p, int least)
     for (int last = 1; last;) {
         last = 0;
         for (int side = 0; side < 2; side++)
-            last += join_lines(peel, &peel->views[side], atom_side(peel->atoms, p, side),
-                               atom_side(peel->atoms, p, !side), least);
+            last += join_lines(peel, &peel->views[side], psm_atoms_side(peel->atoms, p, side),
+                               psm_atoms_side(peel->atoms, p, !side), least);
         freed += last;
     }
     return freed;
@@ -242,16 +211,17 @@ static int take_atom(struct peel *peel, const struct view *view, int i, int l, i
     if (count < least) return 0;
     int run = longest_run(peel, count, &first);
     if (run < least) return 0;
-    int p = append_atom(peel->atoms);
+    int p = psm_atoms_append(peel->atoms);
     if (p < 0) return -1;
-    double *own = atom_side(peel->atoms, p, view->side),
-           *other = atom_side(peel->atoms, p, !view->side);
+    double *own = psm_atoms_side(peel->atoms, p, view->side),
+           *other = psm_atoms_side(peel->atoms, p, !view->side);
     for (int r = first; r < first + run; r++)
         other[ratios[r].index] = *entry(view, i, ratios[r].index);
     own[i] = 1;
     own[l] = sharpest(ratios + first, run);
     int freed = subtract_atom(peel, p, 1) + grow(peel, p, 2);
-    if (freed >= count_nonzeros(atom_side(peel->atoms, p, 0), atom_length(peel->atoms)) - 1 + proof)
+    if (freed >= count_nonzeros(psm_atoms_side(peel->atoms, p, 0), psm_atoms_length(peel->atoms))
+            - 1 + proof)
         return 1;
     subtract_atom(peel, p, -1);
     peel->atoms->n_atoms--;
@@ -306,27 +276,28 @@ static int probe(struct peel *peel, const struct view *view)
  * and zero. */
 static int merge(struct peel *peel, int p, int q, int side)
 {
-    size_t length = atom_length(peel->atoms);
+    size_t length = psm_atoms_length(peel->atoms);
     int count = 0, first = 0, n_lines = peel->views[side].n_lines;
     peel->work += (uint64_t)n_lines;
-    double *own = atom_side(peel->atoms, p, side), *joining = atom_side(peel->atoms, q, side);
+    double *own = psm_atoms_side(peel->atoms, p, side),
+           *joining = psm_atoms_side(peel->atoms, q, side);
     for (int i = 0; i < n_lines; i++)
         if (own[i] != 0 && joining[i] != 0)
             peel->ratios[count++] = (struct ratio){ own[i] / joining[i],
                                                     1e-5 * fabs(own[i] / joining[i]), i };
     if (longest_run(peel, count, &first) < 2) return 0;
     double scale = peel->ratios[first].value;
-    double *atoms[2] = { atom_side(peel->atoms, p, 0), atom_side(peel->atoms, q, 0) };
+    double *atoms[2] = { psm_atoms_side(peel->atoms, p, 0), psm_atoms_side(peel->atoms, q, 0) };
     int freed = subtract_atom(peel, p, -1) + subtract_atom(peel, q, -1);
     for (int k = 0; k < 2; k++)
         memcpy(peel->saved + (size_t)k * length, atoms[k], length * sizeof(double));
     for (int i = 0; i < n_lines; i++)
         if (own[i] == 0) own[i] = scale * joining[i];
-    memset(atom_side(peel->atoms, p, !side), 0,
+    memset(psm_atoms_side(peel->atoms, p, !side), 0,
            (size_t)peel->views[side].n_places * sizeof(double));
     memset(atoms[1], 0, length * sizeof(double));
     if (freed + grow(peel, p, 2) >= 0) {
-        double *last = atom_side(peel->atoms, peel->atoms->n_atoms - 1, 0);
+        double *last = psm_atoms_side(peel->atoms, peel->atoms->n_atoms - 1, 0);
         if (last != atoms[1]) memcpy(atoms[1], last, length * sizeof(double));
         peel->atoms->n_atoms--;
         return 1;
@@ -383,7 +354,7 @@ static int append_left(struct peel *peel)
     int *counts[2] = {
         peel->counts, peel->counts + peel->atoms->m
     }; /* entries left in each row, in each column */
-    memset(peel->counts, 0, atom_length(peel->atoms) * sizeof *peel->counts);
+    memset(peel->counts, 0, psm_atoms_length(peel->atoms) * sizeof *peel->counts);
     for (int i = 0; i < peel->atoms->m; i++)
         for (int j = 0; j < peel->atoms->n; j++)
             if (fabs(*entry(&peel->views[0], i, j)) > peel->zero) counts[0][i]++, counts[1][j]++;
@@ -393,13 +364,13 @@ static int append_left(struct peel *peel)
             for (int i = 0; i < peel->views[s].n_lines; i++)
                 if (counts[s][i] > most) most = counts[s][i], line = i, side = s;
         if (!most) return 0;
-        int p = append_atom(peel->atoms);
+        int p = psm_atoms_append(peel->atoms);
         if (p < 0) return -1;
-        atom_side(peel->atoms, p, side)[line] = 1;
+        psm_atoms_side(peel->atoms, p, side)[line] = 1;
         for (int j = 0; j < peel->views[side].n_places; j++) {
             double *x = entry(&peel->views[side], line, j);
             if (fabs(*x) <= peel->zero) continue;
-            atom_side(peel->atoms, p, !side)[j] = *x;
+            psm_atoms_side(peel->atoms, p, !side)[j] = *x;
             *x = 0;
             counts[!side][j]--;
         }
@@ -425,7 +396,7 @@ static void restore_order(struct peel *peel)
 {
     for (int p = 0; p < peel->atoms->n_atoms; p++)
         for (int side = 0; side < 2; side++) {
-            double *values = atom_side(peel->atoms, p, side);
+            double *values = psm_atoms_side(peel->atoms, p, side);
             int n = peel->views[side].n_lines;
             memcpy(peel->saved, values, (size_t)n * sizeof *values);
             for (int i = 0; i < n; i++) values[peel->order[side][i]] = peel->saved[i];
@@ -442,8 +413,8 @@ static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned se
     peel->views[0] = (struct view){ left, (size_t)n, 1, m, n, 0 };
     peel->views[1] = (struct view){ left, 1, (size_t)n, n, m, 1 };
     peel->ratios = malloc((size_t)(m > n ? m : n) * sizeof *peel->ratios);
-    peel->saved = malloc(2 * atom_length(atoms) * sizeof *peel->saved);
-    peel->counts = malloc(atom_length(atoms) * sizeof *peel->counts);
+    peel->saved = malloc(2 * psm_atoms_length(atoms) * sizeof *peel->saved);
+    peel->counts = malloc(psm_atoms_length(atoms) * sizeof *peel->counts);
     peel->support = malloc((size_t)(m > n ? m : n) * sizeof *peel->support);
     peel->order[0] = malloc((size_t)m * sizeof(int));
     peel->order[1] = malloc((size_t)n * sizeof(int));
@@ -488,87 +459,4 @@ done:
     free(peel.order[1]);
     if (result == PSM_PEEL_NO_MEMORY) psm_atoms_free(atoms);
     return result;
-}
-
-/* ---- Blocks of rank one ---- */
-
-/* Takes the block of rows i0 + i i_step, columns j0 + j j_step (height x width) as one atom when it
- * has rank one up to rounding. Returns 1, 0 when it has not, -1 without memory. A zero block makes
- * no atom. */
-static int take_block(const float *w, struct psm_atoms *atoms, size_t i0, size_t i_step,
-                      size_t height, size_t j0, size_t j_step, size_t width)
-{
-    size_t n = (size_t)atoms->n, i_most = i0, j_most = j0;
-    for (size_t i = 0; i < height; i++)
-        for (size_t j = 0; j < width; j++)
-            if (fabsf(w[(i0 + i * i_step) * n + j0 + j * j_step]) > fabsf(w[i_most * n + j_most]))
-                i_most = i0 + i * i_step, j_most = j0 + j * j_step;
-    double most = w[i_most * n + j_most];
-    if (most == 0) return 1;
-    for (size_t i = 0; i < height; i++)
-        for (size_t j = 0; j < width; j++) {
-            size_t row = i0 + i * i_step, column = j0 + j * j_step;
-            double expected = (double)w[row * n + j_most] * (double)w[i_most * n + column] / most;
-            if (fabs((double)w[row * n + column] - expected) > 1e-6 * fabs(most)) return 0;
-        }
-    int p = append_atom(atoms);
-    if (p < 0) return -1;
-    double *a = atom_side(atoms, p, 0), *b = atom_side(atoms, p, 1);
-    for (size_t i = 0; i < height; i++)
-        a[i0 + i * i_step] = w[(i0 + i * i_step) * n + j_most] / most;
-    for (size_t j = 0; j < width; j++) b[j0 + j * j_step] = w[i_most * n + j0 + j * j_step];
-    return 1;
-}
-
-/* The ways in which the rows i = i1 height + i2 and the columns j = j1 wide + j2 can make blocks:
- * of one i1 or of one i2, of one j2 or of one j1. */
-enum { STRIDED_ROWS = 1, WHOLE_COLUMNS = 2, N_GRIDS = 4 };
-
-/* All blocks of a grid. Returns as take_block does. */
-static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, size_t wide,
-                       int grid)
-{
-    size_t m = (size_t)atoms->m, n = (size_t)atoms->n, tall = m / height, width = n / wide;
-    int strided = grid & STRIDED_ROWS, whole = grid & WHOLE_COLUMNS;
-    atoms->n_atoms = 0;
-    for (size_t k = 0; k < (strided ? height : tall); k++)
-        for (size_t l = 0; l < (whole ? width : wide); l++) {
-            int one = take_block(w, atoms, strided ? k : k * height, strided ? height : 1,
-                                 strided ? tall : height, whole ? l * wide : l, whole ? 1 : wide,
-                                 whole ? wide : width);
-            if (one < 1) return one;
-        }
-    return 1;
-}
-
-enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms)
-{
-    size_t least = (size_t)m * (size_t)n
-        + 1; /* Blocks of 2 x 2, as H_4 has, save nothing but divide. */
-    *atoms = (struct psm_atoms){ .m = m, .n = n };
-    for (int height = 1; height <= m; height++)
-        for (int wide = 1; wide <= n && m % height == 0; wide++)
-            for (int grid = 0; grid < N_GRIDS && n % wide == 0; grid++) {
-                size_t rows = (size_t)(grid & STRIDED_ROWS ? m / height : height);
-                size_t columns = (size_t)(grid & WHOLE_COLUMNS ? wide : n / wide);
-                size_t n_blocks = (size_t)m / rows * ((size_t)n / columns);
-                if (n_blocks > (size_t)m + (size_t)n || n_blocks * (rows + columns) >= least)
-                    continue;
-                struct psm_atoms tried = { .m = m, .n = n };
-                int whole = take_blocks(w, &tried, (size_t)height, (size_t)wide, grid);
-                size_t nonzeros = 0;
-                for (int p = 0; p < tried.n_atoms; p++)
-                    nonzeros += (size_t)count_nonzeros(atom_side(&tried, p, 0),
-                                                       atom_length(&tried));
-                if (whole == 1 && nonzeros < least) {
-                    psm_atoms_free(atoms);
-                    *atoms = tried;
-                    least = nonzeros;
-                } else psm_atoms_free(&tried);
-                if (whole < 0) {
-                    psm_atoms_free(atoms);
-                    return PSM_PEEL_NO_MEMORY;
-                }
-            }
-    return atoms->n_atoms ? PSM_PEEL_WHOLE : PSM_PEEL_NONE;
 }

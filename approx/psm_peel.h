@@ -2,16 +2,7 @@
 #ifndef PSM_PEEL_H
 #define PSM_PEEL_H
 
-#include <stddef.h>
-
-/* W = sum_p a_p b_p^T, p < n_atoms: a_p (m) and b_p (n) lie one after the other in one dense row of
- * m+n doubles. */
-struct psm_atoms {
-    int m, n, n_atoms, capacity;
-    double *sides;
-};
-
-enum psm_peel_result { PSM_PEEL_NO_MEMORY = -1, PSM_PEEL_NONE, PSM_PEEL_WHOLE };
+#include "psm_atoms.h"
 
 /* W = A B with sparse A and B in general position: columns where row i and row l of W hold nothing
  * but a common atom p all have the ratio a_ip / a_lp there. Equal ratios so betray an atom; the
@@ -28,15 +19,5 @@ enum psm_peel_result { PSM_PEEL_NO_MEMORY = -1, PSM_PEEL_NONE, PSM_PEEL_WHOLE };
  * Cost: O((m^2 n + m n^2) log) per sweep, a few sweeps, when there is structure; else a sample of
  * pairs. */
 enum psm_peel_result psm_peel(const float *w, int m, int n, unsigned seed, struct psm_atoms *atoms);
-
-/* W of which all blocks of some regular grid, contiguous or strided, have rank one, as in a
- * Kronecker product A x B = (A x I)(I x B), a Hadamard matrix, a step of an FFT. Ratios tell
- * nothing there, since all entries may be 1 or -1. Same conventions; of several grids the one with
- * the fewest entries.
- *
- * Cost: m n for every grid that W has, little for the others. */
-enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms);
-
-void psm_atoms_free(struct psm_atoms *atoms);
 
 #endif

@@ -10,7 +10,7 @@
 #ifndef PSM_PRUNE_H
 #define PSM_PRUNE_H
 
-#include "psm_factors.h"
+#include "psm_search.h"
 
 /* The matrix of one factor within the budget. SN_BAD_INPUT when not one entry fits, SN_NO_MEMORY.
  * Scratch: two matrices of W's size, with a weighting four and half of M's. Cost with a weighting:

@@ -1,34 +1,14 @@
 /* What the PSM approximators share: sparse factors, their budget, and the way from them to a
  * matrix. */
-#ifndef PSM_FACTORS_H
-#define PSM_FACTORS_H
+#ifndef PSM_SEARCH_H
+#define PSM_SEARCH_H
 
 #include "fit.h"
 #include "palm.h"
 #include "psm.h"
-#include "psm_peel.h"
+#include "psm_sparse.h"
 
 #include <stdint.h>
-
-/* A sparse matrix by groups of block rows; entries are blocks, as in psm.h. */
-struct psm_sparse {
-    int rows, columns, block, n_groups;
-    uint32_t *start;  /* n_groups+1 */
-    uint32_t *column; /* of each block */
-    float *value;     /* block for each block */
-};
-
-/* A dense rows x columns matrix: entry (i, j) lies at values[i * step_i + j * step_j]. */
-struct psm_strided {
-    float *values;
-    int rows, columns;
-    size_t step_i, step_j;
-};
-
-/* What a matrix may take; SIZE_MAX where there is no limit. */
-struct psm_budget {
-    size_t bytes, values;
-};
 
 /* One call of psm_fit. */
 struct psm_search {
@@ -44,12 +24,6 @@ struct psm_search {
     const struct sn_fit_options *options;
 };
 
-/* The entries of dense that are not zero. 0 when memory runs out; psm_sparse_free is legal then. */
-int psm_sparse_new(struct psm_sparse *s, const struct psm_strided *dense, int block);
-void psm_sparse_free(struct psm_sparse *s);
-
-size_t psm_sparse_values(const struct psm_sparse *s);
-
 /* How factor number (0: the left one) lies in palm: W = A B, or W = B^T A^T. What palm_dense says
  * of B holds. */
 struct psm_strided psm_factor_of(struct palm *palm, int number);
@@ -58,18 +32,8 @@ struct psm_strided psm_factor_of(struct palm *palm, int number);
  * then. 0 when memory runs out; freeing both is legal then. */
 int psm_take_factors(struct palm *palm, struct psm_sparse factors[2]);
 
-/* What factors take, indices of bits[j] bits. */
-struct psm_budget psm_size(const struct psm_sparse *factors, const int *bits, int n_factors);
-
 /* Bytes of one value in a factor with indices of bits bits, its part of an index included. */
 double psm_value_bytes(const struct psm_search *search, int bits);
-
-int psm_is_within(struct psm_budget size, struct psm_budget budget);
-
-/* Walks the groups of a factor and sets an entry next to nothing wherever two blocks are more than
- * 256 columns apart, for conjugate gradients to give it a value. Returns how many; only counts
- * unless set. */
-size_t psm_bridge(const struct psm_strided *dense, int block, int set);
 
 /* Turns sparse factors, indices of bits[j] bits, into a matrix and its words. *fit is empty on
  * failure. */
@@ -90,14 +54,5 @@ void psm_report(const struct psm_search *search, double done, double squared_err
 
 /* Rounds of PALM: as many as a time that is fair for the effort allows, most_b the entries of B. */
 int psm_rounds(enum sn_effort effort, const struct palm *palm, size_t most_b);
-
-/* The bytes and values that the atoms of a product take as two factors. */
-struct psm_budget psm_atoms_size(const struct psm_atoms *atoms);
-
-/* Atoms whose sum is w (m x n), as few bytes of them as several searches find; the first that fit
- * into the budget do. The searches of a large matrix, which take seconds, are fewer. Conventions of
- * psm_peel. */
-enum psm_peel_result psm_find_atoms(const float *w, int m, int n, struct psm_budget budget,
-                                    struct psm_atoms *best);
 
 #endif
