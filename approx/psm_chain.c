@@ -1,4 +1,5 @@
 #include "psm_chain.h"
+#include "palm.h"
 #include "psm_divide.h"
 #include "weighting.h"
 
@@ -206,7 +207,7 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
     const struct sn_fit_options *options = search->options;
     const struct psm_sparse *t = &chain->factors[peeling->at];
     struct psm_sparse pair[2] = { { 0 } };
-    struct palm palm = { 0 };
+    struct palm *palm = NULL;
     float *dense = sparse_dense(t);
     struct palm_task task = { .w = dense,
                               .rows = t->rows,
@@ -219,21 +220,21 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
                                                                        : NULL };
     size_t k[2] = { [PALM_A] = values_after(peeling, step), [PALM_B] = peeling->thin };
     enum sn_status status = SN_OK;
-    if (!dense || !palm_new(&palm, &task)) {
+    if (!dense || !(palm = palm_new(&task))) {
         status = sn_no_memory(error, "a PSM approximation");
         goto done;
     }
-    palm_start(&palm);
-    palm_run(&palm, k, psm_rounds(options->effort, &palm, peeling->thin), options->stop);
-    double left = palm_refit(&palm, REFIT_ROUNDS, REFIT_STEPS);
-    psm_report(search, .9 * step / peeling->n_peels, left, palm.energy);
-    if (psm_take_factors(&palm, pair)) replace(chain, peeling->at, pair);
+    palm_start(palm);
+    palm_run(palm, k, palm_rounds(&task, options->effort), options->stop);
+    double left = palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS);
+    psm_report(search, .9 * step / peeling->n_peels, left, palm_energy(palm));
+    if (palm_take_factors(palm, pair)) replace(chain, peeling->at, pair);
     else {
         status = sn_no_memory(error, "a PSM approximation");
         for (int h = 0; h < 2; h++) psm_sparse_free(&pair[h]);
     }
 done:
-    palm_free(&palm);
+    palm_free(palm);
     free(dense);
     return status;
 }

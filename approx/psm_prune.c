@@ -1,4 +1,6 @@
 #include "psm_prune.h"
+#include "psm_admm.h"
+#include "psm_cgls.h"
 #include "weighting.h"
 
 #include <cblas.h>
@@ -24,131 +26,194 @@ static size_t most_values(const struct psm_search *search, int bits)
     return count * block;
 }
 
-/* W' = W D. */
-static void scale_columns(const struct psm_search *search, float *scaled)
+/* One call of psm_prune. The arrays lie in one block of memory, what first. */
+struct pruning {
+    const struct psm_search *search;
+    size_t most;    /* values within the budget, where indices are wide */
+    float *what;    /* m x n: ADMM's Z, then the factor */
+    float *scratch; /* m x n: of projections, then the direction of the fit */
+    float *target;  /* m x n with a weighting, else NULL: ADMM's T, then the gradient of the fit */
+    float *image;   /* m x n with a weighting: the direction times M */
+    float *filter;  /* sn_filter_size(n) with a weighting */
+};
+
+static int pruning_new(struct pruning *p, const struct psm_search *search, size_t most)
 {
+    size_t size = (size_t)search->m * (size_t)search->n;
+    int is_weighted = search->options->weighting != NULL;
+    *p = (struct pruning){ .search = search, .most = most };
+    p->what = malloc(((is_weighted ? 4 : 2) * size + (is_weighted ? sn_filter_size(search->n) : 0))
+                     * sizeof *p->what);
+    if (!p->what) return 0;
+    p->scratch = p->what + size;
+    if (is_weighted) {
+        p->target = p->scratch + size;
+        p->image = p->target + size;
+        p->filter = p->image + size;
+    }
+    return 1;
+}
+
+/* ---- With a weighting ---- */
+
+/* W' = W D. */
+static void take_w(void *context, float *scaled)
+{
+    const struct psm_search *search = ((const struct pruning *)context)->search;
     size_t m = (size_t)search->m, n = (size_t)search->n;
     const float *moment = search->options->weighting->moment;
     for (size_t i = 0; i < m * n; i++) scaled[i] = search->w[i] * sqrtf(moment[i % n * (n + 1)]);
 }
 
-/* target <- T after all steps, for count entries. kept and sum are scratch of W's size, filter of
- * sn_filter_size(n). */
-static void feed_back(const struct psm_search *search, size_t count, float *target, float *kept,
-                      float *sum, float *filter)
+/* Z <- the largest entries of T. */
+static const float *approach(void *context, int round)
 {
-    static const double first = .4, last = 1; /* Tried on classifiers of trained nets. */
-    int m = search->m, n = search->n, n_rounds = search->options->effort == SN_QUICK ? 7 : 30;
-    size_t size = (size_t)m * (size_t)n;
-    double penalty = 0;
-    scale_columns(search, target);
-    for (int round = 0; round < n_rounds && !(search->options->stop && *search->options->stop);
-         round++) {
-        double now = palm_penalty(round, n_rounds, first, last);
-        float ratio = penalty > 0 ? (float)(penalty / now) : 1;
-        memcpy(kept, target, size * sizeof *kept);
-        psm_keep(kept, (size_t)m, (size_t)n, search->pattern, 1, (size_t)search->block, count, sum);
-        if (now != penalty) sn_filter_set(search->options->weighting, (float)now, filter);
-        scale_columns(search, sum);
-        for (size_t i = 0; i < size; i++) {
-            sum[i] += ratio * (target[i] - kept[i]) - kept[i];
-            target[i] = kept[i] + sum[i];
-        }
-        /* M' (M' + r I)^-1 = I - r (M' + r I)^-1. */
-        sn_filter_apply(filter, n, sum, m, 0);
-        cblas_saxpy((int)size, (float)-now, sum, 1, target, 1);
-        penalty = now;
-    }
+    const struct pruning *p = context;
+    const struct psm_search *search = p->search;
+    size_t m = (size_t)search->m, n = (size_t)search->n;
+    (void)round;
+    memcpy(p->what, p->target, m * n * sizeof *p->what);
+    psm_keep(p->what, m, n, search->pattern, 1, (size_t)search->block, p->most, p->scratch);
+    return p->what;
 }
 
-/* min ||(W - What) L||^2 over the entries of what that are not zero, by conjugate gradients: the
- * gradient is (What - W) M at these entries. gradient, direction and image are scratch of W's size.
- */
-static void refit_pruned(const struct psm_search *search, float *what, float *gradient,
-                         float *direction, float *image)
+/* target <- T after all rounds. */
+static void find_target(struct pruning *p)
+{
+    const struct psm_search *search = p->search;
+    struct psm_admm admm = { .rows = search->m,
+                             .columns = search->n,
+                             .weighting = search->options->weighting,
+                             .n_rounds = search->options->effort == SN_QUICK ? 7 : 30,
+                             .first = .4, /* Tried on classifiers of trained nets. */
+                             .last = 1,
+                             .stop = search->options->stop,
+                             .target = p->target,
+                             .sum = p->scratch,
+                             .filter = p->filter,
+                             .context = p,
+                             .take_w = take_w,
+                             .approach = approach };
+    take_w(p, p->target);
+    psm_admm_run(&admm);
+}
+
+/* out <- x M. */
+static void times_moment(const struct psm_search *search, const float *x, float *out)
+{
+    int m = search->m, n = search->n;
+    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, search->options->weighting->moment,
+                n, x, n, 0, out, n);
+}
+
+/* The residual (What - W) M is the gradient where What has entries; the others are not needed. */
+static double take_gradient(void *context, float *g)
+{
+    const struct pruning *p = context;
+    double sum = 0;
+    for (size_t i = 0, size = (size_t)p->search->m * (size_t)p->search->n; i < size; i++) {
+        if (p->what[i] == 0) g[i] = 0;
+        sum += (double)g[i] * (double)g[i];
+    }
+    return sum;
+}
+
+static double curvature(void *context, const float *d)
+{
+    const struct pruning *p = context;
+    double sum = 0;
+    times_moment(p->search, d, p->image);
+    for (size_t i = 0, size = (size_t)p->search->m * (size_t)p->search->n; i < size; i++)
+        sum += (double)d[i] * (double)p->image[i];
+    return sum;
+}
+
+static void move(void *context, float alpha)
+{
+    const struct pruning *p = context;
+    for (size_t i = 0, size = (size_t)p->search->m * (size_t)p->search->n; i < size; i++)
+        p->target[i] += alpha * p->image[i];
+}
+
+/* min ||(W - What) L||^2 over the entries of what that are not zero. */
+static void refit(struct pruning *p)
 {
     enum { STEPS = 12 };
-    const float *moment = search->options->weighting->moment;
-    int m = search->m, n = search->n;
-    size_t size = (size_t)m * (size_t)n;
-    double before = 0;
-    for (size_t i = 0; i < size; i++) image[i] = what[i] - search->w[i];
-    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, moment, n, image, n, 0, gradient,
-                n);
-    for (int step = 0; step < STEPS; step++) {
-        double now = 0, slope = 0, curvature = 0;
-        for (size_t i = 0; i < size; i++)
-            now += what[i] != 0 ? (double)gradient[i] * (double)gradient[i] : 0;
-        if (!(now > 0)) break;
-        for (size_t i = 0; i < size; i++) {
-            direction[i] = what[i] != 0
-                ? (step ? (float)(now / before) * direction[i] : 0) - gradient[i]
-                : 0;
-            slope -= (double)gradient[i] * (double)direction[i];
-        }
-        cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, moment, n, direction, n, 0,
-                    image, n);
-        for (size_t i = 0; i < size; i++) curvature += (double)direction[i] * (double)image[i];
-        if (!(curvature > 0)) break;
-        float alpha = (float)(slope / curvature);
-        for (size_t i = 0; i < size; i++) {
-            if (what[i] != 0 && (what[i] += alpha * direction[i]) == 0)
-                what[i] = 0x1p-126f; /* The pattern stays. */
-            gradient[i] += alpha * image[i];
-        }
-        before = now;
-    }
+    size_t size = (size_t)p->search->m * (size_t)p->search->n;
+    struct psm_cgls problem = { .values = p->what,
+                                .count = size,
+                                .gradient = p->target,
+                                .direction = p->scratch,
+                                .context = p,
+                                .take_gradient = take_gradient,
+                                .curvature = curvature,
+                                .move = move };
+    for (size_t i = 0; i < size; i++) p->image[i] = p->what[i] - p->search->w[i];
+    times_moment(p->search, p->image, p->target);
+    psm_cgls_run(&problem, STEPS);
 }
 
+/* ---- Within a budget ---- */
+
 /* what <- the count largest entries of the target, alone, or in blocks, with the scaling undone. */
-static void keep(const struct psm_search *search, const float *target, size_t count, float *what,
-                 float *norms)
+static void keep(struct pruning *p, size_t count)
 {
+    const struct psm_search *search = p->search;
     size_t m = (size_t)search->m, n = (size_t)search->n;
     const struct sn_weighting *weighting = search->options->weighting;
-    memcpy(what, target, m * n * sizeof *what);
-    psm_keep(what, m, n, search->pattern, 1, (size_t)search->block, count, norms);
+    memcpy(p->what, p->target ? p->target : search->w, m * n * sizeof *p->what);
+    psm_keep(p->what, m, n, search->pattern, 1, (size_t)search->block, count, p->scratch);
     for (size_t i = 0; weighting && i < m * n; i++)
-        what[i] /= sqrtf(weighting->moment[i % n * (n + 1)]);
+        p->what[i] /= sqrtf(weighting->moment[i % n * (n + 1)]);
+}
+
+static struct psm_strided dense_form(const struct pruning *p)
+{
+    int m = p->search->m, n = p->search->n;
+    return (struct psm_strided){ p->what, m, n, (size_t)n, 1 };
 }
 
 /* keep() within the budget, bridges included. Returns the number of values, 0 when none fits. */
-static size_t keep_within(const struct psm_search *search, const float *target, int bits,
-                          float *what, float *norms)
+static size_t keep_within(struct pruning *p, int bits)
 {
-    struct psm_strided dense = { what, search->m, search->n, (size_t)search->n, 1 };
-    size_t most = most_values(search, bits), count = most, block = (size_t)search->block,
+    struct psm_strided dense = dense_form(p);
+    size_t most = most_values(p->search, bits), count, block = (size_t)p->search->block,
            bridges = 0;
     do {
         count = most > bridges * block ? most - bridges * block : 0;
-        keep(search, target, count, what, norms);
-        bridges = bits == 8 ? psm_bridge(&dense, search->block, 0) : 0;
+        keep(p, count);
+        bridges = bits == 8 ? psm_bridge(&dense, p->search->block, 0) : 0;
     } while (count && count + bridges * block > most);
-    if (bridges) psm_bridge(&dense, search->block, 1);
+    if (bridges) psm_bridge(&dense, p->search->block, 1);
     return count;
+}
+
+/* The factor as a sparse matrix. Most of the memory goes before it is built. */
+static int take_factor(struct pruning *p, struct psm_sparse *factor)
+{
+    size_t size = (size_t)p->search->m * (size_t)p->search->n;
+    float *smaller = realloc(p->what, size * sizeof *p->what);
+    if (smaller) p->what = smaller;
+    struct psm_strided dense = dense_form(p);
+    int fine = psm_sparse_new(factor, &dense, p->search->block);
+    free(p->what);
+    p->what = NULL;
+    return fine;
 }
 
 /* Indices have the width that leaves most entries. */
 enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
                          struct sn_error *error)
 {
-    int m = search->m, n = search->n, weighted = search->options->weighting != NULL,
-        wide = n <= 65536 ? 16 : 32;
-    size_t size = (size_t)m * (size_t)n, most = most_values(search, wide);
-    float *scratch = malloc(((weighted ? 4 : 2) * size + (weighted ? sn_filter_size(n) : 0))
-                            * sizeof *scratch);
-    if (!scratch) return sn_no_memory(error, "a PSM approximation");
-    float *kept = scratch, *norms = kept + size, *image = norms + size, *fed = image + size,
-          *filter = fed + size;
-    const float *target = weighted ? fed : search->w;
-    enum sn_status status = SN_OK;
+    int m = search->m, n = search->n, wide = n <= 65536 ? 16 : 32, bits = wide;
+    struct pruning pruning;
     struct psm_sparse factor = { 0 };
-    if (weighted) feed_back(search, most, fed, kept, norms, filter);
-    int bits = search->budget.values == SIZE_MAX
-            && keep_within(search, target, 8, kept, norms) > most
-        ? 8
-        : wide;
-    if (bits == wide && !keep_within(search, target, wide, kept, norms)) {
+    enum sn_status status = SN_OK;
+    if (!pruning_new(&pruning, search, most_values(search, wide)))
+        return sn_no_memory(error, "a PSM approximation");
+    if (pruning.target) find_target(&pruning);
+    if (search->budget.values == SIZE_MAX && keep_within(&pruning, 8) > pruning.most) bits = 8;
+    if (bits == wide && !keep_within(&pruning, wide)) {
         status =
             sn_fail(error, SN_BAD_INPUT,
                     "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
@@ -156,17 +221,11 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
                     psm_factor_bytes(m, n, (size_t)search->block, wide, search->block));
         goto done;
     }
-    if (weighted) refit_pruned(search, kept, norms, fed, image);
-    float *smaller = realloc(scratch, size * sizeof *scratch);
-    if (smaller) kept = scratch = smaller;
-    struct psm_strided dense = { kept, m, n, (size_t)n, 1 };
-    if (!psm_sparse_new(&factor, &dense, search->block))
-        status = sn_no_memory(error, "a PSM approximation");
-    free(scratch);
-    scratch = NULL;
+    if (pruning.target) refit(&pruning);
+    if (!take_factor(&pruning, &factor)) status = sn_no_memory(error, "a PSM approximation");
     if (!status) status = psm_build(search, &factor, &bits, 1, fit, error);
 done:
-    free(scratch);
+    free(pruning.what);
     psm_sparse_free(&factor);
     return status ? status : psm_measure(search, fit, error);
 }

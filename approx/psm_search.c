@@ -4,30 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Sparse factors as PALM holds them ---- */
-
-struct psm_strided psm_factor_of(struct palm *palm, int number)
-{
-    int f = (number == 0) == palm->flip ? PALM_B : PALM_A, length = f == PALM_A ? palm->m : palm->n;
-    float *values = palm_dense(palm, f);
-    if (number == 0) return (struct psm_strided){ values, length, palm->inner, 1, (size_t)length };
-    return (struct psm_strided){ values, palm->inner, length, (size_t)length, 1 };
-}
-
-int psm_take_factors(struct palm *palm, struct psm_sparse factors[2])
-{
-    memset(factors, 0, 2 * sizeof *factors);
-    palm_balance(palm);
-    palm_end(palm);
-    for (int j = 0; j < 2; j++) {
-        struct psm_strided dense = psm_factor_of(palm, j);
-        if (!psm_sparse_new(&factors[j], &dense, palm->block)) return 0;
-    }
-    for (size_t q = 0; q < psm_sparse_values(&factors[1]); q++)
-        factors[1].value[q] /= palm->scale[factors[1].column[q / (size_t)palm->block]];
-    return 1;
-}
-
 /* ---- Budgets ---- */
 
 double psm_value_bytes(const struct psm_search *search, int bits)
@@ -118,16 +94,4 @@ void psm_report(const struct psm_search *search, double done, double squared_err
     if (search->options->progress && squared_error < INFINITY)
         search->options->progress(search->options->context, done,
                                   energy > 0 ? sqrt(squared_error / energy) : 0);
-}
-
-/* A round of 1000 x 1280 sets the time. B's entries count when they are many: each costs about as
- * much as 18 multiply-adds of the dense product for every row of A, since a sparse product reaches
- * a part of that one's speed. Below half of the bytes that changes nothing for 1000 x 1280. */
-int psm_rounds(enum sn_effort effort, const struct palm *palm, size_t most_b)
-{
-    static const double usual[] = { [SN_QUICK] = 40, [SN_NORMAL] = 160, [SN_THOROUGH] = 1000 };
-    double dense = (double)palm->m * palm->n * palm->inner, sparse = 18. * palm->m * (double)most_b;
-    double work = fmax(dense / (1000. * 1280 * 1280), (dense + sparse) / 4e9),
-           rounds = usual[effort];
-    return (int)fmin(fmax(rounds / work, rounds / 8), 1.25 * rounds);
 }

@@ -4,8 +4,8 @@
 #define PSM_SEARCH_H
 
 #include "fit.h"
-#include "palm.h"
 #include "psm.h"
+#include "psm_keep.h"
 #include "psm_sparse.h"
 
 #include <stdint.h>
@@ -23,14 +23,6 @@ struct psm_search {
     double energy;            /* sum w_ij^2 M_jj: of W as PALM sees it */
     const struct sn_fit_options *options;
 };
-
-/* How factor number (0: the left one) lies in palm: W = A B, or W = B^T A^T. What palm_dense says
- * of B holds. */
-struct psm_strided psm_factor_of(struct palm *palm, int number);
-
-/* Both factors of palm, balanced, with the columns' scaling undone; palm is only good for palm_free
- * then. 0 when memory runs out; freeing both is legal then. */
-int psm_take_factors(struct palm *palm, struct psm_sparse factors[2]);
 
 /* Bytes of one value in a factor with indices of bits bits, its part of an index included. */
 double psm_value_bytes(const struct psm_search *search, int bits);
@@ -51,8 +43,5 @@ void psm_keep_better(struct sn_fit *fit, struct sn_fit *other);
 
 /* Tells the caller how far the search is. */
 void psm_report(const struct psm_search *search, double done, double squared_error, double energy);
-
-/* Rounds of PALM: as many as a time that is fair for the effort allows, most_b the entries of B. */
-int psm_rounds(enum sn_effort effort, const struct palm *palm, size_t most_b);
 
 #endif

@@ -1,0 +1,18 @@
+/* W ~ S_1 S_2, a product of two sparse matrices. */
+#ifndef PSM_PAIR_H
+#define PSM_PAIR_H
+
+#include "psm_search.h"
+
+/* Exactly, where W is found to be such a product (psm_atoms_find); if that takes more than the
+ * budget, PALM shrinks it. Where that fails or leaves an error, by PALM (palm.h) from W = W I or
+ * W = I W, whichever comes closer in a short run: the factor that starts as the identity should be
+ * the one that a sparse matrix stands for better, and which that is shows at once. The better of
+ * both results counts.
+ *
+ * SN_BAD_INPUT when the budget cannot hold two factors, SN_NO_MEMORY; *fit is empty then. Cost:
+ * psm_atoms_find's and palm_run's. */
+enum sn_status psm_pair_fit(const struct psm_search *search, struct sn_fit *fit,
+                            struct sn_error *error);
+
+#endif
