@@ -297,8 +297,8 @@ static FILE *begin_file(const struct dataset *dataset, struct outputs *outputs, 
     static const char *const no_inputs[] = { NULL };
     char *path = new_path(dataset, error, "%s", name);
     if (!path) return NULL;
-    outputs_begin(outputs);
-    FILE *file = outputs_open(outputs, path, no_inputs, error);
+    outputs_begin(outputs, no_inputs);
+    FILE *file = outputs_open(outputs, path, error);
     if (!file) outputs_discard(outputs);
     free(path);
     return file;
