@@ -9,16 +9,16 @@
  *
  *   * The rows of B (columns of A) have unit norm while A (B) is stepped. |entry|^2 is then the
  *     energy that an entry carries, so that the k largest are the right ones to keep.
- *   * The start is exact, A = W and B = I. Nothing of W is lost before the first projection, and
- *     which entries go is decided by W. With random starts, factors must first find W.
+ *   * The start is exact, A = W and B = I. Nothing of W is lost before the first projection, so
+ *     that W itself decides which entries go. A random start would have to find W first.
  *   * Steps are extrapolated, from S + momentum (S - S before), since projected gradient steps
  *     alone creep along narrow valleys. Source: Pock and Sabach, iPALM, SIAM J. Imaging Sci. 9(4),
- *     2016. Momentum starts at 0, while patterns change much, and rises to .95.
+ *     2016. The momentum starts at 0, while patterns change much, and rises towards .95.
  *   * The steps are those of ||T - A B||_F^2, where the target T is W at first and then what ADMM
  *     makes of W and A B (psm_admm.h), so that patterns go on to change where PALM alone stays.
  *   * The values on the final pattern are fitted by conjugate gradients (psm_cgls.h), one factor
- *     after the other. The steps end at a moving target and with few digits. On a fixed pattern
- * each factor is a linear least-squares problem, which conjugate gradients solve in a few steps.
+ *     after the other. The steps end near a target that is not W, and with few digits; on a fixed
+ *     pattern each factor is a linear least-squares problem, which takes a few steps of these.
  *
  * A weighting (weighting.h) enters three times. The columns of W are scaled by the square root of
  * M's diagonal while patterns are looked for; ADMM minimises the error with the moment of the

@@ -18,9 +18,7 @@ static void extrapolate(struct palm *palm, float momentum)
 /* residual = (A B)^T - T for the B that lies in dense. */
 static void multiply_dense(struct palm *palm)
 {
-    enum {
-        DENSE = 5
-    }; /* One by one, entries take about so many times as long as in a dense product. */
+    enum { DENSE = 5 }; /* An entry alone takes about so many times as long as in sgemm. */
     size_t m = (size_t)palm->m, n = (size_t)palm->n, count = 0;
     const float *row = palm->dense;
     for (size_t i = 0; i < palm_size(palm, PALM_B); i++) count += row[i] != 0;

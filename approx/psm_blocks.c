@@ -53,8 +53,8 @@ static int take_blocks(const float *w, struct psm_atoms *atoms, size_t height, s
 
 enum psm_peel_result psm_blocks(const float *w, int m, int n, struct psm_atoms *atoms)
 {
-    size_t least = (size_t)m * (size_t)n
-        + 1; /* Blocks of 2 x 2, as H_4 has, save nothing but divide. */
+    /* Blocks of 2 x 2, as H_4 has, save nothing but divide. */
+    size_t least = (size_t)m * (size_t)n + 1;
     *atoms = (struct psm_atoms){ .m = m, .n = n };
     for (int height = 1; height <= m; height++)
         for (int wide = 1; wide <= n && m % height == 0; wide++)

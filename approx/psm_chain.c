@@ -10,9 +10,9 @@
 struct chain {
     int n; /* factors */
     struct psm_sparse factors[PSM_MOST_FACTORS];
-    struct psm_sparse halves[PSM_MOST_FACTORS]
-                            [2];  /* of each factor, where it can be divided exactly */
-    char tried[PSM_MOST_FACTORS]; /* whether the halves have been looked for */
+    /* The two that each factor can be divided into exactly, and whether they were looked for. */
+    struct psm_sparse halves[PSM_MOST_FACTORS][2];
+    char tried[PSM_MOST_FACTORS];
 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -31,8 +31,8 @@ static void chain_free(struct chain *chain)
 /* W alone. */
 static int chain_new(struct chain *chain, const struct psm_search *search)
 {
-    struct psm_strided w = { (float *)search->w, search->m, search->n, (size_t)search->n,
-                             1 }; /* It is only read. */
+    float *values = (float *)search->w; /* They are only read. */
+    struct psm_strided w = { values, search->m, search->n, (size_t)search->n, 1 };
     *chain = (struct chain){ .n = 1 };
     return psm_sparse_new(&chain->factors[0], &w, 1);
 }
@@ -179,8 +179,8 @@ static int plan(const struct psm_search *search, const struct chain *chain, stru
             peeling->at = j;
     const struct psm_sparse *t = &chain->factors[peeling->at];
     double size = (double)t->rows * t->columns;
-    peeling->flip = t->rows <= 256
-        || t->rows <= 4. * t->columns; /* S should not be much larger than T. */
+    /* S should not be much larger than T. */
+    peeling->flip = t->rows <= 256 || t->rows <= 4. * t->columns;
     double inner = peeling->flip ? t->rows : t->columns,
            values = peeled_values(search, chain, peeling);
     double thin = fmax(values / 4, fmin(inner * peeling->n_peels, values / 2)) / peeling->n_peels;

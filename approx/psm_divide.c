@@ -4,16 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* S = A B, atom by atom. */
+/* S = A B, atom by atom. The last three have rows+columns elements, the rows' first. */
 struct division {
     const struct psm_sparse *s;
     int inner;
     int divided;         /* whether any part of S was more than copied */
     float *left, *right; /* A^T (inner x rows), B (inner x columns) */
-    int *part;  /* rows+columns: the rows, then the columns, by the first row that entries join them
-                   to */
-    int *where; /* rows+columns: a row's or column's place in its part */
-    int *members; /* rows+columns: a part's rows, then its columns */
+    int *part;           /* of each row and column: the first row that entries join it to */
+    int *where;          /* their places in their parts */
+    int *members;        /* the rows, then the columns, of one part */
 };
 
 static void division_free(struct division *d)
@@ -113,9 +112,9 @@ static void copy_part(const struct division *d, const float *dense, const int si
     for (int i = 0; i < size[0]; i++)
         for (int j = 0; j < size[1]; j++) {
             int p = d->inner + (tall ? j : i);
+            float *copy = side_at(d, size, p, tall ? i : size[0] + j);
             *side_at(d, size, p, tall ? size[0] + j : i) = 1;
-            *side_at(d, size, p,
-                     tall ? i : size[0] + j) = dense[(size_t)i * (size_t)size[1] + (size_t)j];
+            *copy = dense[(size_t)i * (size_t)size[1] + (size_t)j];
         }
 }
 

@@ -46,7 +46,7 @@ static float *scale_copy(const float *dense, size_t size, int exponent)
     return scaled;
 }
 
-/* ---- The front door's call ---- */
+/* ---- One call ---- */
 
 static enum sn_status check_settings(int n_factors, int block, struct sn_error *error)
 {

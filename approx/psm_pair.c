@@ -228,7 +228,7 @@ static void shrink(const struct psm_search *search, int inner, struct palm *palm
 }
 
 /* The factors of a product that psm_peel found: atom p is column p of S_1 and row p of S_2. */
-static void palm_from_atoms(struct palm *palm, const struct psm_atoms *atoms)
+static void take_atoms(struct palm *palm, const struct psm_atoms *atoms)
 {
     for (int number = 0; number < 2; number++) {
         struct psm_strided factor = palm_factor(palm, number);
@@ -265,7 +265,7 @@ static enum sn_status fit_product(const struct psm_search *search, struct sn_fit
         status = sn_no_memory(error, "a PSM approximation");
         goto done;
     }
-    palm_from_atoms(palm, &atoms);
+    take_atoms(palm, &atoms);
     if (!psm_is_within(psm_atoms_size(&atoms), search->budget)) shrink(search, atoms.n_atoms, palm);
     status = finish(search, palm, (int[2]){ 0, 0 }, fit, error);
 done:

@@ -29,8 +29,8 @@ struct peel {
     int *support;         /* max(m, n) */
     double zero;          /* entries up to this are rounding errors */
     double rounding;      /* the error of an entry */
-    double small;       /* entries below this have ratios too inexact to start from: at first ... */
-    double least_small; /* ... and at last */
+    double small;         /* entries below this have ratios that are too inexact to start from */
+    double least_small;   /* what small falls to */
 };
 
 static double *entry(const struct view *view, int line, int place)
@@ -152,8 +152,8 @@ static int join_lines(struct peel *peel, const struct view *view, double *own, c
                       int least)
 {
     int freed = 0, n_places = find_support(other, view->n_places, peel->support);
-    double floor = least > 1 ? 1000 * peel->rounding
-                             : peel->zero; /* Small entries agree by chance. */
+    /* Small entries agree by chance. */
+    double floor = least > 1 ? 1000 * peel->rounding : peel->zero;
     peel->work += (uint64_t)view->n_lines * (uint64_t)(n_places + 1);
     for (int i = 0; i < view->n_lines; i++) {
         int count = 0, first = 0;
@@ -351,9 +351,8 @@ static int sweep_all(struct peel *peel)
  * or a column. */
 static int append_left(struct peel *peel)
 {
-    int *counts[2] = {
-        peel->counts, peel->counts + peel->atoms->m
-    }; /* entries left in each row, in each column */
+    /* Of the entries left in each row, in each column. */
+    int *counts[2] = { peel->counts, peel->counts + peel->atoms->m };
     memset(peel->counts, 0, psm_atoms_length(peel->atoms) * sizeof *peel->counts);
     for (int i = 0; i < peel->atoms->m; i++)
         for (int j = 0; j < peel->atoms->n; j++)

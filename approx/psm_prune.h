@@ -1,12 +1,17 @@
-/* One sparse factor. Without a weighting it is W's largest entries, which is optimal. With one, min
- * ||(W - What) L||_F over matrices of k entries has no closed form: the entries that are left can
- * make up for those that go. Its pattern is found by ADMM: in the scaled columns W' = W D of
- * palm.h, with M' their moment and a penalty r that grows, Z = the k largest entries of T,    T <-
- * Z + (W' - Z + U) M' (M' + r I)^-1,    U = T_before - Z, times r_before / r, from T = W'. Then the
- * values are fitted to M by conjugate gradients. Sources: Boyd et al., Distributed optimization and
- * statistical learning via ADMM, Found. Trends Mach. Learn. 3(1), 2011, section 9.1; Boža, Fast and
- * effective weight update for pruned large language models, TMLR 2024, whose patterns are chosen in
- * other steps. */
+/* W ~ S_1, one sparse factor. Without a weighting it is W's largest entries, which is optimal. With
+ * one, min ||(W - What) L||_F over matrices of k entries has no closed form: the entries that are
+ * left can make up for those that go. Its pattern is found by ADMM (psm_admm.h): in the scaled
+ * columns W' = W D, with M' their moment and a penalty r that grows,
+ *
+ *     Z = the k largest entries of T,
+ *     T <- Z + (W' - Z + U) M' (M' + r I)^-1,    U = T_before - Z, times r_before / r,
+ *
+ * from T = W'. The largest entries of the last T are the pattern. Then the values on it are fitted
+ * to the whole of M by conjugate gradients (psm_cgls.h), since T is scaled by D only and still
+ * holds what ADMM added up.
+ *
+ * Source: Boža, Fast and effective weight update for pruned large language models, TMLR 2024; its
+ * patterns are chosen in other steps. */
 #ifndef PSM_PRUNE_H
 #define PSM_PRUNE_H
 

@@ -1,5 +1,5 @@
-/* What the PSM approximators share: sparse factors, their budget, and the way from them to a
- * matrix. */
+/* What the PSM approximators share: one call of the family's fit, and the way from sparse factors
+ * to its result. */
 #ifndef PSM_SEARCH_H
 #define PSM_SEARCH_H
 
@@ -10,15 +10,14 @@
 
 #include <stdint.h>
 
-/* One call of psm_fit. */
+/* One call. Budgets have SIZE_MAX where there is no limit. */
 struct psm_search {
     const float *w; /* m x n, scaled by a power of two, its rows in order */
     int m, n;
     int n_factors; /* 0: one or two, whichever is better */
     int block;
     enum psm_pattern pattern;
-    const uint32_t
-        *order; /* of the rows: row i of w is row order[i] of the matrix; NULL: as they stand */
+    const uint32_t *order;    /* row i of w is row order[i] of the matrix; NULL: as they stand */
     struct psm_budget budget; /* the order's bytes taken off */
     double energy;            /* sum w_ij^2 M_jj: of W as PALM sees it */
     const struct sn_fit_options *options;
