@@ -247,10 +247,17 @@ Test(psm_fit, the_smallest_budgets_are_not_zero_and_a_zero_matrix_is_fine)
         sn_fit_free(&fit);
         options.budget_bytes = (size_t)(4 * m * n);
         options.settings = SETTING("factors", 2);
-        if (!sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error)) {
+        enum sn_status status = sn_fit(sn_fit_type_find("psm"), w, m, n, &options, &fit, &error);
+        if (m * n == 1) { /* Its four bytes are the only ones without room for two factors. */
+            cr_assert_eq(status, SN_BAD_INPUT);
+            cr_assert_str_eq(error.message,
+                             "budget of 4 bytes cannot hold two sparse factors of 1 x 1");
+            cr_assert_null(fit.matrix);
+        } else {
+            cr_assert_eq(status, SN_OK, "%d x %d: %s", m, n, error.message);
             cr_assert_eq(fit.error, 0);
-            sn_fit_free(&fit);
         }
+        sn_fit_free(&fit);
         free(w);
     }
 }
@@ -408,6 +415,7 @@ Test(psm_fit, narrow_indices_keep_to_the_budget)
     enum { M = 20, N = 3000 };
     static const double shares[] = { .005, .02, .1, .4 };
     uint64_t seed = 33;
+    struct sn_error error = { 0 };
     float *w = random_dense(&seed, M, N);
     for (int k = 0; k < 4; k++) {
         struct sn_fit_options options = { .budget_bytes = (size_t)(shares[k] * 4 * M * N),
@@ -424,11 +432,18 @@ Test(psm_fit, narrow_indices_keep_to_the_budget)
         sn_fit_free(&fit);
         options.settings = SETTING("factors", 2);
         options.effort = SN_QUICK;
-        if (!sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, NULL)) {
-            cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
-            sn_fit_free(&fit);
-        }
+        cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, &error), SN_OK,
+                     "share %g: %s", shares[k], error.message);
+        cr_assert_leq(4 * fit.matrix->n_words, options.budget_bytes);
+        cr_assert_lt(fit.error, 1);
+        sn_fit_free(&fit);
     }
+    /* The group lengths of both factors, the padding, and not quite two entries. */
+    struct sn_fit_options options = { .budget_bytes = 99, .settings = SETTING("factors", 2) };
+    struct sn_fit fit;
+    cr_assert_eq(sn_fit(sn_fit_type_find("psm"), w, M, N, &options, &fit, &error), SN_BAD_INPUT);
+    cr_assert_str_eq(error.message,
+                     "budget of 99 bytes cannot hold two sparse factors of 20 x 3000");
     free(w);
 }
 
