@@ -119,9 +119,6 @@ done
 
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 -o "$out/last" --json
 ok "approx replaces the last connected layer" [ "$(value layer "$out/stdout")" = 3 ]
-try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 --layer 2 --seed 7 -o "$out/a"
-try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 --layer 2 --seed 7 -o "$out/b"
-ok "a seed repeats" cmp -s "$out/a.weights" "$out/b.weights"
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.5 --layer 2 --stages 4 -o "$out/four"
 ok "--stages is obeyed" grep -q '^stages=4$' "$out/four.cfg"
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 --layer 2 --factors 2 -o "$out/two"
@@ -462,6 +459,11 @@ matrix --features "$out/f" --type pruned --bytes 32
 ok "a report with features compares int8" says 0 '^dense-int8 36 bytes, error 0.00[0-9]*, output 0.000000, top-1 100'
 matrix --features "$out/f" --type pruned --bytes 32 --shrinkage 0.25
 ok "--shrinkage is obeyed" says 0 '^shrinkage  *0.25, alignment 0$'
+judged() { matrix --features "$out/f" --type pruned --bytes 20 --seed "$1" --json; grep output_error "$out/stdout"; }
+judged 7 > "$out/seed7"
+ok "rows held out judge" [ -s "$out/seed7" ]
+ok "a seed holds out the same rows again" [ "$(judged 7)" = "$(cat "$out/seed7")" ]
+ok "another seed holds out others" [ "$(judged 8)" != "$(cat "$out/seed7")" ]
 
 for params in 4 7 12; do
     matrix --type sss --params $params --json
@@ -531,6 +533,11 @@ refuses "a single row" 'one.npy: expected at least 2 rows, of which 1 are held o
 refuses "features that are not there" 'none.x.npy: cannot read' $w --features "$out/none"
 refuses "an output that is an input" 'w.npy: is an input' $w --dense-out "$out/w.npy"
 refuses "two outputs in a file" 'x.npy: expected one output in a file, found two' $w --dense-out "$out/x.npy" --bias-out "$out/x.npy"
+try "$structnet" run "$out/net.cfg" "$out/net.weights" --input "$out/x.npy" -o "$out/x.npy"
+ok "run does not overwrite its input" complains 1 'x.npy: is an input, expected another output'
+cp "$out/images.txt" "$out/list.x.npy"
+try "$structnet" features "$out/net.cfg" "$out/net.weights" "$out/list.x.npy" -o "$out/list"
+ok "features do not overwrite their list" complains 1 'list.x.npy: is an input, expected another output'
 matrix --type sss --share 0.5 --bytes 20
 ok "two budgets" complains 2 'expected one of --share, --bytes and --params, found 2'
 matrix --type sss --share 0.5 --labels "$out/f.y.npy"
@@ -542,14 +549,59 @@ ok "an unknown effort" complains 2 "--effort: expected one of quick, normal, tho
 matrix --type auto --bytes 3
 ok "auto with a budget for nothing" complains 1 'bytes'
 { npy '<f4' '300, 300'; for i in 1 2 3 4 5 6 7 8 9 10 11; do tail -c +21 "$out/net.weights"; done; } | head -c 360128 > "$out/large.npy"
-"$structnet" approx --matrix "$out/large.npy" --type sss --share 0.3 --effort thorough -o "$out/stopped" > "$out/log" 2>&1 &
-sleep 0.3
-kill -INT $! 2> "$out/log"
-wait $!
-status=$?
-ok "Ctrl-C in a thorough search writes the best" is 0
+
+# ---- Ctrl-C. A shell starts its background jobs so that they ignore it; these do not, and each is a process group of
+# its own, as a terminal's foreground job is.
+interruptible() { setsid env --default-signal=INT "$@" > "$out/stdout" 2> "$out/stderr" < /dev/null & process=$!; }
+interrupt() { kill -s INT -- "-$process"; }
+# within SECONDS CONDITION...: waits for it.
+within() {
+    tries=$(($1 * 50))
+    shift
+    until "$@"; do
+        [ $((tries -= 1)) -gt 0 ] || return 1
+        sleep 0.02
+    done
+}
+ended() { ! grep -qs '^State:.[^Z]' "/proc/$process/status"; }
+# Once the program runs in place of the shell that started it, the second bit of its mask is SIGINT's.
+catches() { grep -qsx structnet "/proc/$process/comm" && grep -qs '^SigCgt:.*[2367abef]$' "/proc/$process/status"; }
+dies_at_once() { ended || ! catches; }
+finish() {
+    within 30 ended || kill -KILL "$process"
+    wait "$process"
+    status=$?
+}
+
+{ npy '<f4' '600, 1200'; i=0; while [ $i -lt 84 ]; do tail -c +21 "$out/net.weights"; i=$((i + 1)); done; } \
+    | head -c $((128 + 4 * 600 * 1200)) > "$out/huge.npy"
+thorough() { interruptible "$structnet" approx --matrix "$out/huge.npy" --type psm --share 0.3 --effort thorough "$@"; }
+thorough -o "$out/stopped" --json
+within 10 catches
+interrupt
+finish
+ok "Ctrl-C ends a thorough search, which takes minutes" is 0
+ok "... with a whole report" says 0 '^}$'
+ok "... of a result" at_least 0.9 "$(value error "$out/stdout")"
 try "$structnet" check "$out/stopped.cfg" "$out/stopped.weights"
-ok "... as a whole net" says 0 '^ok$'
+ok "... and whole files" says 0 '^ok$'
+thorough -o "$out/stopped-twice"
+within 10 catches
+interrupt
+within 10 dies_at_once
+interrupt
+finish
+ok "a second Ctrl-C ends the program" is 130
+ok "... without a report" [ ! -s "$out/stdout" ]
+ok "... and without a file" [ -z "$(ls "$out" | grep stopped-twice)" ]
+i=0
+while [ $i -lt 4000 ]; do cat "$out/images.txt"; i=$((i + 1)); done > "$out/long.txt"
+interruptible "$structnet" features "$out/net.cfg" "$out/net.weights" "$out/long.txt" -o "$out/part"
+within 10 eval 'ls "$out" | grep -q "^part.x.npy.tmp"'
+interrupt
+finish
+ok "Ctrl-C ends features" is 130
+ok "... and leaves no part of a file" [ -z "$(ls "$out" | grep '^part\.x')" ]
 
 # ---- forms of a sparse product
 # The Hadamard matrix: the sign of (i, j) is the parity of the ones that i and j have in common.
@@ -610,6 +662,13 @@ ok "another sweep is refused" complains 1 'sweep2.tsv: expected a table of this 
 sweep -o "$out/sweep3" --shares .5,.3 --types pruned --no-plot
 ok "--shares and --types choose the rows" [ "$(table "$out/sweep3.tsv" | cut -f 1,2 | head -n 3 | tail -n 2 | tr '\t\n' '  ')" = \
     "pruned 0.5 pruned 0.3 " ]
+sweep -o "$out/sweep3" --shares .5,.3 --types pruned --no-plot --factors 2
+ok "an option of a family makes another sweep" complains 1 'sweep3.tsv: expected a table of this sweep'
+sweep -o "$out/sweep4" --shares .5 --types psm --no-plot --stages 2 --factors 2
+matrix --features "$out/f" --type psm --share 0.5 --factors 2 --json
+ok "two factors are worse here" at_least "$(value error "$out/stdout")" 0.5
+ok "a sweep obeys it" [ "$(value error "$out/stdout" | cut -c 1-8)" = \
+    "$(sed -n 's/^psm	0.5	[0-9]*	[0-9]*	\([^	]*\).*/\1/p' "$out/sweep4.tsv" | cut -c 1-8)" ]
 sweep -o "$out/x" --types pruned,qqq
 ok "a type that is none" complains 2 "--types: expected some of .*, found 'qqq'"
 sweep -o "$out/x" --shares .1,.1
@@ -622,7 +681,8 @@ large="$structnet sweep $out/net.cfg $out/net.weights --layer 1 --types sss,psm 
 try $large -o "$out/whole"
 ok "sweep of a layer" says 0 '^rows  *14, '
 $large -o "$out/killed" > "$out/log" 2>&1 &
-while [ "$(cat "$out/killed.tsv" 2> "$out/log" | wc -l)" -lt 8 ]; do sleep 0.02; done
+has_rows() { [ "$(cat "$out/killed.tsv" 2> "$out/log" | wc -l)" -ge 8 ]; }
+within 60 has_rows
 kill -KILL $!
 wait $! 2> "$out/log"
 rm -f "$out"/killed.tsv.tmp*  # which only kill -9 leaves
