@@ -31,24 +31,24 @@ static int is_any(const layer *l)
     return 1;
 }
 
-const struct layer_kind layer_with_matrix = {
+const struct layer_kind choose_layer_matrix = {
     .is_preferred = is_connected_or_structured,
     .is_allowed = has_matrix,
     .none = "expected a layer with a matrix, found none",
     .expected = "a connected or structured layer, or a 1x1 convolution"
 };
 
-const struct layer_kind layer_dense = {
+const struct layer_kind choose_layer_dense = {
     .is_preferred = is_connected,
     .is_allowed = is_dense_matrix,
     .none = "expected a [connected] layer or a 1x1 convolution, found none",
     .expected = "[connected], or [convolutional] with size=1, stride=1 and one group"
 };
 
-const struct layer_kind layer_of_outputs = { .is_preferred = gives_outputs,
-                                             .is_allowed = is_any,
-                                             .none = "expected a layer, found none",
-                                             .expected = "any layer" };
+const struct layer_kind choose_layer_outputs = { .is_preferred = gives_outputs,
+                                                 .is_allowed = is_any,
+                                                 .none = "expected a layer, found none",
+                                                 .expected = "any layer" };
 
 int choose_layer_option(const struct command *command, const char *text)
 {

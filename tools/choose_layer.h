@@ -17,15 +17,15 @@ struct layer_kind {
 };
 
 /* A layer whose inputs can be seen: connected or structured, else a 1x1 convolution. */
-extern const struct layer_kind layer_with_matrix;
+extern const struct layer_kind choose_layer_matrix;
 
 /* A layer that can be replaced: its weights are its matrix, row by row, in the file too. Connected,
  * else a 1x1 convolution. */
-extern const struct layer_kind layer_dense;
+extern const struct layer_kind choose_layer_dense;
 
 /* Any layer; by default the one whose outputs are the net's, before [softmax], [cost] and
  * [dropout]. */
-extern const struct layer_kind layer_of_outputs;
+extern const struct layer_kind choose_layer_outputs;
 
 /* The argument of --layer as a number; one that is none is a wrong use. */
 int choose_layer_option(const struct command *command, const char *text);

@@ -43,7 +43,7 @@ static struct head prepare(const char *cfg, const char *weights)
     struct head head = { .cfg = cfg, .net = load_net(cfg, weights) };
     int i;
     set_batch_network(head.net, 1);
-    if (choose_layer(head.net, cfg, -1, &layer_with_matrix, &i, NULL))
+    if (choose_layer(head.net, cfg, -1, &choose_layer_matrix, &i, NULL))
         command_usage_error(&bench_command, "%s has no connected or structured layer", cfg);
     head.l = &head.net->layers[i];
     head.input = calloc((size_t)head.l->inputs, sizeof *head.input);

@@ -178,7 +178,7 @@ static int run(int argc, char **argv)
         sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
     if (pictures_check(net, request.cfg, request.resize, &error)
-        || choose_layer(net, request.cfg, request.layer, &layer_with_matrix, &layer, &error))
+        || choose_layer(net, request.cfg, request.layer, &choose_layer_matrix, &layer, &error))
         sn_die(&error);
     if (write_files(&request, net, layer, &images, class, &error)) sn_die(&error);
     print_result(&request, net, layer, images.n, labels.n, command_seconds() - start);

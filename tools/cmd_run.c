@@ -128,7 +128,7 @@ static int run(int argc, char **argv)
     int layer;
     if (npy_read(request.input, &x, &error)) sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
-    if (choose_layer(net, request.cfg, request.layer, &layer_of_outputs, &layer, &error)
+    if (choose_layer(net, request.cfg, request.layer, &choose_layer_outputs, &layer, &error)
         || check_input(&request, net, &x, &error))
         sn_die(&error);
     double start = command_seconds();

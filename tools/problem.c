@@ -57,8 +57,8 @@ static enum sn_status read_layer(struct problem *problem, struct sn_error *error
     const struct request *request = problem->request;
     char where[512];
     problem->net = load_net(request->cfg, request->weights);
-    enum sn_status status = choose_layer(problem->net, request->cfg, request->layer, &layer_dense,
-                                         &problem->layer, error);
+    enum sn_status status = choose_layer(problem->net, request->cfg, request->layer,
+                                         &choose_layer_dense, &problem->layer, error);
     if (status) return status;
     const layer *l = &problem->net->layers[problem->layer];
     if (l->dontload)
