@@ -16,6 +16,9 @@ OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -I
 	-isystem darknet/include -isystem darknet/src
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) -Idarknet/include -Idarknet/src -Dexit=plug_exit
 WRAP = -Wl,--wrap=gemm,--wrap=gemm_cpu,--wrap=error
+# What tests/scarce_memory.c takes the place of.
+SCARCE = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup realpath asprintf LAPACKE_dsyevr)
+comma = ,
 LIBS = -lopenblas -lm -pthread
 TOOL_LIBS = -llapacke -lcjson -lminizip -ldeflate $(LIBS)
 
@@ -127,7 +130,7 @@ $(BUILD)/make_glyphs: $(glyphs) $(glyphs_shared)
 	$(CC) $(SANITIZE) -fopenmp $^ -o $@ -lm
 
 $(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(plug) $(tested) $(darknet_src)
-	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -lcriterion $(TOOL_LIBS)
+	$(CC) $(SANITIZE) $(WRAP) $(SCARCE) $^ -o $@ -lcriterion $(TOOL_LIBS)
 
 $(BUILD)/in_tests/darknet: $(darknet_main) $(darknet_src) $(plug) $(tested)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -llapacke $(LIBS)
