@@ -1,7 +1,7 @@
 /* The mathematics of the families against an independent dense form in double. */
 #include "support.h"
 
-#include <psm_sparse.h>
+#include <psm_search.h>
 #include <sss.h>
 
 #include <criterion/criterion.h>
