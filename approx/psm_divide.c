@@ -60,7 +60,7 @@ static int division_new(struct division *d, const struct psm_sparse *s)
     size_t n = (size_t)s->rows + (size_t)s->columns;
     *d = (struct division){ .s = s };
     if (n > INT32_MAX) return 0;
-    d->part = malloc(n * sizeof *d->part);
+    d->part = calloc(n, sizeof *d->part);
     d->where = malloc(n * sizeof *d->where);
     d->members = malloc(n * sizeof *d->members);
     if (!d->part || !d->where || !d->members || !lengthen(&d->left, 0, 0, s->rows)
@@ -88,6 +88,7 @@ static void list_members(struct division *d, int part, int size[2])
 static float *gather(const struct division *d, const int size[2])
 {
     const struct psm_sparse *s = d->s;
+    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): a part has an entry. */
     float *dense = calloc((size_t)size[0] * (size_t)size[1], sizeof *dense);
     for (int k = 0; dense && k < size[0]; k++)
         for (uint32_t q = s->start[d->members[k]]; q < s->start[d->members[k] + 1]; q++)

@@ -12,8 +12,8 @@
  * little beside what they save; where values are what is counted they do not. */
 static int index_bits(const struct psm_search *search, int rows, int columns, double count)
 {
-    double bridges = (double)(rows / search->block + 1) * ((columns - 1) / 256),
-           per_bridge = 4 * search->block + 1;
+    int n_groups = rows / search->block + 1, per_group = (columns - 1) / 256;
+    double bridges = (double)n_groups * per_group, per_bridge = 4 * search->block + 1;
     if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge)
         return 8;
     return columns <= 65536 ? 16 : 32;

@@ -415,8 +415,8 @@ static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned se
     peel->saved = malloc(2 * psm_atoms_length(atoms) * sizeof *peel->saved);
     peel->counts = malloc(psm_atoms_length(atoms) * sizeof *peel->counts);
     peel->support = malloc((size_t)(m > n ? m : n) * sizeof *peel->support);
-    peel->order[0] = malloc((size_t)m * sizeof(int));
-    peel->order[1] = malloc((size_t)n * sizeof(int));
+    peel->order[0] = calloc((size_t)m, sizeof(int));
+    peel->order[1] = calloc((size_t)n, sizeof(int));
     if (!left || !peel->ratios || !peel->saved || !peel->counts || !peel->support || !peel->order[0]
         || !peel->order[1])
         return 0;

@@ -29,17 +29,18 @@ xargs awk '
 
 # A name that others see holds the first word of its file, or begins with that of its family or of what is shared. Hooks keep
 # the names that Darknet and the linker call them by.
-find "$build/layers" "$build/approx" "$build/tools" -name '*.o' | while read -r object; do
+grep '\.c$' "$out/code" | sed "s#^#$build/#; s#c\$#o#" | while read -r object; do
     word=$(basename "$object" .o | sed 's/_.*//')
     nm -g --defined-only "$object" | awk -v word="$word" -v object="$object" '
-        NF == 3 && $3 !~ "^(sn|sss|psm|structnet|plug)_" && index($3, word) == 0 \
+        NF == 3 && $3 !~ "^(sn|sss|psm|structnet|plug|stbtt)_" && index($3, word) == 0 \
             && $3 !~ "^(main|__wrap_.*|(load|save)_weights(_upto)?|parse_network_cfg)$" {
             print object ": " $3 ": expected the prefix " word }'
 done | sort > "$out/names"
 
+# The tests are left to clang-tidy: their macros are more than cppcheck understands.
 cppcheck --quiet --std=c11 --enable=warning,style,performance,portability --inline-suppr --error-exitcode=1 \
     --suppressions-list=tests/cppcheck.txt -j2 -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import --library=posix \
-    layers approx tools tests > "$out/cppcheck" 2>&1
+    layers approx tools > "$out/cppcheck" 2>&1
 
 # Two files at a time, each with the flags that it is compiled with.
 export library='-std=c11 -Ilayers -Iapprox'

@@ -162,7 +162,7 @@ Test(labels, a_label_is_a_directory_or_a_word_of_the_file_name)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sn_error error = { 0 };
         int class = -1;
-        enum sn_status status = label_of_path(cases[i].path, labels, 6, &class, &error);
+        enum sn_status status = labels_of_path(cases[i].path, labels, 6, &class, &error);
         cr_assert_eq(status != SN_OK, cases[i].class < 0, "%s: %d", cases[i].path, class);
         cr_assert_eq(class, cases[i].class, "%s: %d", cases[i].path, class);
         cr_assert_eq(error.message[0] != 0, cases[i].class < 0);

@@ -469,13 +469,13 @@ static void expect_logits(struct image expected)
 static void expect_net(struct state *state, struct image expected)
 {
     size_t n;
-    STRUCTNET(check_command, "net.cfg", "net.weights");
+    STRUCTNET(cmd_check, "net.cfg", "net.weights");
     char *text = read_file_bytes(temporary_path("stdout"), &n);
     cr_expect(n == 3 && !memcmp(text, "ok\n", 3));
     free(text);
-    STRUCTNET(info_command, "net.cfg", "net.weights", "--json");
+    STRUCTNET(cmd_info, "net.cfg", "net.weights", "--json");
     expect_multiply_adds(state);
-    STRUCTNET(run_command, "net.cfg", "net.weights", "--input", "x.npy", "-o", "y.npy");
+    STRUCTNET(cmd_run, "net.cfg", "net.weights", "--input", "x.npy", "-o", "y.npy");
     expect_logits(expected);
 }
 
@@ -488,9 +488,9 @@ Test(import, squeezenet)
     write_safetensors(&state, "net.safetensors");
     write_zip(&state, "zip.pth");
     struct image expected = squeezenet1_0(&state, make_input(&state, "x.npy"));
-    STRUCTNET(import_command, "squeezenet1_0", "net.safetensors", "-o", "net");
+    STRUCTNET(cmd_import, "squeezenet1_0", "net.safetensors", "-o", "net");
     expect_net(&state, expected);
-    STRUCTNET(import_command, "squeezenet1_0", "zip.pth", "-o", "zip");
+    STRUCTNET(cmd_import, "squeezenet1_0", "zip.pth", "-o", "zip");
     expect_same_files("net.cfg", "zip.cfg");
     expect_same_files("net.weights", "zip.weights");
     end(&state);
@@ -503,9 +503,9 @@ Test(import, mobilenet)
     begin("mobilenet_v2", 3504872, &state);
     write_safetensors(&state, "net.safetensors");
     struct image expected = mobilenet_v2(&state, make_input(&state, "x.npy"));
-    STRUCTNET(import_command, "mobilenet_v2", "net.safetensors", "-o", "net");
+    STRUCTNET(cmd_import, "mobilenet_v2", "net.safetensors", "-o", "net");
     expect_net(&state, expected);
-    STRUCTNET(import_command, "mobilenet_v2", "net.safetensors", "-o", "net", "--keep-batchnorm");
+    STRUCTNET(cmd_import, "mobilenet_v2", "net.safetensors", "-o", "net", "--keep-batchnorm");
     expect_net(&state, expected);
     end(&state);
 }

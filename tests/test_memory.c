@@ -124,7 +124,8 @@ static float hadamard_entry(uint64_t *seed, int row, int column)
 static float parted_entry(uint64_t *seed, int row, int column)
 {
     if (row / 8 != column / 8) return 0;
-    return (float)(row % 8 / 2 + 1) * ((float)(column % 8 / 2) - 1.25f)
+    int row_pair = row % 8 / 2, column_pair = column % 8 / 2;
+    return (float)(row_pair + 1) * ((float)column_pair - 1.25f)
         + hadamard_entry(seed, row % 2, column % 2);
 }
 
@@ -461,7 +462,7 @@ static struct outcome call_layer(const void *argument, struct sn_error *error)
     struct sn_matrix *matrix = parse(argument, &own);
     struct outcome outcome = { .status = own.code };
     layer l = { 0 };
-    srand(1);
+    srand(1); /* NOLINT(cert-msc32-c,cert-msc51-cpp): it is to repeat. */
     if (matrix) l = make_structured_layer(2, 3, 2, matrix, LINEAR, 1, 1, &own);
     outcome.status = own.code;
     outcome.is_empty = !l.cweights && !l.weights;

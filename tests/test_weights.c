@@ -174,7 +174,7 @@ static void check_saved(const void *text)
     char command[] = "check", cfg[256], *arguments[] = { command, cfg, saved, NULL };
     snprintf(cfg, sizeof cfg, "%s", temporary_path("pixels.cfg"));
     write_file(cfg, text, strlen(text));
-    check_command.run(3, arguments);
+    cmd_check.run(3, arguments);
 }
 
 static int count_not_finite(const char *bytes, size_t n)

@@ -85,6 +85,7 @@ static void judge_block(const struct problem *problem, const float *what, const 
     sums->energy += sum_of_squares(y, n_y);
     multiply(difference, m, n, centred, rows, y);
     sums->corrected += sum_of_squares(y, n_y);
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): BLAS has set all of y. */
     for (size_t i = 0; i < n_y; i++) y[i] += shift[i % (size_t)m];
     sums->uncorrected += sum_of_squares(y, n_y);
     if (!labels) return;
@@ -115,6 +116,7 @@ static enum sn_status judge(const struct problem *problem, const struct samples 
         status = sn_no_memory(error, "the outputs of %d rows", samples->n);
         goto done;
     }
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): what is set. */
     for (size_t i = 0; i < m * n; i++) difference[i] = problem->dense[i] - what[i];
     for (int i = 0; i < samples->n; i += BLOCK)
         judge_block(problem, what, difference, shift, bias, samples->x + (size_t)i * n,
@@ -215,9 +217,9 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
     return a->error < 0 ? SN_NO_MEMORY : SN_OK;
 }
 
-enum sn_status approximate(const struct problem *problem, const struct sn_fit_type *type,
-                           const struct sn_fit_options *options, struct approximation *a,
-                           struct sn_error *error)
+enum sn_status approximation_run(const struct problem *problem, const struct sn_fit_type *type,
+                                 const struct sn_fit_options *options, struct approximation *a,
+                                 struct sn_error *error)
 {
     size_t m = (size_t)problem->n_outputs;
     struct judgement chosen;

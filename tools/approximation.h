@@ -39,9 +39,9 @@ struct approximation {
 /* Approximates problem->dense within the budget of options, of which the weighting and what the
  * type sets are replaced, and judges the result. On success the caller frees with
  * approximation_free. SN_BAD_INPUT when the budget holds no matrix of the type. */
-enum sn_status approximate(const struct problem *problem, const struct sn_fit_type *type,
-                           const struct sn_fit_options *options,
-                           struct approximation *approximation, struct sn_error *error);
+enum sn_status approximation_run(const struct problem *problem, const struct sn_fit_type *type,
+                                 const struct sn_fit_options *options,
+                                 struct approximation *approximation, struct sn_error *error);
 void approximation_free(struct approximation *approximation);
 
 /* Top-1 of W itself on the rows that judge; NAN without labels, negative without memory (error

@@ -1,4 +1,5 @@
 #include "choose_layer.h"
+#include "layer_costs.h"
 
 #include "load_net.h"
 

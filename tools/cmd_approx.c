@@ -14,7 +14,7 @@
 static int run(int argc, char **argv);
 static void print_options(void);
 
-const struct command approx_command = {
+const struct command cmd_approx = {
     .name = "approx",
     .run = run,
     .summary = "replaces a dense matrix by a structured one",
@@ -71,13 +71,13 @@ static void read_type(struct approx_request *request, const char *name)
     request->automatic = !strcmp(name, "auto");
     request->type = approximation_find(name);
     if (!request->type && !request->automatic)
-        command_usage_error(&approx_command, "--type: expected one of auto,%s, found '%s'",
+        command_usage_error(&cmd_approx, "--type: expected one of auto,%s, found '%s'",
                             approximation_names(), name);
 }
 
 static void check_request(const struct approx_request *request)
 {
-    const struct command *command = &approx_command;
+    const struct command *command = &cmd_approx;
     int n_budgets = (request->share > 0) + (request->bytes > 0) + (request->params > 0);
     int is_layer = request->automatic || (request->type && request->type->family);
     if (!request->type && !request->automatic) command_usage_error(command, "expected --type");
@@ -102,7 +102,7 @@ static struct approx_request read_request(int argc, char **argv)
                                          { "output", 1, 0, 'o' },   { "dense-out", 1, 0, 'd' },
                                          { "bias-out", 1, 0, 'c' }, { "json", 0, 0, 'j' },
                                          { "help", 0, 0, 'h' } };
-    const struct command *command = &approx_command;
+    const struct command *command = &cmd_approx;
     struct option options[REQUEST_MAX_OPTIONS];
     struct approx_request request = { .common = request_default() };
     request_options(own, sizeof own / sizeof *own, options);
@@ -195,8 +195,8 @@ static enum sn_status run_types(const struct approx_request *request, const stru
     for (int i = 0; (type = approximation_type_at(i)); i++) {
         if (!is_tried(request, type)) continue;
         progress.name = type->name;
-        enum sn_status status = approximate(problem, type, &options, &report->rows[report->n],
-                                            error);
+        enum sn_status status = approximation_run(problem, type, &options, &report->rows[report->n],
+                                                  error);
         if (status && status != SN_BAD_INPUT) return status;
         if (!status && report->rows[report->n].choice < report->rows[report->chosen].choice)
             report->chosen = report->n;
@@ -207,7 +207,8 @@ static enum sn_status run_types(const struct approx_request *request, const stru
     if (!report->n) return error->code;
     report->dense_top1 = approximation_dense_top1(problem, error);
     if (report->dense_top1 < 0) return SN_NO_MEMORY;
-    return approximate(problem, approximation_find("dense-int8"), &options, &report->int8, error);
+    return approximation_run(problem, approximation_find("dense-int8"), &options, &report->int8,
+                             error);
 }
 
 /* ---- files */

@@ -1,6 +1,7 @@
 /* structnet bench: time of the heads of nets, side by side. */
 #include "choose_layer.h"
 #include "command.h"
+#include "layer_costs.h"
 #include "load_net.h"
 
 #include <structured_layer.h>
@@ -13,7 +14,7 @@
 
 static int run(int argc, char **argv);
 
-const struct command bench_command = {
+const struct command cmd_bench = {
     .name = "bench",
     .run = run,
     .summary = "time of the heads of nets, side by side",
@@ -44,7 +45,7 @@ static struct head prepare(const char *cfg, const char *weights)
     int i;
     set_batch_network(head.net, 1);
     if (choose_layer(head.net, cfg, -1, &choose_layer_matrix, &i, NULL))
-        command_usage_error(&bench_command, "%s has no connected or structured layer", cfg);
+        command_usage_error(&cmd_bench, "%s has no connected or structured layer", cfg);
     head.l = &head.net->layers[i];
     head.input = calloc((size_t)head.l->inputs, sizeof *head.input);
     for (int k = 0; head.input && k < head.l->inputs; k++) head.input[k] = rand_uniform(-1, 1);
@@ -116,11 +117,11 @@ static int run(int argc, char **argv)
     int json = 0;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'j') json = 1;
-        else command_other_option(&bench_command, option);
+        else command_other_option(&cmd_bench, option);
     }
     int n = (argc - optind) / 2;
     if (n < 1 || (argc - optind) % 2)
-        command_usage_error(&bench_command, "expected pairs of CFG and WEIGHTS");
+        command_usage_error(&cmd_bench, "expected pairs of CFG and WEIGHTS");
     struct head *heads = calloc((size_t)n, sizeof *heads);
     if (!heads) return 1;
     for (int i = 0; i < n; i++) heads[i] = prepare(argv[optind + 2 * i], argv[optind + 2 * i + 1]);

@@ -11,7 +11,7 @@
 
 static int run(int argc, char **argv);
 
-const struct command check_command = {
+const struct command cmd_check = {
     .name = "check",
     .run = run,
     .summary = "validates a cfg and its weights",
@@ -61,8 +61,8 @@ static int run(int argc, char **argv)
 {
     static const struct option options[] = { { "help", 0, 0, 'h' }, { 0 } };
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;)
-        command_other_option(&check_command, option);
-    command_check_arguments(&check_command, argc, 2, 2);
+        command_other_option(&cmd_check, option);
+    command_check_arguments(&cmd_check, argc, 2, 2);
     struct sn_error error;
     network *net = load_net(argv[optind], argv[optind + 1]);
     if (check_finite(net, argv[optind + 1], &error)) sn_die(&error);

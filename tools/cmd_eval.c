@@ -13,7 +13,7 @@
 
 static int run(int argc, char **argv);
 
-const struct command eval_command = {
+const struct command cmd_eval = {
     .name = "eval",
     .run = run,
     .summary = "top-1 and top-5 accuracy on the valid list of a .data file",
@@ -47,7 +47,8 @@ static struct task read_task(const char *path)
         sn_die(&error);
     }
     int n_classes = (int)strtol(classes, NULL, 10);
-    if (lines_read(labels, &task.labels, &error) || lines_read(valid, &task.images, &error))
+    if (pictures_read_lines(labels, &task.labels, &error)
+        || pictures_read_lines(valid, &task.images, &error))
         sn_die(&error);
     if (task.labels.n < n_classes || n_classes < 1) {
         sn_fail(&error, SN_BAD_INPUT, "%s: classes: %s, but %s has %d labels", path, classes,
@@ -55,7 +56,7 @@ static struct task read_task(const char *path)
         sn_die(&error);
     }
     while (task.labels.n > n_classes) free(task.labels.line[--task.labels.n]);
-    task.class = classes_of_images(&task.images, &task.labels, &error);
+    task.class = pictures_classes(&task.images, &task.labels, &error);
     if (!task.class) sn_die(&error);
     free_list(options);
     return task;
@@ -63,8 +64,8 @@ static struct task read_task(const char *path)
 
 static void free_task(struct task *task)
 {
-    lines_free(&task->labels);
-    lines_free(&task->images);
+    pictures_free_lines(&task->labels);
+    pictures_free_lines(&task->images);
     free(task->class);
 }
 
@@ -121,10 +122,10 @@ static int run(int argc, char **argv)
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'j') json = 1;
         else if (option == 'r')
-            resize = command_whole_number(&eval_command, "--resize", optarg, 1, PICTURES_MAX_SIZE);
-        else command_other_option(&eval_command, option);
+            resize = command_whole_number(&cmd_eval, "--resize", optarg, 1, PICTURES_MAX_SIZE);
+        else command_other_option(&cmd_eval, option);
     }
-    command_check_arguments(&eval_command, argc, 3, 3);
+    command_check_arguments(&cmd_eval, argc, 3, 3);
     char **argument = argv + optind;
     double start = command_seconds();
     struct task task = read_task(argument[2]);

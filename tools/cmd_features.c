@@ -1,6 +1,7 @@
 /* structnet features: what the last matrix of a net sees of each image, as NumPy arrays. */
 #include "choose_layer.h"
 #include "command.h"
+#include "layer_costs.h"
 #include "load_net.h"
 #include "npy.h"
 #include "outputs.h"
@@ -18,7 +19,7 @@
 
 static int run(int argc, char **argv);
 
-const struct command features_command = {
+const struct command cmd_features = {
     .name = "features",
     .run = run,
     .summary = "inputs of the last matrix of a net, for a list of images",
@@ -54,7 +55,7 @@ static struct request read_request(int argc, char **argv)
                                              { "json", 0, 0, 'j' },
                                              { "help", 0, 0, 'h' },
                                              { 0 } };
-    const struct command *command = &features_command;
+    const struct command *command = &cmd_features;
     struct request request = { .layer = -1 };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
         switch (option) {
@@ -171,10 +172,10 @@ static int run(int argc, char **argv)
     struct lines images, labels = { 0 };
     int *class = NULL, layer;
     double start = command_seconds();
-    if (lines_read(request.list, &images, &error)) sn_die(&error);
+    if (pictures_read_lines(request.list, &images, &error)) sn_die(&error);
     if (request.labels
-        && (lines_read(request.labels, &labels, &error)
-            || !(class = classes_of_images(&images, &labels, &error))))
+        && (pictures_read_lines(request.labels, &labels, &error)
+            || !(class = pictures_classes(&images, &labels, &error))))
         sn_die(&error);
     network *net = load_net(request.cfg, request.weights);
     if (pictures_check(net, request.cfg, request.resize, &error)
@@ -184,7 +185,7 @@ static int run(int argc, char **argv)
     print_result(&request, net, layer, images.n, labels.n, command_seconds() - start);
     free_network(net);
     free(class);
-    lines_free(&images);
-    lines_free(&labels);
+    pictures_free_lines(&images);
+    pictures_free_lines(&labels);
     return 0;
 }

@@ -14,7 +14,7 @@
 
 static int run(int argc, char **argv);
 
-const struct command import_command = {
+const struct command cmd_import = {
     .name = "import",
     .run = run,
     .summary = "turns a torchvision checkpoint into NAME.cfg and NAME.weights",
@@ -61,7 +61,7 @@ static void read_triple(const char *option, const char *text, double minimum, fl
         at = end + 1;
     }
     if (n < 3)
-        command_usage_error(&import_command,
+        command_usage_error(&cmd_import,
                             "%s: expected three numbers R,G,B of at least %g, found '%s'", option,
                             minimum, text);
 }
@@ -89,12 +89,12 @@ static struct request read_request(int argc, char **argv)
         case 'm': read_triple("--mean", optarg, -1e6, request.mean); break;
         case 's': read_triple("--std", optarg, 1e-6, request.std); break;
         case 'o': request.name = optarg; break;
-        default: command_other_option(&import_command, option);
+        default: command_other_option(&cmd_import, option);
         }
     }
-    command_check_arguments(&import_command, argc, request.list ? 1 : 2, request.list ? 1 : 2);
+    command_check_arguments(&cmd_import, argc, request.list ? 1 : 2, request.list ? 1 : 2);
     if (!request.list && !outputs_is_name(request.name))
-        command_usage_error(&import_command, "expected -o NAME");
+        command_usage_error(&cmd_import, "expected -o NAME");
     request.architecture = argv[optind];
     request.file = argv[optind + 1];
     return request;

@@ -1,6 +1,7 @@
 /* structnet info: what a net or a checkpoint consists of. */
 #include "checkpoint.h"
 #include "command.h"
+#include "layer_costs.h"
 #include "load_net.h"
 
 #include <plug_errors.h>
@@ -14,7 +15,7 @@
 
 static int run(int argc, char **argv);
 
-const struct command info_command = {
+const struct command cmd_info = {
     .name = "info",
     .run = run,
     .summary = "layers, parameters and multiply-adds of a net; tensors of a checkpoint",
@@ -167,9 +168,9 @@ static int run(int argc, char **argv)
     int json = 0;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'j') json = 1;
-        else command_other_option(&info_command, option);
+        else command_other_option(&cmd_info, option);
     }
-    command_check_arguments(&info_command, argc, 1, 2);
+    command_check_arguments(&cmd_info, argc, 1, 2);
     if (argc - optind == 1 && checkpoint_is_named(argv[optind])) {
         show_checkpoint(argv[optind], json);
         return 0;

@@ -15,7 +15,7 @@
 
 static int run(int argc, char **argv);
 
-const struct command run_command = {
+const struct command cmd_run = {
     .name = "run",
     .run = run,
     .summary = "outputs of a net for an array of inputs",
@@ -44,14 +44,14 @@ static struct request read_request(int argc, char **argv)
         switch (option) {
         case 'i': request.input = optarg; break;
         case 'o': request.output = optarg; break;
-        case 'l': request.layer = choose_layer_option(&run_command, optarg); break;
+        case 'l': request.layer = choose_layer_option(&cmd_run, optarg); break;
         case 'j': request.json = 1; break;
-        default: command_other_option(&run_command, option);
+        default: command_other_option(&cmd_run, option);
         }
     }
-    command_check_arguments(&run_command, argc, 2, 2);
+    command_check_arguments(&cmd_run, argc, 2, 2);
     if (!request.input || !request.output)
-        command_usage_error(&run_command, "expected --input X.npy and -o Y.npy");
+        command_usage_error(&cmd_run, "expected --input X.npy and -o Y.npy");
     request.cfg = argv[optind];
     request.weights = argv[optind + 1];
     return request;

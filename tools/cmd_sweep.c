@@ -13,7 +13,7 @@
 static int run(int argc, char **argv);
 static void print_options(void);
 
-const struct command sweep_command = {
+const struct command cmd_sweep = {
     .name = "sweep",
     .run = run,
     .summary = "error and accuracy against bytes, for every type",
@@ -61,11 +61,11 @@ static void read_shares(struct sweep_request *request)
         size_t n = strcspn(at, ",");
         snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), at);
         if (request->n_shares == MAX_SHARES)
-            command_usage_error(&sweep_command, "--shares: expected at most %d", MAX_SHARES);
-        double share = command_number(&sweep_command, "--shares", text, 1e-6, 1);
+            command_usage_error(&cmd_sweep, "--shares: expected at most %d", MAX_SHARES);
+        double share = command_number(&cmd_sweep, "--shares", text, 1e-6, 1);
         for (int i = 0; i < request->n_shares; i++)
             if (request->share[i] == share)
-                command_usage_error(&sweep_command, "--shares: found %s twice", text);
+                command_usage_error(&cmd_sweep, "--shares: found %s twice", text);
         request->share[request->n_shares++] = share;
         if (!*(at += n)) return;
     }
@@ -87,7 +87,7 @@ static void check_types(const char *types)
         size_t n = strcspn(at, ",");
         snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), at);
         if (!approximation_find(name))
-            command_usage_error(&sweep_command, "--types: expected some of %s, found '%s'",
+            command_usage_error(&cmd_sweep, "--types: expected some of %s, found '%s'",
                                 approximation_names(), name);
         if (!*(at += n)) return;
     }
@@ -98,7 +98,7 @@ static struct sweep_request read_request(int argc, char **argv)
     static const struct option own[] = { { "shares", 1, 0, 's' }, { "types", 1, 0, 't' },
                                          { "jobs", 1, 0, 'j' },   { "no-plot", 0, 0, 'n' },
                                          { "output", 1, 0, 'o' }, { "help", 0, 0, 'h' } };
-    const struct command *command = &sweep_command;
+    const struct command *command = &cmd_sweep;
     struct option options[REQUEST_MAX_OPTIONS];
     struct sweep_request request = { .common = request_default(),
                                      .types = approximation_names(),
@@ -147,9 +147,9 @@ static char *rows_of(const struct sweep_table *table, const struct sn_fit_type *
     size_t size = 1;
     for (int i = 0; i < table->n; i++)
         size += table->cells[i].type == type ? strlen(table->cells[i].row) : 0;
-    char *rows = calloc(size, 1);
+    char *rows = calloc(size, 1), *end = rows;
     for (int i = 0; rows && i < table->n; i++)
-        if (table->cells[i].type == type) strcat(rows, table->cells[i].row);
+        if (table->cells[i].type == type) end += sprintf(end, "%s", table->cells[i].row);
     return rows;
 }
 
@@ -181,8 +181,8 @@ static char *join(int argc, char **argv)
 {
     size_t size = 1;
     for (int i = 0; i < argc; i++) size += strlen(argv[i]) + 1;
-    char *text = calloc(size, 1);
-    for (int i = 0; text && i < argc; i++) strcat(strcat(text, i ? " " : ""), argv[i]);
+    char *text = calloc(size, 1), *end = text;
+    for (int i = 0; text && i < argc; i++) end += sprintf(end, "%s%s", i ? " " : "", argv[i]);
     for (char *c = text; c && *c; c++)
         if (*c == '\n' || *c == '\r') *c = ' ';
     return text;

@@ -15,8 +15,8 @@ static int stands_in(const char *name, const char *label)
     return 0;
 }
 
-enum sn_status label_of_path(const char *path, char **labels, int n_labels, int *class,
-                             struct sn_error *error)
+enum sn_status labels_of_path(const char *path, char **labels, int n_labels, int *class,
+                              struct sn_error *error)
 {
     const char *name = strrchr(path, '/');
     const char *directory = name ? name : path;

@@ -9,7 +9,7 @@
  * file name, bounded by characters that are neither letters nor digits, or by the ends. Writes its
  * number to *class. SN_BAD_INPUT when no label or several different ones match. Cost: n_labels
  * searches of the file name. */
-enum sn_status label_of_path(const char *path, char **labels, int n_labels, int *class,
-                             struct sn_error *error);
+enum sn_status labels_of_path(const char *path, char **labels, int n_labels, int *class,
+                              struct sn_error *error);
 
 #endif

@@ -22,7 +22,7 @@ static enum sn_status append(struct lines *lines, const char *path, const char *
     return SN_OK;
 }
 
-enum sn_status lines_read(const char *path, struct lines *lines, struct sn_error *error)
+enum sn_status pictures_read_lines(const char *path, struct lines *lines, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     char *line = NULL;
@@ -38,26 +38,26 @@ enum sn_status lines_read(const char *path, struct lines *lines, struct sn_error
         status = sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
     if (!status && !lines->n)
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected lines, found none", path);
-    if (status) lines_free(lines);
+    if (status) pictures_free_lines(lines);
     free(line);
     fclose(file);
     return status;
 }
 
-void lines_free(struct lines *lines)
+void pictures_free_lines(struct lines *lines)
 {
     for (int i = 0; i < lines->n; i++) free(lines->line[i]);
     free(lines->line);
     *lines = (struct lines){ 0 };
 }
 
-int *classes_of_images(const struct lines *images, const struct lines *labels,
-                       struct sn_error *error)
+int *pictures_classes(const struct lines *images, const struct lines *labels,
+                      struct sn_error *error)
 {
     int *class = calloc((size_t)images->n + 1, sizeof *class);
     if (!class) sn_no_memory(error, "the classes of %d images", images->n);
     for (int i = 0; class && i < images->n; i++)
-        if (label_of_path(images->line[i], labels->line, labels->n, &class[i], error)) {
+        if (labels_of_path(images->line[i], labels->line, labels->n, &class[i], error)) {
             free(class);
             class = NULL;
         }
@@ -83,9 +83,9 @@ static enum sn_status load_picture(const network *net, const char *path, int res
                                    struct sn_error *error)
 {
     enum sn_status status = SN_OK;
-    quiet_begin();
+    load_begin_quiet();
     image decoded = load_image_color((char *)path, 0, 0);
-    quiet_end();
+    load_end_quiet();
     if (resize) status = resample_center(decoded, resize, net->w, net->h, input, error);
     else {
         image cropped = center_crop_image(decoded, net->w, net->h);

@@ -26,14 +26,14 @@ struct lines {
 };
 
 /* SN_IO when path cannot be read, SN_BAD_INPUT when it has no lines; lines is empty then. */
-enum sn_status lines_read(const char *path, struct lines *lines, struct sn_error *error);
+enum sn_status pictures_read_lines(const char *path, struct lines *lines, struct sn_error *error);
 
-void lines_free(struct lines *lines);
+void pictures_free_lines(struct lines *lines);
 
-/* The class of each image by label_of_path (free()), NULL with error filled when a path has none.
+/* The class of each image by labels_of_path (free()), NULL with error filled when a path has none.
  */
-int *classes_of_images(const struct lines *images, const struct lines *labels,
-                       struct sn_error *error);
+int *pictures_classes(const struct lines *images, const struct lines *labels,
+                      struct sn_error *error);
 
 /* SN_BAD_INPUT unless the net of that cfg takes colour images, and resize, the argument of --resize
  * (0: none), is at least its width and height. */

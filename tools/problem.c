@@ -1,4 +1,5 @@
 #include "problem.h"
+#include "layer_costs.h"
 
 #include "choose_layer.h"
 #include "load_net.h"

@@ -1,4 +1,5 @@
 #include "replace_layer.h"
+#include "layer_costs.h"
 
 #include <family.h>
 

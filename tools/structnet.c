@@ -8,10 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {
-    &approx_command, &bench_command, &check_command, &eval_command, &features_command,
-    &import_command, &info_command,  &run_command,   &sweep_command
-};
+static const struct command *const commands[] = { &cmd_approx, &cmd_bench,    &cmd_check,
+                                                  &cmd_eval,   &cmd_features, &cmd_import,
+                                                  &cmd_info,   &cmd_run,      &cmd_sweep };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)

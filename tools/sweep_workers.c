@@ -35,7 +35,7 @@ static enum sn_status compute(const struct sweep_table *table, const struct swee
                                       .effort = problem->request->effort,
                                       .settings = problem->request->settings };
     if (!cell->type) return compute_dense(table, cell, row, error);
-    enum sn_status status = approximate(problem, cell->type, &options, &a, error);
+    enum sn_status status = approximation_run(problem, cell->type, &options, &a, error);
     if (status && status != SN_BAD_INPUT) return status;
     if (status)
         sweep_table_print_row(cell, NAN, NAN, NAN, &(struct judgement){ NAN, NAN, NAN }, NAN, row);
