@@ -27,11 +27,10 @@ static double connected_multiply_adds(const layer *l) { return (double)l->inputs
 double layer_multiply_adds(const layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
+    int n_channels = l->c / (l->groups ? l->groups : 1); /* that one filter of a convolution sees */
     if (matrix) return (double)matrix->n_values * l->out_w * l->out_h;
     switch (l->type) {
-    case CONVOLUTIONAL:
-        return (double)l->n * (double)(l->c / (l->groups ? l->groups : 1)) * l->size * l->size
-            * l->out_h * l->out_w;
+    case CONVOLUTIONAL: return (double)l->n * n_channels * l->size * l->size * l->out_h * l->out_w;
     case DECONVOLUTIONAL: return (double)l->n * l->c * l->size * l->size * l->h * l->w;
     case LOCAL: return (double)l->n * l->c * l->size * l->size * l->out_h * l->out_w;
     case CONNECTED: return connected_multiply_adds(l);
