@@ -9,6 +9,7 @@
 #include "product.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 /* sum over the samples of ||(W - What)(x - mean)||^2, what a fit; x is changed meanwhile, y
@@ -55,12 +56,19 @@ static enum sn_status try_shrinkage(const struct sn_fit_type *type, struct sn_fi
     return status;
 }
 
+/* Part of a budget; one that is no limit stays none. */
+static size_t part_of(size_t budget, double part)
+{
+    double size = ceil(part * (double)budget);
+    return size < (double)SIZE_MAX ? (size_t)size : SIZE_MAX;
+}
+
 /* A quick fit within part of the budget. */
 static struct sn_fit_options simplify(const struct sn_fit_options *options, double part)
 {
     struct sn_fit_options simple = *options;
-    simple.budget_bytes = (size_t)ceil(part * (double)options->budget_bytes);
-    simple.budget_values = (size_t)ceil(part * (double)options->budget_values);
+    simple.budget_bytes = part_of(options->budget_bytes, part);
+    simple.budget_values = part_of(options->budget_values, part);
     simple.effort = SN_QUICK;
     simple.progress = NULL;
     return simple;

@@ -3,7 +3,7 @@
 #
 # What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
 # pass, no compiler may warn, and the demo must reach its figures in time. Then come the limits of time and memory
-# (tests/limits.sh), installation and AddressSanitizer.
+# (tests/limits.sh), installation, lint and AddressSanitizer.
 set -eu
 
 out=$1/long
@@ -41,6 +41,8 @@ sh tests/limits.sh "$1" > "$out/limits.log" 2>&1 || fail "tests/limits.sh"
 cat "$out/limits.log"
 make -s install PREFIX="$out/an installation" > "$out/install.log"
 "$out/an installation/bin/structnet" --help > /dev/null
+echo "make lint, log in $out/lint.log"
+make lint > "$out/lint.log" 2>&1 || fail "make lint"
 echo "make asan, log in $out/asan.log"
 make asan > "$out/asan.log" 2>&1 || fail "make asan"
 echo "all long proofs hold"
