@@ -98,7 +98,7 @@ test-long: test
 asan: deps
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='-O1 -g' \
-		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' $(BUILD)/asan/run_tests
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' $(BUILD)/asan/run_tests
 	sh tests/asan.sh $(BUILD)/asan/run_tests
 
 install: all
