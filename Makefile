@@ -95,7 +95,8 @@ lint:
 test-long: test
 	sh tests/long.sh $(BUILD)
 
-asan: deps
+asan:
+	@sh tools/deps.sh '$(CC)' asan
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='-O1 -g' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' $(BUILD)/asan/run_tests

@@ -110,10 +110,10 @@ static void step_b(struct palm *palm, size_t k, float momentum)
     extrapolate(palm, momentum);
     multiply_dense(palm);
     double norm = norm_squared(palm, PALM_A);
-    if (norm > 0) /* Not sn_product, which rounds otherwise where there is but one atom. */
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, palm->inner, palm->n, palm->m,
-                    (float)(-1 / norm), palm->a, palm->m, palm->residual, palm->m, 1, palm->dense,
-                    palm->n);
+    size_t m = (size_t)palm->m, n = (size_t)palm->n, inner = (size_t)palm->inner;
+    if (norm > 0)
+        sn_gemm(0, 1, inner, n, m, (float)(-1 / norm), palm->a, m, palm->residual, m, 1,
+                palm->dense, n);
     palm_project(palm, PALM_B, palm->dense, k);
     struct palm_lines now = palm->b;
     palm->b = palm->b_previous;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER [parity|fuzz|lint], for what these targets need beside
+# Usage: tools/deps.sh COMPILER [parity|fuzz|asan|lint], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -58,6 +58,10 @@ clang: fuzzing
 libclang-rt-dev: fuzzing
 llvm: fuzzing, coverage
 " ;;
+asan) case ${compiler##*/} in clang*) packages="$packages
+libclang-rt-dev: sanitizers of clang
+llvm: names of functions in their reports
+" ;; esac ;;
 lint) packages="$packages
 clang-format: layout of the sources
 clang-tidy: faults in the sources
