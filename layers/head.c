@@ -93,7 +93,9 @@ static enum sn_status read_weights(const char *path, struct sn_head *head, struc
         status = sn_fail(error, ferror(file) ? SN_IO : SN_BAD_INPUT,
                          "%s: expected a header and %zu bytes, found another length", path,
                          sizeof(float) * (m + n));
-    if (!status) status = head->matrix->family->unpack(head->matrix, head->words, error);
+    struct sn_error inner = { 0 };
+    if (!status) status = head->matrix->family->unpack(head->matrix, head->words, &inner);
+    if (inner.code) sn_fail(error, inner.code, "%s: %.900s", path, inner.message);
     fclose(file);
     return status;
 }
