@@ -1,4 +1,6 @@
 #include "fit.h"
+#include "levels.h"
+#include "stored.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -83,6 +85,9 @@ static enum sn_status check(const float *dense, int m, int n, const struct sn_fi
     enum sn_status status = SN_OK;
     if (m < 1 || n < 1)
         return sn_fail(error, SN_BAD_INPUT, "expected a matrix, found %d x %d", m, n);
+    if (options->bits && !sn_bits_are_known(options->bits))
+        return sn_fail(error, SN_BAD_INPUT, "bits: expected 1, 2, 3, 4, 8 or 32, found %d",
+                       options->bits);
     if (options->budget_bytes < sizeof(float) && !options->budget_values)
         return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single value",
                        options->budget_bytes);
@@ -106,12 +111,30 @@ enum sn_status sn_fit(const struct sn_fit_type *type, const float *dense, int n_
     if (!error) error = &local;
     enum sn_status status = check(dense, n_outputs, n_inputs, options, error);
     if (status) return status;
+    if (!own.bits) own.bits = 32;
     if (!own.budget_bytes) own.budget_bytes = SIZE_MAX;
     if (!own.budget_values) own.budget_values = SIZE_MAX;
     return type->fit(dense, n_outputs, n_inputs, &own, fit, error);
 }
 
 /* ---- What fits share */
+
+enum sn_status sn_fit_set_bits(struct sn_fit *fit, int bits, struct sn_error *error)
+{
+    struct sn_matrix *matrix = fit->matrix;
+    size_t n_structure = matrix->n_words - matrix->n_values;
+    enum sn_status status = sn_set_bits(matrix, bits, 0, error);
+    float *words = status ? NULL : realloc(fit->words, matrix->n_words * sizeof *words);
+    if (!words) {
+        if (!status) status = sn_no_memory(error, "%zu values", matrix->n_values);
+        sn_fit_free(fit);
+        return status;
+    }
+    fit->words = words;
+    memmove(sn_structure(matrix, words), words + matrix->n_values, n_structure * sizeof *words);
+    memset(sn_scales(matrix, words), 0, matrix->n_scales * sizeof *words);
+    return SN_OK;
+}
 
 enum sn_status sn_fit_measure(struct sn_fit *fit, const float *dense,
                               const struct sn_weighting *weighting, struct sn_error *error)

@@ -23,6 +23,11 @@ const struct sn_fit_type *sn_fit_simplest(const struct sn_family *family);
 /* The value of a setting; 0 where the options have none of that name. */
 int sn_fit_setting(const struct sn_fit_options *options, const char *name);
 
+/* Gives a float fit values of few bits; they and the structure stay, and the scales (stored.h) are
+ * 0 for the caller to set. The only failures are those of sn_set_bits, and SN_NO_MEMORY; *fit is
+ * empty then. */
+enum sn_status sn_fit_set_bits(struct sn_fit *fit, int bits, struct sn_error *error);
+
 /* Fills in fit->error and fit->weighted_error from fit's words. SN_NO_MEMORY is the only failure.
  */
 enum sn_status sn_fit_measure(struct sn_fit *fit, const float *dense,

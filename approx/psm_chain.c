@@ -352,7 +352,7 @@ static enum sn_status finish(const struct psm_search *search, const struct chain
     if (chain->n < search->n_factors
         || !psm_is_within(psm_size(chain->factors, bits, chain->n), search->budget))
         return SN_OK;
-    enum sn_status status = psm_build(search, chain->factors, bits, chain->n, fit, error);
+    enum sn_status status = psm_build(search, chain->factors, bits, NULL, chain->n, fit, error);
     return status ? status : psm_measure(search, fit, error);
 }
 

@@ -2,29 +2,76 @@
  * (psm_pair.h), the better of both, or more (psm_chain.h). Entries may come in blocks of rows
  * (psm_order.h). */
 #include "psm_chain.h"
+#include "psm_index.h"
 #include "psm_order.h"
 #include "psm_pair.h"
 #include "psm_prune.h"
+#include "psm_round.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+/* Float values of n_factors factors. */
+static enum sn_status fit_floats(const struct psm_search *search, struct sn_fit *fit,
+                                 struct sn_error *error)
+{
+    return search->n_factors > 2 ? psm_chain_fit(search, fit, error)
+        : search->n_factors == 2 ? psm_pair_fit(search, fit, error)
+                                 : psm_prune(search, fit, error);
+}
+
+/* How many values of few bits there is room for, the scales taken off. Two factors and more have
+ * the smaller side between them. */
+static size_t room_for(const struct psm_search *search)
+{
+    int inner = search->m < search->n ? search->m : search->n, n = search->n_factors;
+    size_t left = search->budget.bytes, scales = 2 * (size_t)search->m, room = 0;
+    if (n > 1) scales += 2 * (size_t)(n - 1) * (size_t)inner;
+    left = left == SIZE_MAX || left < scales + 8 ? left : left - scales - 8;
+    for (int j = 0; j < n && left != SIZE_MAX; j++)
+        room += psm_index_room(j ? inner : search->m, j < n - 1 ? inner : search->n, search->block,
+                               search->bits, left / (size_t)n);
+    return room < search->budget.values && left != SIZE_MAX ? room : search->budget.values;
+}
+
+/* n_factors factors. Those of few bits are fitted as floats, as many as there is room for, and
+ * rounded; where that takes too many bytes after all, from fewer floats. */
+static enum sn_status fit_rounded(const struct psm_search *search, struct sn_fit *fit,
+                                  struct sn_error *error)
+{
+    if (search->bits == 32) return fit_floats(search, fit, error);
+    struct psm_search floats = *search;
+    floats.budget = (struct psm_budget){ SIZE_MAX, room_for(search) };
+    for (;;) {
+        enum sn_status status = fit_floats(&floats, fit, error);
+        if (!status) status = psm_round(search, fit, error);
+        if (!status) status = psm_measure(search, fit, error);
+        size_t bytes = status ? 0 : sn_matrix_bytes(fit->matrix);
+        if (bytes <= search->budget.bytes) return status;
+        double part = .99 * (double)search->budget.bytes / (double)bytes;
+        floats.budget.values = (size_t)(part * (double)floats.budget.values);
+        sn_fit_free(fit);
+    }
+}
 
 /* One factor, two, the better of both, or a longer chain. The one is fitted again where it is the
  * better, since two take most of the memory. */
 static enum sn_status fit_factors(const struct psm_search *search, struct sn_fit *fit,
                                   struct sn_error *error)
 {
-    if (search->n_factors > 2) return psm_chain_fit(search, fit, error);
-    if (search->n_factors == 2) return psm_pair_fit(search, fit, error);
-    enum sn_status status = psm_prune(search, fit, error);
-    if (status || search->n_factors == 1 || fit->error == 0) return status;
+    struct psm_search one = *search, two = *search;
+    one.n_factors = 1;
+    two.n_factors = 2;
+    if (search->n_factors) return fit_rounded(search, fit, error);
+    enum sn_status status = fit_rounded(&one, fit, error);
+    if (status || fit->error == 0) return status;
     double error_of_one = fit->weighted_error;
     sn_fit_free(fit);
-    status = psm_pair_fit(search, fit, error);
+    status = fit_rounded(&two, fit, error);
     /* A budget that is too small for two factors leaves the one. */
     if (status == SN_NO_MEMORY || (!status && fit->weighted_error < error_of_one)) return status;
     sn_fit_free(fit);
-    return psm_prune(search, fit, error);
+    return fit_rounded(&one, fit, error);
 }
 
 /* The power of two that brings W's largest entry near 1, so that sums of squares can be formed in
@@ -96,6 +143,7 @@ static enum sn_status fit_within(const float *dense, int n_outputs, int n_inputs
                                  .n_factors = n_factors,
                                  .block = block ? block : 1,
                                  .pattern = (enum psm_pattern)sn_fit_setting(options, "pattern"),
+                                 .bits = options->bits,
                                  .budget = { options->budget_bytes, options->budget_values },
                                  .options = options };
     enum sn_status status = check_settings(n_factors, search.block, error);

@@ -70,7 +70,7 @@ static enum sn_status finish(const struct psm_search *search, struct palm *palm,
         status = sn_no_memory(error, "a PSM approximation");
     palm_free(palm);
     if (!status && psm_is_within(psm_size(factors, bits, 2), search->budget))
-        status = psm_build(search, factors, bits, 2, fit, error);
+        status = psm_build(search, factors, bits, NULL, 2, fit, error);
     for (int f = 0; f < 2; f++) psm_sparse_free(&factors[f]);
     return !status && fit->matrix ? psm_measure(search, fit, error) : status;
 }

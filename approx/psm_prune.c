@@ -223,7 +223,7 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
     }
     if (pruning.target) refit(&pruning);
     if (!take_factor(&pruning, &factor)) status = sn_no_memory(error, "a PSM approximation");
-    if (!status) status = psm_build(search, &factor, &bits, 1, fit, error);
+    if (!status) status = psm_build(search, &factor, &bits, NULL, 1, fit, error);
 done:
     free(pruning.what);
     psm_sparse_free(&factor);

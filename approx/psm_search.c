@@ -14,7 +14,8 @@ double psm_value_bytes(const struct psm_search *search, int bits)
 /* ---- From factors to the result ---- */
 
 enum sn_status psm_build(const struct psm_search *search, const struct psm_sparse *factors,
-                         const int *bits, int n_factors, struct sn_fit *fit, struct sn_error *error)
+                         const int *bits, const int *escapes, int n_factors, struct sn_fit *fit,
+                         struct sn_error *error)
 {
     int *sizes = calloc(2 * (size_t)n_factors + 1, sizeof *sizes),
         *nonzeros = sizes ? sizes + n_factors + 1 : NULL;
@@ -28,6 +29,7 @@ enum sn_status psm_build(const struct psm_search *search, const struct psm_spars
                                  .sizes = sizes,
                                  .nonzeros = nonzeros,
                                  .index_bits = bits,
+                                 .escapes = escapes,
                                  .block = search->block,
                                  .has_order = search->order != NULL };
     struct psm *shape = psm_new(&layout, error);

@@ -18,6 +18,7 @@ struct psm_search {
     int block;
     enum psm_pattern pattern;
     const uint32_t *order;    /* row i of w is row order[i] of the matrix; NULL: as they stand */
+    int bits;                 /* of a value: 32 or few */
     struct psm_budget budget; /* the order's bytes taken off */
     double energy;            /* sum w_ij^2 M_jj: of W as PALM sees it */
     const struct sn_fit_options *options;
@@ -26,10 +27,10 @@ struct psm_search {
 /* Bytes of one value in a factor with indices of bits bits, its part of an index included. */
 double psm_value_bytes(const struct psm_search *search, int bits);
 
-/* Turns sparse factors, indices of bits[j] bits, into a matrix and its words. *fit is empty on
- * failure. */
+/* Turns sparse factors, indices of bits[j] bits with room for escapes[j] (NULL: none), into a
+ * matrix of float32 and its words. *fit is empty on failure. */
 enum sn_status psm_build(const struct psm_search *search, const struct psm_sparse *factors,
-                         const int *bits, int n_factors, struct sn_fit *fit,
+                         const int *bits, const int *escapes, int n_factors, struct sn_fit *fit,
                          struct sn_error *error);
 
 /* Fills in fit's errors, in both norms, for rows of w in search's order. SN_NO_MEMORY is the only

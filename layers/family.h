@@ -6,6 +6,8 @@
 #include "cfg_text.h"
 #include "sn_error.h"
 
+#include <stdint.h>
+
 struct sn_family {
     const char *name; /* section name in a cfg, without the brackets */
     const char *const
@@ -27,7 +29,12 @@ struct sn_family {
     enum sn_status (*init)(struct sn_matrix *matrix, float *words, float (*uniform)(float, float),
                            struct sn_error *error);
 
-    /* Takes over the structure stored behind the values of words[n_words], after a load.
+    /* With few bits: the rows whose values share a scale, of which it returns the number; row_of
+     * (may be NULL) receives the row of each value, once the structure is known. Everything that
+     * adds up to one entry of what a part of the product gives belongs to one row. */
+    size_t (*rows)(const struct sn_matrix *matrix, uint32_t *row_of);
+
+    /* Takes over the structure stored behind the values and scales of words[n_words], after a load.
      * SN_BAD_INPUT when an index is out of range; matrix is unchanged then. */
     enum sn_status (*unpack)(struct sn_matrix *matrix, const float *words, struct sn_error *error);
 

@@ -1,20 +1,29 @@
 /* Heads, nets of one structured layer, as files. Darknet reads the same two. */
-#include "family.h"
+#include "stored.h"
 #include "weights_header.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-void sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weights)
+enum sn_status sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weights,
+                             struct sn_error *error)
 {
     const struct sn_matrix *matrix = head->matrix;
+    size_t n_stored = sn_stored_words(matrix);
+    float *stored = malloc(n_stored * sizeof *stored);
+    enum sn_status status = stored ? sn_store(matrix, head->words, stored, error)
+                                   : sn_no_memory(error, "%zu values", matrix->n_values);
+    if (status) goto done;
     fprintf(cfg, "[net]\nbatch=1\ninputs=%d\n\n[%s]\noutput=%d\nactivation=linear\n",
             matrix->n_inputs, matrix->family->name, matrix->n_outputs);
-    matrix->family->print_keys(matrix, cfg);
+    sn_print_keys(matrix, cfg);
     weights_header_write(&WEIGHTS_HEADER_NEW, weights);
     fwrite(head->bias, sizeof(float), (size_t)matrix->n_outputs, weights);
-    fwrite(head->words, sizeof(float), matrix->n_words, weights);
+    fwrite(stored, sizeof(float), n_stored, weights);
+done:
+    free(stored);
+    return status;
 }
 
 void sn_head_free(struct sn_head *head)
@@ -32,9 +41,7 @@ static enum sn_status check_keys(const struct cfg_section *section, const struct
     const struct cfg_key *activation = cfg_find(section, "activation");
     for (int i = 0; i < section->n_keys; i++) {
         const char *key = section->keys[i].key;
-        const char *const *own = family->keys;
-        while (*own && strcmp(*own, key)) own++;
-        if (!*own && strcmp(key, "output") && strcmp(key, "activation"))
+        if (!sn_has_key(family, key) && strcmp(key, "output") && strcmp(key, "activation"))
             return cfg_fail(section, key, error, "unknown key of a head");
     }
     if (activation && strcmp(activation->value, "linear"))
@@ -66,7 +73,7 @@ static enum sn_status read_cfg(const char *path, struct sn_head *head, struct sn
     if (!status) status = read_size(net, "inputs", &n_inputs, error);
     if (!status) status = read_size(layer, "output", &n_outputs, error);
     if (!status) status = check_keys(layer, family, error);
-    if (!status && !(head->matrix = family->parse(layer, n_outputs, n_inputs, error)))
+    if (!status && !(head->matrix = sn_parse(layer, n_outputs, n_inputs, error)))
         status = error->code;
     cfg_free(cfg);
     return status;
@@ -81,22 +88,27 @@ static int read_floats(FILE *file, float *values, size_t n, int is_last)
 static enum sn_status read_weights(const char *path, struct sn_head *head, struct sn_error *error)
 {
     struct weights_header header = { 0 };
-    size_t m = (size_t)head->matrix->n_outputs, n = head->matrix->n_words;
+    size_t m = (size_t)head->matrix->n_outputs, n = sn_stored_words(head->matrix);
     enum sn_status status = SN_OK;
+    float *stored = malloc(n * sizeof *stored);
     FILE *file = fopen(path, "rb");
-    if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    if (!file) {
+        free(stored);
+        return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    }
     head->bias = malloc(m * sizeof(float));
-    head->words = malloc(n * sizeof(float));
-    if (!head->bias || !head->words) status = sn_no_memory(error, "%zu values", m + n);
+    head->words = malloc(head->matrix->n_words * sizeof(float));
+    if (!head->bias || !head->words || !stored) status = sn_no_memory(error, "%zu values", m + n);
     else if (!weights_header_read(&header, file) || !read_floats(file, head->bias, m, 0)
-             || !read_floats(file, head->words, n, 1))
+             || !read_floats(file, stored, n, 1))
         status = sn_fail(error, ferror(file) ? SN_IO : SN_BAD_INPUT,
                          "%s: expected a header and %zu bytes, found another length", path,
                          sizeof(float) * (m + n));
     struct sn_error inner = { 0 };
-    if (!status) status = head->matrix->family->unpack(head->matrix, head->words, &inner);
+    if (!status) status = sn_restore(head->matrix, stored, head->words, &inner);
     if (inner.code) sn_fail(error, inner.code, "%s: %.900s", path, inner.message);
     fclose(file);
+    free(stored);
     return status;
 }
 

@@ -5,13 +5,14 @@
 
 int sn_index_bits_for(int limit) { return limit <= 65536 ? 16 : 32; }
 
-size_t sn_index_bytes(size_t n, int bits) { return (n * (size_t)bits / 8 + 3) / 4 * 4; }
+size_t sn_index_bytes(size_t n, int bits) { return ((n * (size_t)bits + 7) / 8 + 3) / 4 * 4; }
 
 void sn_index_put(char *bytes, size_t i, int bits, uint32_t index)
 {
     uint8_t least = (uint8_t)index;
     uint16_t narrow = (uint16_t)index;
-    if (bits == 8) memcpy(bytes + i, &least, 1);
+    if (bits == 4) bytes[i / 2] = (char)((uint8_t)bytes[i / 2] | index << 4 * (i % 2));
+    else if (bits == 8) memcpy(bytes + i, &least, 1);
     else if (bits == 16) memcpy(bytes + 2 * i, &narrow, 2);
     else memcpy(bytes + 4 * i, &index, 4);
 }
@@ -21,6 +22,7 @@ uint32_t sn_index_get(const char *bytes, size_t i, int bits)
     uint8_t least;
     uint16_t narrow;
     uint32_t wide;
+    if (bits == 4) return (uint8_t)bytes[i / 2] >> 4 * (i % 2) & 15;
     if (bits == 8) return memcpy(&least, bytes + i, 1), least;
     if (bits == 16) return memcpy(&narrow, bytes + 2 * i, 2), narrow;
     return memcpy(&wide, bytes + 4 * i, 4), wide;

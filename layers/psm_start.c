@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Moves the columns of a row to the left as far as 8 bits need it. */
-static void close_gaps(uint32_t *row, size_t length)
+/* Moves the columns of a row to the left as far as few bits need it. */
+static void close_gaps(uint32_t *row, size_t length, uint32_t reach)
 {
     for (size_t p = 0; p < length; p++) {
-        uint32_t most = psm_least_column(row, 0, p) + 255;
+        uint32_t most = psm_least_column(row, 0, p) + reach;
         if (row[p] > most) row[p] = most;
     }
 }
@@ -56,7 +56,8 @@ static void draw_pattern(const struct psm_factor *f, uint32_t *deck, char *used,
         }
         for (size_t c = 0; c < columns; c++)
             if (used[c]) *end++ = (uint32_t)c;
-        if (f->index_bits == 8) close_gaps(row, length);
+        if (f->index_bits == 4 || f->index_bits == 8)
+            close_gaps(row, length, psm_reach(f->index_bits));
     }
 }
 

@@ -3,6 +3,7 @@
 #include "sss.h"
 #include "indices.h"
 #include "sss_kernel.h"
+#include "stored.h"
 
 #include <limits.h>
 #include <math.h>
@@ -70,6 +71,7 @@ static enum sn_status count(struct sss *shape, struct sn_error *error)
     shape->matrix.n_inputs = (int)inputs;
     shape->matrix.n_outputs = (int)outputs;
     shape->matrix.n_states = (size_t)states;
+    shape->matrix.bits = 32;
     shape->matrix.n_values = shape->matrix.n_words = (size_t)values;
     return order_sizes(shape, error);
 }
@@ -328,7 +330,7 @@ static enum sn_status sss_init(struct sn_matrix *matrix, float *words,
 
 void sss_pack(const struct sss *shape, float *words)
 {
-    char *bytes = (char *)(words + shape->matrix.n_values);
+    char *bytes = (char *)sn_structure(&shape->matrix, words);
     int n = shape->matrix.n_inputs;
     if (shape->input_order) sn_order_pack(shape->input_order, n, bytes);
     if (shape->output_order)
@@ -341,7 +343,7 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
 {
     struct sss *shape = (struct sss *)matrix;
     if (!shape->order) return SN_OK;
-    const char *bytes = (const char *)(words + matrix->n_values);
+    const char *bytes = (const char *)sn_structure(matrix, (float *)words);
     size_t m = (size_t)matrix->n_outputs, n = (size_t)matrix->n_inputs;
     uint32_t *inputs = malloc((n + m) * sizeof *inputs), *outputs = inputs ? inputs + n : NULL;
     enum sn_status status = SN_OK;
@@ -360,6 +362,35 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
     return status;
 }
 
+/* Sets n values of a row; returns what follows. */
+static uint32_t *fill_row(uint32_t *row_of, size_t n, size_t row)
+{
+    for (size_t i = 0; i < n; i++) row_of[i] = (uint32_t)row;
+    return row_of + n;
+}
+
+/* The rows of [D C G], [A B] and [E F], stage by stage. */
+static size_t sss_rows(const struct sn_matrix *matrix, uint32_t *row_of)
+{
+    const struct sss *shape = (const struct sss *)matrix;
+    size_t first = 0;
+    for (int k = 0; k < shape->n_stages; k++) {
+        size_t n = (size_t)shape->inputs[k], m = (size_t)shape->outputs[k];
+        size_t s = (size_t)shape->causal[k], s_next = (size_t)shape->causal[k + 1];
+        size_t t = (size_t)shape->anticausal[k], t_next = (size_t)shape->anticausal[k + 1];
+        const struct {
+            size_t rows, columns, first;
+        } blocks[] = { { m, n, 0 },         { m, s, 0 },      { s_next, s, m },
+                       { s_next, n, m },    { m, t_next, 0 }, { t, t_next, m + s_next },
+                       { t, n, m + s_next } };
+        for (size_t b = 0; row_of && b < sizeof blocks / sizeof *blocks; b++)
+            for (size_t i = 0; i < blocks[b].rows; i++)
+                row_of = fill_row(row_of, blocks[b].columns, first + blocks[b].first + i);
+        first += m + s_next + t;
+    }
+    return first;
+}
+
 static const char *const sss_keys[] = { "stages", "states",     "inputs", "outputs",
                                         "causal", "anticausal", "order",  NULL };
 
@@ -368,6 +399,7 @@ const struct sn_family sss_family = { .name = "sss",
                                       .parse = sss_parse,
                                       .print_keys = sss_print_keys,
                                       .init = sss_init,
+                                      .rows = sss_rows,
                                       .unpack = sss_unpack,
                                       .forward = sss_forward,
                                       .backward = sss_backward };

@@ -2,9 +2,10 @@
  * than dense ones, and the approximation of dense matrices by them.
  *
  * A structured matrix W (n_outputs x n_inputs) is a shape, struct sn_matrix, and an array of
- * float32 words, first its trainable values, then whatever else its family stores (column indices,
- * orders). The families are sss  sequentially semiseparable: low-rank and block diagonal matrices
- * are special cases psm  products of sparse matrices; one factor is a pruned matrix
+ * float32 words: its trainable values, with few bits their scales, then whatever else its family
+ * stores (column indices, orders). In a file values of few bits are codes of so many bits. The
+ * families are sss  sequentially semiseparable: low-rank and block diagonal matrices are special
+ * cases psm  products of sparse matrices; one factor is a pruned matrix
  *
  * All matrices are row-major float32. Pointers that a function takes are borrowed and their arrays
  * do not overlap, unless it says otherwise. A function that can fail returns a status and fills in
@@ -49,9 +50,15 @@ struct sn_matrix {
     int n_outputs;   /* rows of W */
     int n_inputs;    /* columns of W */
     size_t n_values; /* trainable values = multiply-adds for one input vector */
-    size_t n_words;  /* 4-byte words stored, indices included; bytes = 4*n_words */
+    size_t n_words;  /* 4-byte words in memory: values, scales, indices */
     size_t n_states; /* floats of scratch that one input vector needs in forward and backward */
+    int bits;        /* of a value in a file: 32, float32, or 8, 4, 3, 2, 1 */
+    int group;       /* with few bits: values that share a scale; 0: those of a row */
+    size_t n_scales; /* with few bits, else 0 */
 };
+
+/* The bytes that a matrix takes in a file, indices and scales included. */
+size_t sn_matrix_bytes(const struct sn_matrix *matrix);
 
 /* "sss", "psm": the name of a family's section in a cfg. */
 const char *sn_family_name(const struct sn_family *family);
@@ -87,8 +94,10 @@ struct sn_head {
 enum sn_status sn_head_read(const char *cfg, const char *weights, struct sn_head *head,
                             struct sn_error *error);
 
-/* Writes both files, which the caller opens and closes; a failure stays in ferror(). */
-void sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weights);
+/* Writes both files, which the caller opens and closes; a failure to write stays in ferror().
+ * SN_NO_MEMORY is the only failure that is returned. */
+enum sn_status sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weights,
+                             struct sn_error *error);
 
 /* Legal on a zeroed struct. */
 void sn_head_free(struct sn_head *head);
@@ -136,9 +145,10 @@ struct sn_fit_setting {
 };
 
 struct sn_fit_options {
-    size_t budget_bytes; /* at most this many bytes, indices included: 4*n_words <= budget_bytes; 0:
-                          * no limit, when there is one of values */
+    size_t budget_bytes;  /* at most this many bytes, indices and scales included; 0: no limit, when
+                             there is one of values */
     size_t budget_values; /* at most this many values: n_values <= budget_values; 0: no limit */
+    int bits;             /* of the values: 32, or 0 for that, 8, 4, 3, 2, 1 */
     const struct sn_weighting *weighting; /* of the error that is minimised; NULL: Frobenius norm */
     enum sn_effort effort;
     const struct sn_fit_setting

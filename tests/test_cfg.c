@@ -75,7 +75,7 @@ static const struct {
     { "[psm]\noutput=10\nactivation=linear\nblock=8\nnonzeros=328\n",
       ":8: [psm] nonzeros: factor 1: 328 nonzeros, expected at most 16 x 20" },
     { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nindex=7\n",
-      ":8: [psm] index: factor 1: expected 8, 16 or 32, found 7" },
+      ":8: [psm] index: factor 1: expected 1, 4, 8, 16 or 32, found 7" },
     { "[psm]\noutput=10\nactivation=linear\nnonzeros=12\nindex=0\n",
       ":8: [psm] index: expected a whole number of at least 1, found '0'" },
     { "[psm]\noutput=10\nactivation=linear\ninner=9\nnonzeros=12,12\nindex=8\n",

@@ -52,8 +52,8 @@ static struct row describe(const layer *l)
     struct row row = { .type = weights_layer_name(l),
                        .bytes = (double)layer_bytes(l),
                        .multiply_adds = layer_multiply_adds(l) };
-    row.values = row.bytes / sizeof(float)
-        - (matrix ? (double)(matrix->n_words - matrix->n_values) : 0);
+    row.values = row.bytes / sizeof(float);
+    if (matrix) row.values += (double)matrix->n_values - (double)sn_stored_words(matrix);
     int c = matrix ? matrix->n_inputs : l->c;
     print_shape(row.input, sizeof row.input, l->w, l->h, c, l->inputs);
     print_shape(row.output, sizeof row.output, l->out_w, l->out_h, l->out_c, l->outputs);

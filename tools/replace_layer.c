@@ -1,7 +1,7 @@
 #include "replace_layer.h"
 #include "layer_costs.h"
 
-#include <family.h>
+#include <stored.h>
 
 #include <plug_keys.h>
 #include <weights_file.h>
@@ -43,9 +43,10 @@ static enum sn_status rename_keys(struct cfg_section *section, const char *name,
 static enum sn_status check_section(struct cfg_section section, const struct sn_family *family,
                                     int convolution, struct sn_error *error)
 {
-    for (const char *const *key = family->keys; *key; key++)
-        if (cfg_find(&section, *key))
-            return cfg_fail(&section, *key, error, "expected no key of [%s] here", family->name);
+    const char *key;
+    for (int i = 0; (key = sn_key_at(family, i)); i++)
+        if (cfg_find(&section, key))
+            return cfg_fail(&section, key, error, "expected no key of [%s] here", family->name);
     enum sn_status status = rename_keys(&section, family->name, convolution, error);
     if (status) return status;
     status = plug_check_keys(&section, error);
@@ -97,7 +98,7 @@ static enum sn_status write_section(const char *path, const struct cfg_section *
         if (convolution && !cfg_find(section, "filters"))
             fprintf(out, "output=%d\n", matrix->n_outputs);
         if (convolution && !cfg_find(section, "size")) fputs("size=1\n", out);
-        matrix->family->print_keys(matrix, out);
+        sn_print_keys(matrix, out);
     }
     free(line);
     fclose(in);
@@ -118,18 +119,27 @@ static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path
     return SN_OK;
 }
 
-/* Biases, words and, with batch normalisation, scales, means and variances. What is corrected there
- * is the mean. */
-static void write_layer(const layer *l, const struct approximation *approximation, FILE *out)
+/* Biases, the matrix and, with batch normalisation, scales, means and variances. What is corrected
+ * there is the mean. */
+static enum sn_status write_layer(const layer *l, const struct approximation *approximation,
+                                  FILE *out, struct sn_error *error)
 {
-    size_t m = (size_t)approximation->fit.matrix->n_outputs;
+    const struct sn_matrix *matrix = approximation->fit.matrix;
+    size_t m = (size_t)matrix->n_outputs, n = sn_stored_words(matrix);
     const float *bias = approximation->bias;
+    float *stored = malloc(n * sizeof *stored);
+    enum sn_status status = stored ? sn_store(matrix, approximation->fit.words, stored, error)
+                                   : sn_no_memory(error, "%zu values", matrix->n_values);
+    if (status) goto done;
     fwrite(l->batch_normalize ? l->biases : bias, sizeof *bias, m, out);
-    fwrite(approximation->fit.words, sizeof(float), approximation->fit.matrix->n_words, out);
-    if (!l->batch_normalize || l->dontloadscales) return;
+    fwrite(stored, sizeof(float), n, out);
+    if (!l->batch_normalize || l->dontloadscales) goto done;
     fwrite(l->scales, sizeof(float), m, out);
     for (size_t i = 0; i < m; i++) fwrite(&(float){ -bias[i] }, sizeof(float), 1, out);
     fwrite(l->rolling_variance, sizeof(float), m, out);
+done:
+    free(stored);
+    return status;
 }
 
 static enum sn_status write_weights(const struct problem *problem,
@@ -148,7 +158,7 @@ static enum sn_status write_weights(const struct problem *problem,
     if (fseek(in, (long)span.header_bytes, SEEK_SET))
         status = sn_fail(error, SN_IO, "%s: cannot read", path);
     if (!status) status = copy_bytes(in, out, before, path, error);
-    write_layer(&layers[problem->layer], approximation, out);
+    if (!status) status = write_layer(&layers[problem->layer], approximation, out, error);
     if (!status && fseek(in, (long)replaced, SEEK_CUR))
         status = sn_fail(error, SN_IO, "%s: cannot read", path);
     if (!status)
@@ -162,12 +172,10 @@ enum sn_status replace_write(const struct problem *problem,
                              const struct approximation *approximation, FILE *cfg, FILE *weights,
                              struct sn_error *error)
 {
-    if (!problem->net) {
-        sn_head_write(&(struct sn_head){ approximation->fit.matrix, approximation->fit.words,
-                                         approximation->bias },
-                      cfg, weights);
-        return SN_OK;
-    }
+    if (!problem->net)
+        return sn_head_write(&(struct sn_head){ approximation->fit.matrix, approximation->fit.words,
+                                                approximation->bias },
+                             cfg, weights, error);
     struct cfg_text *text = cfg_read(problem->request->cfg, error);
     if (!text) return error->code;
     enum sn_status status = write_section(problem->request->cfg,

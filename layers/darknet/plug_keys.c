@@ -1,7 +1,7 @@
 #include "plug_keys.h"
 
-#include "family.h"
 #include "plug_hooks.h"
+#include "stored.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,14 +38,12 @@ static enum sn_status check_value(const struct cfg_section *section, const struc
 
 enum sn_status plug_check_keys(const struct cfg_section *section, struct sn_error *error)
 {
-    static const char *const none[] = { NULL };
     const struct sn_family *family = sn_family_find(section->name);
     int ours = family || !strcmp(section->name, "relu6");
-    const char *const *keys = family ? family->keys : none;
     for (int i = 0; ours && i < section->n_keys; i++) {
         const struct cfg_key *key = &section->keys[i];
-        if (!listed(keys, key->key) && !listed(flag_keys, key->key)
-            && !listed(number_keys, key->key) && !(family && listed(other_keys, key->key)))
+        int is_own = family && (sn_has_key(family, key->key) || listed(other_keys, key->key));
+        if (!is_own && !listed(flag_keys, key->key) && !listed(number_keys, key->key))
             return cfg_fail(section, key->key, error, "unknown key");
         if (cfg_find(section, key->key) != key)
             return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: already given in line %d",

@@ -1,11 +1,11 @@
 /* The hooks of Darknet's parser. A cfg is read and checked with its line numbers first (cfg_text.h,
  * plug_keys.h); then Darknet parses what was checked and, at each of our sections, calls
  * plug_make_layer or plug_make_activation_layer, which find the section by the layer's index. */
-#include "family.h"
 #include "plug_errors.h"
 #include "plug_hooks.h"
 #include "plug_keys.h"
 #include "relu6_layer.h"
+#include "stored.h"
 #include "structured_layer.h"
 
 #include <errno.h>
@@ -83,7 +83,7 @@ static struct sn_matrix *parse_matrix(const struct cfg_section *section,
         *h = from->h;
         n_inputs = from->c;
     }
-    return sn_family_find(section->name)->parse(section, n_outputs, n_inputs, error);
+    return sn_parse(section, n_outputs, n_inputs, error);
 }
 
 layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIVATION activation,
@@ -99,12 +99,13 @@ layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIV
     if (read_common(section, &outputs, &activation, &error)) plug_die_in_table(&error);
     struct sn_matrix *matrix = parse_matrix(section, &from, outputs, &w, &h, &error);
     if (!matrix) plug_die_in_table(&error);
-    for (int i = 0; family->keys[i]; i++)
-        option_find(options, (char *)family->keys[i]); /* Marks them as used. */
+    const char *key;
+    for (int i = 0; (key = sn_key_at(family, i)); i++)
+        option_find(options, (char *)key); /* Marks them as used. */
     option_find(options, (char *)"size");
     fprintf(stderr, "%-36s %4d  ->  %4d  %zu values, %.1f %% of dense\n", family->name,
             matrix->n_inputs, outputs, matrix->n_values,
-            100. * (double)matrix->n_words / ((double)matrix->n_inputs * outputs));
+            25. * (double)sn_matrix_bytes(matrix) / ((double)matrix->n_inputs * outputs));
     layer l = make_structured_layer(from.batch, w, h, matrix, activation, batch_normalize, adam,
                                     &error);
     if (error.code) {

@@ -63,25 +63,29 @@ int plug_fclose(FILE *file)
     return 0;
 }
 
-/* Dresses all structured layers; the result is for undress_layers, which frees it. */
-static struct structured_shape *dress_layers(network *net)
+/* Dresses all structured layers; the result is for undress_layers and free_dresses. */
+static struct structured_dress *dress_layers(network *net, int is_save)
 {
-    struct sn_error error;
-    struct structured_shape *shapes = calloc((size_t)net->n, sizeof *shapes);
-    if (!shapes) {
-        sn_fail(&error, SN_NO_MEMORY, "out of memory for %d layers", net->n);
-        sn_die(&error);
-    }
-    for (int i = 0; i < net->n; i++)
-        if (structured_matrix(&net->layers[i])) structured_dress(&net->layers[i], &shapes[i]);
-    return shapes;
+    struct sn_error error = { 0 };
+    struct structured_dress *dresses = calloc((size_t)net->n, sizeof *dresses);
+    if (!dresses) sn_no_memory(&error, "%d layers", net->n);
+    for (int i = 0; i < net->n && !error.code; i++)
+        if (structured_matrix(&net->layers[i]))
+            structured_dress(&net->layers[i], is_save, &dresses[i], &error);
+    if (error.code) sn_die(&error);
+    return dresses;
 }
 
-static void undress_layers(network *net, struct structured_shape *shapes)
+static void undress_layers(network *net, const struct structured_dress *dresses)
 {
     for (int i = 0; i < net->n; i++)
-        if (structured_matrix(&net->layers[i])) structured_undress(&net->layers[i], &shapes[i]);
-    free(shapes);
+        if (structured_matrix(&net->layers[i])) structured_undress(&net->layers[i], &dresses[i]);
+}
+
+static void free_dresses(const network *net, struct structured_dress *dresses)
+{
+    for (int i = 0; i < net->n; i++) free(dresses[i].payload);
+    free(dresses);
 }
 
 void load_weights_upto(network *net, char *path, int start, int cutoff)
@@ -89,35 +93,32 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
     struct sn_error error = { 0 };
     if (weights_check_length(net, path, start, cutoff, 0, &error)) sn_die(&error);
     int end = cutoff < net->n ? cutoff : net->n;
-    struct structured_shape *shapes = dress_layers(net);
-    for (int i = start; i < end; i++)
-        if (structured_matrix(&net->layers[i]))
-            net->layers[i].c = structured_load_words(&net->layers[i]);
+    struct structured_dress *dresses = dress_layers(net, 0);
     reading = path;
     stock_load_weights_upto(net, path, start, cutoff);
     reading = NULL;
-    undress_layers(net, shapes);
+    undress_layers(net, dresses);
     for (int i = start; i < end; i++) {
         layer *l = &net->layers[i];
-        if (!structured_matrix(l)) continue;
-        l->c += l->batch_normalize && l->dontloadscales ? 3 * l->out_c : 0;
-        if (l->dontload || !unpack_structured_layer(l, &error)) continue;
+        if (!structured_matrix(l) || l->dontload
+            || !unpack_structured_layer(l, dresses[i].payload, &error))
+            continue;
         struct sn_error placed;
         sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l),
                 error.message);
         sn_die(&placed);
     }
+    free_dresses(net, dresses);
 }
 
 void load_weights(network *net, char *path) { load_weights_upto(net, path, 0, net->n); }
 
 void save_weights_upto(network *net, char *path, int cutoff)
 {
-    for (int i = 0; i < net->n && i < cutoff; i++)
-        if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i]);
-    struct structured_shape *shapes = dress_layers(net);
+    struct structured_dress *dresses = dress_layers(net, 1);
     stock_save_weights_upto(net, path, cutoff);
-    undress_layers(net, shapes);
+    undress_layers(net, dresses);
+    free_dresses(net, dresses);
 }
 
 void save_weights(network *net, char *path) { save_weights_upto(net, path, net->n); }

@@ -102,7 +102,11 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
     l->delta = zeros((double)l->batch * l->outputs, &missing);
     l->biases = zeros(m, &missing);
     l->bias_updates = zeros(m, &missing);
-    l->weights = zeros(l->c, &missing);
+    l->weights = zeros((double)matrix->n_words, &missing);
+    if (matrix->bits < 32) {
+        l->binary_weights = zeros((double)matrix->n_words, &missing);
+        l->indexes = (int *)zeros((double)matrix->n_values, &missing);
+    }
     l->weight_updates = zeros((double)matrix->n_values, &missing);
     l->state = zeros(scratch_floats(l, matrix), &missing);
     l->state_delta = zeros(scratch_floats(l, matrix), &missing);
@@ -113,11 +117,40 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
                    : SN_OK;
 }
 
+/* The words to multiply with. */
+static const float *words_of(const layer *l)
+{
+    return structured_matrix(l)->bits < 32 ? l->binary_weights : l->weights;
+}
+
+/* The rounded copy follows the values. */
+static void round_words(const layer *l)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    if (matrix->bits == 32) return;
+    sn_round_values(matrix, (const uint32_t *)l->indexes, l->weights, l->binary_weights);
+    memcpy(l->binary_weights + matrix->n_values, l->weights + matrix->n_values,
+           (matrix->n_words - matrix->n_values) * sizeof *l->weights);
+}
+
+/* Scales for fresh values. */
+static enum sn_status start_rounding(const layer *l, struct sn_error *error)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    if (matrix->bits == 32) return SN_OK;
+    sn_scale_map(matrix, (uint32_t *)l->indexes);
+    enum sn_status status = sn_start_scales(matrix, (const uint32_t *)l->indexes, l->weights,
+                                            error);
+    if (!status) round_words(l);
+    return status;
+}
+
 layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize, int adam,
                             struct sn_error *error)
 {
-    double payload = (double)matrix->n_words + (batch_normalize ? 3. * matrix->n_outputs : 0);
+    double payload = (double)sn_stored_words(matrix)
+        + (batch_normalize ? 3. * matrix->n_outputs : 0);
     double widest = (double)w * h * fmax(matrix->n_outputs, matrix->n_inputs);
     if (batch * widest > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %.0f", batch,
@@ -132,7 +165,8 @@ layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
     }
     l.c = (int)payload;
     if (!allocate_arrays(&l, matrix, adam, error)
-        && !matrix->family->init(matrix, l.weights, rand_uniform, error))
+        && !matrix->family->init(matrix, l.weights, rand_uniform, error)
+        && !start_rounding(&l, error))
         return l;
 fail:
     free_layer(l);
@@ -167,7 +201,7 @@ static void multiply_pixels(const layer *l, const float *x)
     float *xt = pixel_inputs(l, l->state), *yt = pixel_outputs(l, l->state);
     memset(xt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *xt);
     add_transposed(l->batch, matrix->n_inputs, pixels, x, xt);
-    matrix->family->forward(matrix, l->weights, l->batch * pixels, xt, yt, l->state);
+    matrix->family->forward(matrix, words_of(l), l->batch * pixels, xt, yt, l->state);
     add_transposed(l->batch, pixels, matrix->n_outputs, yt, l->output);
 }
 
@@ -178,7 +212,7 @@ static void back_multiply_pixels(const layer *l, float *dx)
     float *dxt = pixel_inputs(l, l->state_delta), *dyt = pixel_outputs(l, l->state_delta);
     memset(dxt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *dxt);
     add_transposed(l->batch, matrix->n_outputs, pixels, l->delta, dyt);
-    matrix->family->backward(matrix, l->weights, l->batch * pixels, pixel_inputs(l, l->state),
+    matrix->family->backward(matrix, words_of(l), l->batch * pixels, pixel_inputs(l, l->state),
                              l->state, dyt, l->weight_updates, dx ? dxt : NULL, l->state_delta);
     if (dx) add_transposed(l->batch, pixels, matrix->n_inputs, dxt, dx);
 }
@@ -188,7 +222,7 @@ void forward_structured_layer(layer l, network net)
     const struct sn_matrix *matrix = structured_matrix(&l);
     fill_cpu(l.outputs * l.batch, 0, l.output, 1);
     if (n_pixels(&l) > 1) multiply_pixels(&l, net.input);
-    else matrix->family->forward(matrix, l.weights, l.batch, net.input, l.output, l.state);
+    else matrix->family->forward(matrix, words_of(&l), l.batch, net.input, l.output, l.state);
     if (l.batch_normalize) forward_batchnorm_layer(l, net);
     else add_bias(l.output, l.biases, l.batch, l.out_c, n_pixels(&l));
     activate_array(l.output, l.outputs * l.batch, l.activation);
@@ -202,7 +236,7 @@ void backward_structured_layer(layer l, network net)
     else backward_bias(l.bias_updates, l.delta, l.batch, l.out_c, n_pixels(&l));
     if (n_pixels(&l) > 1) back_multiply_pixels(&l, net.delta);
     else
-        matrix->family->backward(matrix, l.weights, l.batch, net.input, l.state, l.delta,
+        matrix->family->backward(matrix, words_of(&l), l.batch, net.input, l.state, l.delta,
                                  l.weight_updates, net.delta, l.state_delta);
 }
 
@@ -242,6 +276,7 @@ void update_structured_layer(layer l, update_args a)
             sgd(l.out_c, l.scales, l.scale_updates, rate, a.momentum, 0, a.batch);
         sgd((int)n, l.weights, l.weight_updates, rate, a.momentum, a.decay, a.batch);
     }
+    round_words(&l);
 }
 
 int structured_load_words(const layer *l)
@@ -249,39 +284,65 @@ int structured_load_words(const layer *l)
     return l->batch_normalize && l->dontloadscales ? l->c - 3 * l->out_c : l->c;
 }
 
-enum sn_status unpack_structured_layer(layer *l, struct sn_error *error)
+/* The batch statistics behind the matrix in what is loaded or saved; NULL without them. */
+static float *statistics_of(const layer *l, float *payload)
+{
+    return l->batch_normalize ? payload + sn_stored_words(structured_matrix(l)) : NULL;
+}
+
+static enum sn_status fill_payload(const layer *l, float *payload, struct sn_error *error)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    size_t m = (size_t)l->out_c;
+    float *statistics = statistics_of(l, payload);
+    if (statistics) {
+        memcpy(statistics, l->scales, m * sizeof *statistics);
+        memcpy(statistics + m, l->rolling_mean, m * sizeof *statistics);
+        memcpy(statistics + 2 * m, l->rolling_variance, m * sizeof *statistics);
+    }
+    return sn_store(matrix, words_of(l), payload, error);
+}
+
+enum sn_status structured_dress(layer *l, int is_save, struct structured_dress *dress,
+                                struct sn_error *error)
+{
+    float *payload = calloc((size_t)l->c + 1, sizeof *payload);
+    enum sn_status status = payload ? SN_OK : sn_no_memory(error, "%d values", l->c);
+    if (!status && is_save) status = fill_payload(l, payload, error);
+    if (status) {
+        free(payload);
+        return status;
+    }
+    *dress = (struct structured_dress){ l->outputs, l->out_w, l->out_h, l->c, l->weights, payload };
+    l->outputs = l->out_c;
+    l->out_w = l->out_h = 1;
+    l->weights = payload;
+    if (!is_save) l->c = structured_load_words(l);
+    return SN_OK;
+}
+
+void structured_undress(layer *l, const struct structured_dress *dress)
+{
+    l->outputs = dress->outputs;
+    l->out_w = dress->out_w;
+    l->out_h = dress->out_h;
+    l->c = dress->c;
+    l->weights = dress->weights;
+}
+
+enum sn_status unpack_structured_layer(layer *l, const float *payload, struct sn_error *error)
 {
     struct sn_matrix *matrix = structured_matrix(l);
     size_t m = (size_t)l->out_c;
-    const float *statistics = l->weights + matrix->n_words;
-    if (l->batch_normalize && !l->dontloadscales) {
+    const float *statistics = statistics_of(l, (float *)payload);
+    if (statistics && !l->dontloadscales) {
         memcpy(l->scales, statistics, m * sizeof *statistics);
         memcpy(l->rolling_mean, statistics + m, m * sizeof *statistics);
         memcpy(l->rolling_variance, statistics + 2 * m, m * sizeof *statistics);
     }
-    return matrix->family->unpack(matrix, l->weights, error);
-}
-
-void pack_structured_layer(layer *l)
-{
-    size_t m = (size_t)l->out_c;
-    float *statistics = l->weights + structured_matrix(l)->n_words;
-    if (!l->batch_normalize) return;
-    memcpy(statistics, l->scales, m * sizeof *statistics);
-    memcpy(statistics + m, l->rolling_mean, m * sizeof *statistics);
-    memcpy(statistics + 2 * m, l->rolling_variance, m * sizeof *statistics);
-}
-
-void structured_dress(layer *l, struct structured_shape *shape)
-{
-    *shape = (struct structured_shape){ l->outputs, l->out_w, l->out_h };
-    l->outputs = l->out_c;
-    l->out_w = l->out_h = 1;
-}
-
-void structured_undress(layer *l, const struct structured_shape *shape)
-{
-    l->outputs = shape->outputs;
-    l->out_w = shape->out_w;
-    l->out_h = shape->out_h;
+    enum sn_status status = sn_restore(matrix, payload, l->weights, error);
+    if (status || matrix->bits == 32) return status;
+    sn_scale_map(matrix, (uint32_t *)l->indexes);
+    round_words(l);
+    return SN_OK;
 }

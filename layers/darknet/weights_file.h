@@ -5,8 +5,8 @@
  * A structured layer of m outputs (of m channels with size=1) has the words
  *
  *     biases       m
- *     values       n_values
- *     indices      n_words - n_values
+ *     values       n_values, or as scales and codes (stored.h)
+ *     indices      whatever else the matrix has
  *     statistics   3 m with batch_normalize and without dontloadscales: scales, means, variances
  *
  * Nothing in a file says which layer a word belongs to. Hence a length that differs by a byte means

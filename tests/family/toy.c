@@ -14,7 +14,8 @@ struct toy *toy_new(int n_outputs, int n_inputs, int scale, struct sn_error *err
                                          .n_inputs = n_inputs,
                                          .n_values = n_values,
                                          .n_words = n_values,
-                                         .n_states = 1 },
+                                         .n_states = 1,
+                                         .bits = 32 },
                              .scale = scale };
     return toy;
 }
@@ -53,6 +54,15 @@ static enum sn_status toy_init(struct sn_matrix *matrix, float *words,
     for (size_t j = 0; j < (size_t)matrix->n_inputs; j++)
         v[j] = uniform(-1, 1) * sqrtf(3.f / (float)matrix->n_inputs) / (float)scale;
     return SN_OK;
+}
+
+/* The rows of [d u], then the one of v. */
+static size_t toy_rows(const struct sn_matrix *matrix, uint32_t *row_of)
+{
+    size_t m = (size_t)matrix->n_outputs, least = matrix->n_values - m - (size_t)matrix->n_inputs;
+    for (size_t i = 0; row_of && i < matrix->n_values; i++)
+        row_of[i] = (uint32_t)(i < least ? i : i < least + m ? i - least : m);
+    return m + 1;
 }
 
 static enum sn_status toy_unpack(struct sn_matrix *matrix, const float *words,
@@ -104,6 +114,7 @@ const struct sn_family toy_family = { .name = "toy",
                                       .parse = toy_parse,
                                       .print_keys = toy_print_keys,
                                       .init = toy_init,
+                                      .rows = toy_rows,
                                       .unpack = toy_unpack,
                                       .forward = toy_forward,
                                       .backward = toy_backward };
