@@ -86,69 +86,6 @@ static int multiply(const struct chain *chain, int first, int end, float **produ
     return *product || first == end;
 }
 
-/* Factor j, X (a x b), among the others: What = O X Z. */
-struct place {
-    size_t m, a, b, n;
-    float *o, *z;    /* O (m x a) and Z (b x n); NULL for I */
-    float *weighted; /* Z M, b x n; NULL for I */
-    float *gram;     /* Z M Z^T, b x b; NULL for I */
-    float *coupling; /* O^T O, a x a; NULL for I */
-    float *residual; /* O^T (W - What) M Z^T, a x b */
-};
-
-static void place_free(struct place *p)
-{
-    float *const arrays[] = { p->o, p->z, p->weighted, p->gram, p->coupling, p->residual };
-    for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) free(arrays[k]);
-}
-
-/* Z M and its product with Z^T. */
-static int take_gram(struct place *p, const struct sn_weighting *weighting)
-{
-    const float *moment = weighting ? weighting->moment : NULL;
-    if (!moment && !p->z) return 1;
-    p->weighted = malloc(p->b * p->n * sizeof *p->weighted);
-    p->gram = malloc(p->b * p->b * sizeof *p->gram);
-    if (!p->weighted || !p->gram) return 0;
-    if (!moment) memcpy(p->weighted, p->z, p->b * p->n * sizeof *p->weighted);
-    else if (!p->z) memcpy(p->weighted, moment, p->n * p->n * sizeof *p->weighted);
-    else sn_gemm(0, 0, p->b, p->n, p->n, 1, p->z, p->n, moment, p->n, 0, p->weighted, p->n);
-    if (p->z) sn_gemm(0, 1, p->b, p->b, p->n, 1, p->weighted, p->n, p->z, p->n, 0, p->gram, p->b);
-    else memcpy(p->gram, p->weighted, p->n * p->n * sizeof *p->gram);
-    return 1;
-}
-
-/* O^T (W - What) M Z^T and, with an O, its Gram matrix. */
-static int take_residual(struct place *p, const struct chain *chain)
-{
-    const float *w = chain->search->w;
-    float *difference, *product = malloc(p->m * p->b * sizeof *product);
-    int fine = multiply(chain, 0, chain->n_factors, &difference) && product
-        && (p->residual = malloc(p->a * p->b * sizeof *p->residual));
-    for (size_t i = 0; fine && i < p->m * p->n; i++) difference[i] = w[i] - difference[i];
-    if (fine && p->weighted)
-        sn_gemm(0, 1, p->m, p->b, p->n, 1, difference, p->n, p->weighted, p->n, 0, product, p->b);
-    else if (fine) memcpy(product, difference, p->m * p->b * sizeof *product);
-    if (fine && p->o) {
-        fine = (p->coupling = malloc(p->a * p->a * sizeof *p->coupling)) != NULL;
-        sn_gemm(1, 0, p->a, p->b, p->m, 1, p->o, p->a, product, p->b, 0, p->residual, p->b);
-        if (fine) sn_gemm(1, 0, p->a, p->a, p->m, 1, p->o, p->a, p->o, p->a, 0, p->coupling, p->a);
-    } else if (fine) memcpy(p->residual, product, p->a * p->b * sizeof *p->residual);
-    free(product);
-    free(difference);
-    return fine;
-}
-
-static int place_new(struct place *p, const struct chain *chain, int j)
-{
-    *p = (struct place){ .m = (size_t)chain->search->m,
-                         .a = (size_t)chain->sizes[j],
-                         .b = (size_t)chain->sizes[j + 1],
-                         .n = (size_t)chain->search->n };
-    return multiply(chain, 0, j, &p->o) && multiply(chain, j + 1, chain->n_factors, &p->z)
-        && take_gram(p, chain->search->options->weighting) && take_residual(p, chain);
-}
-
 /* The steps of a call, by its effort. */
 struct steps {
     int rounds, fit, sweeps;
@@ -162,31 +99,31 @@ static const struct steps efforts[] = {
  * improves its codes. count as in sn_round. */
 static enum sn_status round_factor(struct chain *chain, int j, size_t count, struct sn_error *error)
 {
-    const struct steps *steps = &efforts[chain->search->options->effort];
-    struct place place;
-    enum sn_status status = SN_OK;
-    if (!place_new(&place, chain, j)) {
-        status = sn_no_memory(error, "rounding a PSM approximation");
-        goto done;
-    }
-    struct sn_rounding rounding = { .rows = chain->sizes[j],
-                                    .columns = chain->sizes[j + 1],
-                                    .bits = 32,
+    const struct psm_search *search = chain->search;
+    const struct steps *steps = &efforts[search->options->effort];
+    size_t m = (size_t)search->m, n = (size_t)search->n;
+    float *o = NULL, *z = NULL, *difference = NULL;
+    struct sn_rounding rounding = { .bits = chain->bits,
                                     .is_sparse = 1,
-                                    .block = place.coupling ? 1 : chain->search->block,
+                                    .is_rounded = chain->is_rounded,
+                                    .block = j ? 1 : search->block,
                                     .values = chain->factors[j],
-                                    .residual = place.residual,
-                                    .gram = place.gram,
-                                    .coupling = place.coupling,
                                     .scales = chain->scales[j],
-                                    .stop = chain->search->options->stop };
-    if (!chain->is_rounded && chain->n_factors > 1)
-        status = sn_round(&rounding, 0, steps->fit, error);
-    rounding.bits = chain->bits;
-    rounding.is_rounded = chain->is_rounded;
-    if (!status) status = sn_round(&rounding, count, steps->sweeps, error);
-done:
-    place_free(&place);
+                                    .stop = search->options->stop };
+    enum sn_status status = SN_OK;
+    if (!multiply(chain, 0, j, &o) || !multiply(chain, j + 1, chain->n_factors, &z)
+        || !multiply(chain, 0, chain->n_factors, &difference))
+        status = sn_no_memory(error, "rounding a PSM approximation");
+    for (size_t i = 0; !status && i < m * n; i++) difference[i] = search->w[i] - difference[i];
+    struct sn_part part = {
+        m, (size_t)chain->sizes[j], (size_t)chain->sizes[j + 1], n, o, z, difference
+    };
+    if (!status)
+        status = sn_round_part(&part, search->options->weighting, &rounding, count,
+                               chain->n_factors > 1 ? steps->fit : 0, steps->sweeps, error);
+    free(o);
+    free(z);
+    free(difference);
     return status;
 }
 
