@@ -177,6 +177,7 @@ static struct sn_fit_options fit_options(const struct approx_request *request,
     options.budget_bytes = request->share > 0 ? problem_share_bytes(problem, request->share)
                                               : (size_t)request->bytes;
     options.budget_values = (size_t)request->params;
+    options.bits = request->common.n_bits ? request->common.bits[0] : 32;
     options.effort = request->common.effort;
     options.stop = &stop;
     options.progress = show_progress;

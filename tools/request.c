@@ -2,6 +2,8 @@
 
 #include "choose_layer.h"
 
+#include <levels.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,13 +19,15 @@ enum {
     SHRINKAGE,
     SEED,
     EFFORT,
+    BITS,
     FAMILY_OPTION = 1024
 };
 
 static const struct option shared[] = {
     { "matrix", 1, 0, MATRIX },       { "bias", 1, 0, BIAS },     { "layer", 1, 0, LAYER },
     { "features", 1, 0, FEATURES },   { "labels", 1, 0, LABELS }, { "holdout", 1, 0, HOLDOUT },
-    { "shrinkage", 1, 0, SHRINKAGE }, { "seed", 1, 0, SEED },     { "effort", 1, 0, EFFORT }
+    { "shrinkage", 1, 0, SHRINKAGE }, { "seed", 1, 0, SEED },     { "effort", 1, 0, EFFORT },
+    { "bits", 1, 0, BITS }
 };
 enum { N_SHARED = sizeof shared / sizeof *shared };
 
@@ -75,6 +79,25 @@ static int read_setting(const struct command *command, const struct sn_fit_optio
     command_usage_error(command, "%s: expected one of %s, found '%s'", name, words, text);
 }
 
+/* A list of numbers of bits, separated by commas. */
+static void read_bits(struct request *request, const struct command *command, const char *list)
+{
+    char text[16];
+    request->n_bits = 0;
+    for (const char *at = list;; at++) {
+        size_t n = strcspn(at, ",");
+        snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), at);
+        int bits = command_whole_number(command, "--bits", text, 1, 32);
+        if (!sn_bits_are_known(bits))
+            command_usage_error(command, "--bits: expected 1, 2, 3, 4, 8 or 32, found %d", bits);
+        for (int i = 0; i < request->n_bits; i++)
+            if (request->bits[i] == bits)
+                command_usage_error(command, "--bits: found %d twice", bits);
+        request->bits[request->n_bits++] = bits;
+        if (!*(at += n)) return;
+    }
+}
+
 int request_option(struct request *request, const struct command *command, int option)
 {
     int family = option - FAMILY_OPTION;
@@ -91,6 +114,7 @@ int request_option(struct request *request, const struct command *command, int o
         request->shrinkage = command_number(command, "--shrinkage", optarg, 1e-12, 1);
         break;
     case SEED: request->seed = (uint64_t)command_number(command, "--seed", optarg, 0, 9e15); break;
+    case BITS: read_bits(request, command, optarg); break;
     case EFFORT: request->effort = read_effort(command, optarg); break;
     default:
         if (family < 0) return 0;

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { REQUEST_MAX_SETTINGS = 32, REQUEST_MAX_OPTIONS = 64 };
+enum { REQUEST_MAX_SETTINGS = 32, REQUEST_MAX_OPTIONS = 64, REQUEST_MAX_BITS = 6 };
 
 struct request {
     const char *cfg, *weights;     /* a net, */
@@ -21,6 +21,8 @@ struct request {
     double shrinkage;              /* of the weighting; 0: chosen */
     uint64_t seed;
     enum sn_effort effort;
+    int bits[REQUEST_MAX_BITS]; /* of values, in the order given; n_bits 0: none is given */
+    int n_bits;
     /* One row for each option of a family, in the order of sn_fit_option_at, 0 where it is not
      * given; a row without a name ends them. */
     struct sn_fit_setting settings[REQUEST_MAX_SETTINGS + 1];
@@ -62,6 +64,7 @@ void request_print_settings(void);
     "                  default: chosen\n"                                                    \
     "  --effort E      time for 1000 x 1280 on one core: quick, 3 to 40 seconds; normal\n"   \
     "                  (default), a minute; thorough, ten minutes\n"                         \
+    "  --bits B        values in 1, 2, 3, 4 or 8 bits, or 32, float32 (default)\n"           \
     "  --seed N        of the draw of the rows held out (default 0)\n"
 
 #endif
