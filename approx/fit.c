@@ -79,8 +79,8 @@ static enum sn_status check_setting(const struct sn_fit_setting *setting, struct
                    option->name, option->minimum, option->maximum, value);
 }
 
-static enum sn_status check(const float *dense, int m, int n, const struct sn_fit_options *options,
-                            struct sn_error *error)
+static enum sn_status check(const struct sn_fit_type *type, const float *dense, int m, int n,
+                            const struct sn_fit_options *options, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     if (m < 1 || n < 1)
@@ -88,7 +88,7 @@ static enum sn_status check(const float *dense, int m, int n, const struct sn_fi
     if (options->bits && !sn_bits_are_known(options->bits))
         return sn_fail(error, SN_BAD_INPUT, "bits: expected 1, 2, 3, 4, 8 or 32, found %d",
                        options->bits);
-    if (options->budget_bytes < sizeof(float) && !options->budget_values)
+    if (type->has_budget && options->budget_bytes < sizeof(float) && !options->budget_values)
         return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold a single value",
                        options->budget_bytes);
     for (const struct sn_fit_setting *s = options->settings; s && s->name && !status; s++)
@@ -101,6 +101,25 @@ static enum sn_status check(const float *dense, int m, int n, const struct sn_fi
     return status;
 }
 
+/* Rounds the values of a fit whose family does not do so, each to the level next to it. */
+static enum sn_status round_plainly(const float *dense, const struct sn_fit_options *options,
+                                    struct sn_fit *fit, struct sn_error *error)
+{
+    enum sn_status status = sn_fit_set_bits(fit, options->bits, error);
+    if (status) return status;
+    uint32_t *map = malloc((fit->matrix->n_values + 1) * sizeof *map);
+    if (!map) status = sn_no_memory(error, "%zu values", fit->matrix->n_values);
+    if (!status) {
+        sn_scale_map(fit->matrix, map);
+        status = sn_start_scales(fit->matrix, map, fit->words, error);
+    }
+    if (!status) sn_round_values(fit->matrix, map, fit->words, fit->words);
+    free(map);
+    if (!status) status = sn_fit_measure(fit, dense, options->weighting, error);
+    if (status) sn_fit_free(fit);
+    return status;
+}
+
 enum sn_status sn_fit(const struct sn_fit_type *type, const float *dense, int n_outputs,
                       int n_inputs, const struct sn_fit_options *options, struct sn_fit *fit,
                       struct sn_error *error)
@@ -109,12 +128,14 @@ enum sn_status sn_fit(const struct sn_fit_type *type, const float *dense, int n_
     struct sn_fit_options own = *options;
     memset(fit, 0, sizeof *fit);
     if (!error) error = &local;
-    enum sn_status status = check(dense, n_outputs, n_inputs, options, error);
+    enum sn_status status = check(type, dense, n_outputs, n_inputs, options, error);
     if (status) return status;
     if (!own.bits) own.bits = 32;
     if (!own.budget_bytes) own.budget_bytes = SIZE_MAX;
     if (!own.budget_values) own.budget_values = SIZE_MAX;
-    return type->fit(dense, n_outputs, n_inputs, &own, fit, error);
+    status = type->fit(dense, n_outputs, n_inputs, &own, fit, error);
+    if (!status && fit->matrix->bits != own.bits) status = round_plainly(dense, &own, fit, error);
+    return status;
 }
 
 /* ---- What fits share */

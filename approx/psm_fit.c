@@ -178,8 +178,8 @@ static enum sn_status fit_one_factor(const float *dense, int n_outputs, int n_in
 }
 
 static const struct sn_fit_type types[] = {
-    { "psm", "sparse product", "product of sparse matrices", &psm_family, fit_any },
-    { "pruned", "pruned", "one sparse matrix", &psm_family, fit_one_factor },
+    { "psm", "sparse product", "product of sparse matrices", 1, &psm_family, fit_any },
+    { "pruned", "pruned", "one sparse matrix", 1, &psm_family, fit_one_factor },
     { 0 }
 };
 

@@ -24,6 +24,7 @@
 #include "sss.h"
 #include "sss_realise.h"
 #include "sss_reorder.h"
+#include "sss_round.h"
 #include "sss_segments.h"
 #include "sss_windows.h"
 #include "weighting.h"
@@ -269,24 +270,78 @@ static enum sn_status fit_within(const float *dense, int n_outputs, int n_inputs
     return status;
 }
 
+/* The same with values of few bits: fitted as floats, as many as there is room for, and rounded;
+ * where that takes too many bytes after all, from fewer floats. */
+static enum sn_status fit_rounded(const float *dense, int n_outputs, int n_inputs, int n_stages,
+                                  enum restriction restriction,
+                                  const struct sn_fit_options *options, struct sn_fit *fit,
+                                  struct sn_error *error)
+{
+    struct sn_fit_options floats = *options;
+    size_t bytes = options->budget_bytes, scales = 2 * ((size_t)n_outputs + (size_t)n_inputs);
+    if (options->bits == 32)
+        return fit_within(dense, n_outputs, n_inputs, n_stages, restriction, options, fit, error);
+    floats.budget_bytes = SIZE_MAX;
+    if (bytes != SIZE_MAX) {
+        size_t left = bytes > 2 * scales ? bytes - scales : bytes / 2;
+        size_t values = (size_t)(8. * (double)left / options->bits);
+        if (values < floats.budget_values) floats.budget_values = values;
+    }
+    for (;;) {
+        enum sn_status status = fit_within(dense, n_outputs, n_inputs, n_stages, restriction,
+                                           &floats, fit, error);
+        if (!status) status = sss_round(dense, options, fit, error);
+        if (!status) status = sn_fit_measure(fit, dense, options->weighting, error);
+        size_t found = status ? 0 : sn_matrix_bytes(fit->matrix);
+        if (status) sn_fit_free(fit);
+        if (found <= bytes) return status;
+        double part = .99 * (double)bytes / (double)found;
+        floats.budget_values = (size_t)(part * (double)fit->matrix->n_values);
+        sn_fit_free(fit);
+    }
+}
+
 static enum sn_status fit_any(const float *dense, int n_outputs, int n_inputs,
                               const struct sn_fit_options *options, struct sn_fit *fit,
                               struct sn_error *error)
 {
-    return fit_within(dense, n_outputs, n_inputs, sn_fit_setting(options, "stages"), ANY_SSS,
-                      options, fit, error);
+    return fit_rounded(dense, n_outputs, n_inputs, sn_fit_setting(options, "stages"), ANY_SSS,
+                       options, fit, error);
 }
 
 static enum sn_status fit_two_stages(const float *dense, int n_outputs, int n_inputs,
                                      const struct sn_fit_options *options, struct sn_fit *fit,
                                      struct sn_error *error)
 {
-    return fit_within(dense, n_outputs, n_inputs, 0, LOW_RANK, options, fit, error);
+    return fit_rounded(dense, n_outputs, n_inputs, 0, LOW_RANK, options, fit, error);
+}
+
+/* All entries, whatever the budget, which must hold them. */
+static enum sn_status fit_dense(const float *dense, int n_outputs, int n_inputs,
+                                const struct sn_fit_options *options, struct sn_fit *fit,
+                                struct sn_error *error)
+{
+    size_t size = (size_t)n_outputs * (size_t)n_inputs;
+    struct sss *shape = sss_new(1, &n_inputs, &n_outputs, NULL, NULL, error);
+    if (!shape) return error->code;
+    *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = malloc(size * sizeof(float)) };
+    enum sn_status status = fit->words ? SN_OK : sn_no_memory(error, "%zu values", size);
+    if (!status) memcpy(fit->words, dense, size * sizeof *fit->words);
+    if (!status && options->bits < 32) status = sss_round(dense, options, fit, error);
+    size_t bytes = status ? 0 : sn_matrix_bytes(fit->matrix);
+    if (bytes > options->budget_bytes || (!status && size > options->budget_values))
+        status = sn_fail(error, SN_BAD_INPUT, "all entries take %zu bytes, the budget is %zu",
+                         bytes, options->budget_bytes);
+    if (!status) status = sn_fit_measure(fit, dense, options->weighting, error);
+    if (status) sn_fit_free(fit);
+    return status;
 }
 
 static const struct sn_fit_type types[] = {
-    { "sss", "SSS", "sequentially semiseparable", &sss_family, fit_any },
-    { "lowrank", "low rank", "written as [sss] with two stages", &sss_family, fit_two_stages },
+    { "sss", "SSS", "sequentially semiseparable", 1, &sss_family, fit_any },
+    { "dense", "dense", "all entries in few bits, written as [sss] with one stage", 0, &sss_family,
+      fit_dense },
+    { "lowrank", "low rank", "written as [sss] with two stages", 1, &sss_family, fit_two_stages },
     { 0 }
 };
 

@@ -49,7 +49,8 @@ void sn_scale_map(const struct sn_matrix *matrix, uint32_t *map);
 enum sn_status sn_start_scales(const struct sn_matrix *matrix, const uint32_t *map, float *words,
                                struct sn_error *error);
 
-/* rounded[n_values] <- the values of words, each put to the level times scale next to it. */
+/* rounded[n_values], which may be words, <- the values of words, each put to the level times scale
+ * next to it. */
 void sn_round_values(const struct sn_matrix *matrix, const uint32_t *map, const float *words,
                      float *rounded);
 

@@ -177,6 +177,7 @@ struct sn_fit_type {
     const char *name;  /* "sss", "psm", "lowrank", "pruned" */
     const char *label; /* in plots */
     const char *help;  /* a line for people, without its end */
+    int has_budget;    /* 0: the number of bits says how many bytes it takes */
     const struct sn_family *family;
     sn_fit_function *fit; /* trusts its caller: to be called through sn_fit */
 };

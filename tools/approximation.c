@@ -9,10 +9,13 @@
 
 /* A number format, which stands in the reports for comparison. */
 static const struct sn_fit_type dense_int8 = {
-    "dense-int8", "dense int8",
+    "dense-int8",
+    "dense int8",
     "one byte per value and one float32 per row, whatever the budget,\n"
     "for comparison only: not with -o",
-    NULL, NULL
+    0,
+    NULL,
+    NULL
 };
 
 const struct sn_fit_type *approximation_type_at(int i)

@@ -81,7 +81,8 @@ static void check_request(const struct approx_request *request)
     int n_budgets = (request->share > 0) + (request->bytes > 0) + (request->params > 0);
     int is_layer = request->automatic || (request->type && request->type->family);
     if (!request->type && !request->automatic) command_usage_error(command, "expected --type");
-    if (n_budgets > 1 || (is_layer && !n_budgets))
+    int needs_budget = request->automatic || (request->type && request->type->has_budget);
+    if (n_budgets > 1 || (needs_budget && !n_budgets))
         command_usage_error(command, "expected one of --share, --bytes and --params, found %d",
                             n_budgets);
     if (!is_layer && request->name)

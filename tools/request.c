@@ -24,10 +24,11 @@ enum {
 };
 
 static const struct option shared[] = {
-    { "matrix", 1, 0, MATRIX },       { "bias", 1, 0, BIAS },     { "layer", 1, 0, LAYER },
-    { "features", 1, 0, FEATURES },   { "labels", 1, 0, LABELS }, { "holdout", 1, 0, HOLDOUT },
-    { "shrinkage", 1, 0, SHRINKAGE }, { "seed", 1, 0, SEED },     { "effort", 1, 0, EFFORT },
-    { "bits", 1, 0, BITS }
+    { "matrix", 1, 0, MATRIX },       { "bias", 1, 0, BIAS },
+    { "layer", 1, 0, LAYER },         { "features", 1, 0, FEATURES },
+    { "labels", 1, 0, LABELS },       { "holdout", 1, 0, HOLDOUT },
+    { "shrinkage", 1, 0, SHRINKAGE }, { "seed", 1, 0, SEED },
+    { "effort", 1, 0, EFFORT },       { "bits", 1, 0, BITS }
 };
 enum { N_SHARED = sizeof shared / sizeof *shared };
 

@@ -64,7 +64,7 @@ static enum sn_status fit_toy(const float *dense, int n_outputs, int n_inputs,
 }
 
 static const struct sn_fit_type types[] = {
-    { "toy", "diagonal + rank 1", "a diagonal plus rank one", &toy_family, fit_toy }, { 0 }
+    { "toy", "diagonal + rank 1", "a diagonal plus rank one", 1, &toy_family, fit_toy }, { 0 }
 };
 
 static const struct sn_fit_option fit_options[] = {
