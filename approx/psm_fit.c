@@ -35,23 +35,23 @@ static size_t room_for(const struct psm_search *search)
 }
 
 /* n_factors factors. Those of few bits are fitted as floats, as many as there is room for, and
- * rounded; where that takes too many bytes after all, from fewer floats. */
+ * rounded. Where the pattern that was found takes much more than was foretold, a second fit has
+ * fewer entries; what is a little too much goes when they are rounded. */
 static enum sn_status fit_rounded(const struct psm_search *search, struct sn_fit *fit,
                                   struct sn_error *error)
 {
     if (search->bits == 32) return fit_floats(search, fit, error);
     struct psm_search floats = *search;
     floats.budget = (struct psm_budget){ SIZE_MAX, room_for(search) };
-    for (;;) {
-        enum sn_status status = fit_floats(&floats, fit, error);
-        if (!status) status = psm_round(search, fit, error);
-        if (!status) status = psm_measure(search, fit, error);
-        size_t bytes = status ? 0 : sn_matrix_bytes(fit->matrix);
-        if (bytes <= search->budget.bytes) return status;
-        double part = .99 * (double)search->budget.bytes / (double)bytes;
-        floats.budget.values = (size_t)(part * (double)floats.budget.values);
+    enum sn_status status = fit_floats(&floats, fit, error);
+    double excess = status ? 0 : psm_round_excess(search, fit);
+    if (excess > 1.05) {
         sn_fit_free(fit);
+        floats.budget.values = (size_t)((double)floats.budget.values / pow(excess, 1.3));
+        status = fit_floats(&floats, fit, error);
     }
+    if (!status) status = psm_round(search, fit, error);
+    return status ? status : psm_measure(search, fit, error);
 }
 
 /* One factor, two, the better of both, or a longer chain. The one is fitted again where it is the

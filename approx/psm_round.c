@@ -1,5 +1,6 @@
 #include "psm_round.h"
 #include "product.h"
+#include "psm_chain.h"
 #include "psm_index.h"
 #include "psm_shape.h"
 #include "rounding.h"
@@ -95,18 +96,19 @@ static const struct steps efforts[] = {
     [SN_NORMAL] = { 4, 6, 12 }, [SN_QUICK] = { 1, 4, 5 }, [SN_THOROUGH] = { 12, 12, 40 }
 };
 
-/* Fits the float values of factor j to the others and rounds them; when it is rounded already,
- * improves its codes. count as in sn_round. */
-static enum sn_status round_factor(struct chain *chain, int j, size_t count, struct sn_error *error)
+/* Fits the float values of factor j to the others and rounds them to bits; when it is rounded
+ * already, improves its codes. count and sweeps as in sn_round. */
+static enum sn_status round_factor(struct chain *chain, int j, int bits, size_t count, int sweeps,
+                                   struct sn_error *error)
 {
     const struct psm_search *search = chain->search;
-    const struct steps *steps = &efforts[search->options->effort];
+    int fit = chain->n_factors > 1 && bits < 32 ? efforts[search->options->effort].fit : 0;
     size_t m = (size_t)search->m, n = (size_t)search->n;
     float *o = NULL, *z = NULL, *difference = NULL;
-    struct sn_rounding rounding = { .bits = chain->bits,
+    struct sn_rounding rounding = { .bits = bits,
                                     .is_sparse = 1,
                                     .is_rounded = chain->is_rounded,
-                                    .block = j ? 1 : search->block,
+                                    .block = search->block,
                                     .values = chain->factors[j],
                                     .scales = chain->scales[j],
                                     .stop = search->options->stop };
@@ -119,12 +121,81 @@ static enum sn_status round_factor(struct chain *chain, int j, size_t count, str
         m, (size_t)chain->sizes[j], (size_t)chain->sizes[j + 1], n, o, z, difference
     };
     if (!status)
-        status = sn_round_part(&part, search->options->weighting, &rounding, count,
-                               chain->n_factors > 1 ? steps->fit : 0, steps->sweeps, error);
+        status = sn_round_part(&part, search->options->weighting, &rounding, count, fit, sweeps,
+                               error);
     free(o);
     free(z);
     free(difference);
     return status;
+}
+
+/* ---- Sizes */
+
+/* What the factors take in their narrowest forms, and how many values each has. 0 without memory.
+ */
+static size_t measure(const struct chain *chain, size_t *counts)
+{
+    size_t values = 0, scales = 0, structure = 0;
+    for (int j = 0; j < chain->n_factors; j++) {
+        struct psm_strided dense = { chain->factors[j], chain->sizes[j], chain->sizes[j + 1],
+                                     (size_t)chain->sizes[j + 1], 1 };
+        struct psm_sparse factor;
+        if (!psm_sparse_new(&factor, &dense, chain->search->block)) return 0;
+        counts[j] = psm_sparse_values(&factor);
+        values += counts[j];
+        scales += (size_t)factor.rows;
+        structure += psm_index_narrowest(&factor).bytes;
+        psm_sparse_free(&factor);
+    }
+    return ((values * (size_t)chain->bits + 7) / 8 + 3) / 4 * 4 + (2 * scales + 3) / 4 * 4
+        + structure;
+}
+
+/* How far the factors are above the budget; 0 without memory. */
+static double excess_of(const struct chain *chain, size_t *counts)
+{
+    const struct psm_budget *budget = &chain->search->budget;
+    size_t bytes = measure(chain, counts), values = 0;
+    for (int j = 0; j < chain->n_factors; j++) values += counts[j];
+    return bytes
+        ? fmax((double)bytes / (double)budget->bytes, (double)values / (double)budget->values)
+        : 0;
+}
+
+/* A count of values that may fit where so many are too many. */
+static size_t fewer(const struct psm_search *search, size_t count, double excess)
+{
+    size_t block = (size_t)search->block;
+    return (size_t)(fmin(.995, .999 / excess) * (double)count) / block * block;
+}
+
+/* Takes entries of least gain from the float factors until they fit. */
+static enum sn_status trim(struct chain *chain, struct sn_error *error)
+{
+    size_t counts[PSM_MOST_FACTORS];
+    double excess;
+    while ((excess = excess_of(chain, counts)) > 1)
+        for (int j = 0; j < chain->n_factors; j++) {
+            size_t count = fewer(chain->search, counts[j], excess);
+            if (!count)
+                return sn_fail(error, SN_BAD_INPUT,
+                               "budget of %zu bytes cannot hold %d sparse factors",
+                               chain->search->budget.bytes, chain->n_factors);
+            enum sn_status status = round_factor(chain, j, 32, count, 0, error);
+            if (status) return status;
+        }
+    return excess > 0 ? SN_OK : sn_no_memory(error, "rounding a PSM approximation");
+}
+
+double psm_round_excess(const struct psm_search *search, const struct sn_fit *fit)
+{
+    struct chain chain;
+    size_t counts[PSM_MOST_FACTORS];
+    double excess = 0;
+    if (chain_new(&chain, search, (const struct psm *)fit->matrix, fit->words))
+        excess = excess_of(&chain, counts);
+    chain_free(&chain);
+    return excess;
 }
 
 /* The weighted error; negative without memory. */
@@ -146,9 +217,12 @@ static enum sn_status round_chain(struct chain *chain, struct sn_error *error)
 {
     const volatile sig_atomic_t *stop = chain->search->options->stop;
     double before = INFINITY, found = 0;
+    int sweeps = efforts[chain->search->options->effort].sweeps;
+    enum sn_status fits = trim(chain, error);
+    if (fits) return fits;
     for (int round = 0; round <= efforts[chain->search->options->effort].rounds; round++) {
         for (int j = chain->n_factors - 1; j >= 0; j--) {
-            enum sn_status status = round_factor(chain, j, 0, error);
+            enum sn_status status = round_factor(chain, j, chain->bits, 0, sweeps, error);
             if (status) return status;
         }
         chain->is_rounded = 1;
@@ -159,48 +233,26 @@ static enum sn_status round_chain(struct chain *chain, struct sn_error *error)
     return SN_OK;
 }
 
-/* ---- One factor */
-
-/* Bytes of one factor of count values in the narrowest form. */
-static size_t bytes_of(const struct psm_search *search, const struct psm_sparse *factor)
-{
-    size_t values = psm_sparse_values(factor), bits = (size_t)search->bits;
-    return ((values * bits + 7) / 8 + 3) / 4 * 4 + (2 * (size_t)factor->rows + 3) / 4 * 4
-        + psm_index_narrowest(factor).bytes;
-}
-
-/* A count of values that may fit where so many take too many bytes. */
-static size_t fewer(const struct psm_search *search, size_t values, size_t bytes)
-{
-    size_t block = (size_t)search->block;
-    double part = fmin(.995, .999 * (double)search->budget.bytes / (double)bytes);
-    double count = fmin(part * (double)values, (double)search->budget.values);
-    return (size_t)count / block * block;
-}
-
 /* Rounds the one factor, its pattern chosen with the codes, and lets entries go until it is within
  * the budget. The first count is that of the float matrix. */
 static enum sn_status round_one(struct chain *chain, struct sn_error *error)
 {
     const struct psm_search *search = chain->search;
-    struct psm_strided dense = { chain->factors[0], search->m, search->n, (size_t)search->n, 1 };
-    struct psm_sparse factor;
-    for (;;) {
-        if (!psm_sparse_new(&factor, &dense, search->block))
-            return sn_no_memory(error, "rounding a PSM approximation");
-        size_t bytes = bytes_of(search, &factor), values = psm_sparse_values(&factor);
-        int fits = bytes <= search->budget.bytes && values <= search->budget.values;
-        psm_sparse_free(&factor);
-        if (chain->is_rounded && fits) return SN_OK;
-        size_t count = fits || !chain->is_rounded ? values : fewer(search, values, bytes);
+    int sweeps = efforts[search->options->effort].sweeps;
+    size_t count;
+    double excess;
+    while ((excess = excess_of(chain, &count)) > 1 || (excess > 0 && !chain->is_rounded)) {
+        int is_free = search->pattern == PSM_ENTRIES || chain->is_rounded;
+        if (chain->is_rounded) count = fewer(search, count, excess);
         if (!count)
             return sn_fail(error, SN_BAD_INPUT, "budget of %zu bytes cannot hold one nonzero",
                            search->budget.bytes);
-        int is_free = search->pattern == PSM_ENTRIES || chain->is_rounded;
-        enum sn_status status = round_factor(chain, 0, is_free ? count : 0, error);
+        enum sn_status status = round_factor(chain, 0, chain->bits, is_free ? count : 0, sweeps,
+                                             error);
         if (status) return status;
         chain->is_rounded = 1;
     }
+    return excess > 0 ? SN_OK : sn_no_memory(error, "rounding a PSM approximation");
 }
 
 /* ---- The result */

@@ -7,6 +7,10 @@
 
 #include "psm_search.h"
 
+/* The bytes that a float fit of the family takes in few bits, over those of the budget; 0 without
+ * such a budget or without memory. */
+double psm_round_excess(const struct psm_search *search, const struct sn_fit *fit);
+
 /* Rounds the values of fit, a float matrix of the family, which becomes one of search->bits bits
  * within search->budget, in the narrowest index form; fit's errors are left as they are. *fit is
  * empty on failure: SN_NO_MEMORY. Scratch: five copies of W, two of each factor as a dense matrix,

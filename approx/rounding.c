@@ -395,8 +395,8 @@ static size_t count_entries(const struct sn_rounding *r)
 }
 
 /* Drops the entries of least gain until count are left; residual follows. changes is rows x
- * columns. */
-static void trim(struct sn_rounding *r, size_t count, size_t *bins, float *changes)
+ * columns, and image with a coupling. */
+static void trim(struct sn_rounding *r, size_t count, size_t *bins, float *changes, float *image)
 {
     size_t m = (size_t)r->rows, n = (size_t)r->columns, block = (size_t)r->block,
            excess = count_entries(r);
@@ -423,15 +423,18 @@ static void trim(struct sn_rounding *r, size_t count, size_t *bins, float *chang
                 r->values[at + k * n] = 0;
             }
         }
-    if (r->gram) sn_gemm(0, 0, m, n, n, -1, changes, n, r->gram, n, 1, r->residual, n);
-    else cblas_saxpy((int)(m * n), -1, changes, 1, r->residual, 1);
+    float *values = r->values;
+    r->values = changes;
+    add_image(r, -1, image);
+    r->values = values;
 }
 
 /* ---- The whole */
 
 /* Scratch of one call. */
 struct room {
-    float *changes; /* rows x PANEL; rows x columns with a coupling or a count */
+    float *changes; /* rows x PANEL; rows x columns with a coupling or a count, and as much again
+                     * behind it with both */
     float *image;   /* PANEL x (columns + PANEL) */
     size_t *bins;   /* with a count */
 };
@@ -440,7 +443,8 @@ static int room_new(const struct sn_rounding *r, size_t count, struct room *room
 {
     size_t m = (size_t)r->rows, n = (size_t)r->columns, width = r->coupling || count ? n : PANEL;
     if (width < PANEL) width = PANEL;
-    *room = (struct room){ .changes = malloc((m + MOST_ROWS) * width * sizeof(float)),
+    size_t copies = r->coupling && count ? 2 : 1;
+    *room = (struct room){ .changes = malloc(copies * (m + MOST_ROWS) * width * sizeof(float)),
                            .image = malloc(PANEL * (n + PANEL) * sizeof(float)),
                            .bins = count ? malloc(BINS * sizeof *room->bins) : NULL };
     return room->changes && room->image && (room->bins || !count);
@@ -489,13 +493,14 @@ static int is_stopped(const struct sn_rounding *r) { return r->stop && *r->stop;
 /* Sweeps at a price that follows the count, then drops what is still too much. */
 static void choose_pattern(struct sn_rounding *r, size_t count, int sweeps, struct room *room)
 {
+    if (r->coupling) sweeps = 0;
     count_gains(r, 0, room->bins);
     struct sweep sweep = { .price = gain_of_bin(threshold(r, count, room->bins)) };
     for (int k = 0; k < sweeps && !is_stopped(r); k++) {
         sweep_once(r, &sweep, room);
         sweep.price *= fmin(1.5, fmax(.67, (double)sweep.count / (double)count));
     }
-    trim(r, count, room->bins, room->changes);
+    trim(r, count, room->bins, room->changes, room->changes + (size_t)r->rows * (size_t)r->columns);
 }
 
 enum sn_status sn_round(struct sn_rounding *r, size_t count, int sweeps, struct sn_error *error)

@@ -43,10 +43,11 @@ struct sn_rounding {
 
 /* Rounds X: scales, codes by coordinate descent in sweeps rounds, and the scales again. A full X
  * without coupling starts by carrying errors on. With count < the entries of a sparse X, or more,
- * pattern and codes are chosen together such that count of them are left at most, whole blocks; 0
- * keeps the pattern. SN_NO_MEMORY is the only failure; X is undefined then. Cost: a sweep takes
- * rows columns^2 multiply-adds, with coupling rows^2 columns more; the start columns^3. Scratch:
- * some rows of X, a copy of G for the start, of X with coupling. */
+ * pattern and codes are chosen together such that count of them are left at most, whole blocks;
+ * with a coupling, or 0 sweeps, those of least gain go; 0 keeps the pattern. SN_NO_MEMORY is the
+ * only failure; X is undefined then. Cost: a sweep takes rows columns^2 multiply-adds, with
+ * coupling rows^2 columns more; the start columns^3. Scratch: some rows of X, a copy of G for the
+ * start, of X with coupling. */
 enum sn_status sn_round(struct sn_rounding *rounding, size_t count, int sweeps,
                         struct sn_error *error);
 
