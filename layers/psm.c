@@ -1,20 +1,31 @@
-/* The shape of a PSM: its checks, its section in a cfg, its indices as words of a .weights file,
- * and the way of the kernels (psm_kernel.h) from factor to factor. */
+/* The shape of a PSM: its checks, its section in a cfg, its rows, and the way of the kernels
+ * (psm_kernel.h) from factor to factor. */
 #include "psm.h"
 #include "indices.h"
 #include "psm_kernel.h"
 #include "psm_shape.h"
+#include "stored.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block)
+size_t psm_bitmap_bytes(int width) { return ((size_t)width + 7) / 8; }
+
+size_t psm_structure_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block,
+                           int escapes)
 {
     if (!index_bits) index_bits = sn_index_bits_for(columns);
     if (!block) block = 1;
-    return 4 * nonzeros + sn_index_bytes(nonzeros / (size_t)block, index_bits)
-        + sn_index_bytes(psm_count_groups(rows, block), sn_index_bits_for(columns + 1));
+    size_t n_groups = psm_count_groups(rows, block);
+    if (index_bits == 1) return sn_index_bytes(n_groups * psm_bitmap_bytes(columns), 8);
+    return sn_index_bytes(nonzeros / (size_t)block + (size_t)escapes, index_bits)
+        + sn_index_bytes(n_groups, sn_index_bits_for(columns + 1));
+}
+
+size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block)
+{
+    return 4 * nonzeros + psm_structure_bytes(rows, columns, nonzeros, index_bits, block, 0);
 }
 
 size_t psm_order_bytes(int n_outputs) { return sn_order_bytes(n_outputs); }
@@ -31,6 +42,7 @@ struct psm_factor psm_factor_at(const struct psm *shape, int j)
                              .width = shape->sizes[j + 1],
                              .block = shape->block,
                              .index_bits = shape->index_bits[j],
+                             .escapes = shape->escapes[j],
                              .n_groups = psm_count_groups(shape->sizes[j], shape->block),
                              .n_blocks = (size_t)shape->nonzeros[j] / block,
                              .row_starts = shape->row_starts };
@@ -48,12 +60,40 @@ static int bits_of(const struct psm_layout *layout, int j)
     return bits ? bits : sn_index_bits_for(layout->sizes[j + 1]);
 }
 
+static int escapes_of(const struct psm_layout *layout, int j)
+{
+    return layout->escapes ? layout->escapes[j] : 0;
+}
+
+/* The index form of a factor. *key receives the cfg key that is at fault. */
+static enum sn_status check_index(const struct psm_layout *layout, int j, const char **key,
+                                  struct sn_error *error)
+{
+    int columns = layout->sizes[j + 1], bits = bits_of(layout, j), n = escapes_of(layout, j);
+    *key = "index";
+    if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 32)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 1, 4, 8, 16 or 32, found %d",
+                       j + 1, bits);
+    if (bits == 16 && columns > 65536)
+        return sn_fail(error, SN_BAD_INPUT,
+                       "factor %d: expected 1, 4, 8 or 32 at a width of %d, found 16", j + 1,
+                       columns);
+    double most = bits == 4
+        ? (double)psm_count_groups(layout->sizes[j], layout->block) * ((columns - 1) / PSM_ESCAPE)
+        : 0;
+    *key = "escapes";
+    if (n < 0 || n > most)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 0 to %.0f with index=%d, found %d",
+                       j + 1, most, bits, n);
+    return SN_OK;
+}
+
 /* *key receives the cfg key that is at fault. */
 static enum sn_status check_factor(const struct psm_layout *layout, int j, const char **key,
                                    struct sn_error *error)
 {
     int rows = layout->sizes[j], columns = layout->sizes[j + 1], n = layout->nonzeros[j];
-    int block = layout->block, bits = bits_of(layout, j);
+    int block = layout->block;
     *key = "nonzeros";
     if (rows < 1 || columns < 1 || n < 0 || columns == INT_MAX)
         return sn_fail(error, SN_BAD_INPUT, "factor %d is %d x %d with %d nonzeros", j + 1, rows,
@@ -65,14 +105,7 @@ static enum sn_status check_factor(const struct psm_layout *layout, int j, const
     if (n > (double)height * columns)
         return sn_fail(error, SN_BAD_INPUT, "factor %d: %d nonzeros, expected at most %zu x %d",
                        j + 1, n, height, columns);
-    *key = "index";
-    if (bits != 8 && bits != 16 && bits != 32)
-        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 8, 16 or 32, found %d", j + 1,
-                       bits);
-    if (bits == 16 && columns > 65536)
-        return sn_fail(error, SN_BAD_INPUT,
-                       "factor %d: expected 8 or 32 at a width of %d, found 16", j + 1, columns);
-    return SN_OK;
+    return check_index(layout, j, key, error);
 }
 
 /* Sums over a layout, in double so that nothing overflows before it is compared with INT_MAX, the
@@ -98,8 +131,9 @@ static enum sn_status check(const struct psm_layout *layout, struct totals *tota
         if (status) return status;
         totals->groups += (double)psm_count_groups(sizes[j], block);
         totals->values += nonzeros[j];
-        totals->bytes += (double)psm_factor_bytes(sizes[j], sizes[j + 1], (size_t)nonzeros[j],
-                                                  bits_of(layout, j), block);
+        totals->bytes += 4. * nonzeros[j]
+            + (double)psm_structure_bytes(sizes[j], sizes[j + 1], (size_t)nonzeros[j],
+                                          bits_of(layout, j), block, escapes_of(layout, j));
     }
     if (layout->has_order) totals->bytes += (double)psm_order_bytes(sizes[0]);
     *key = "nonzeros";
@@ -117,11 +151,15 @@ static void place_lists(struct psm *shape, const struct psm_layout *layout,
     shape->sizes = memcpy(shape->storage, layout->sizes, (n + 1) * sizeof *layout->sizes);
     shape->nonzeros = memcpy(shape->sizes + n + 1, layout->nonzeros, n * sizeof *layout->nonzeros);
     shape->index_bits = shape->nonzeros + n;
-    shape->row_starts = (uint32_t *)(shape->index_bits + n);
+    shape->escapes = shape->index_bits + n;
+    shape->row_starts = (uint32_t *)(shape->escapes + n);
     shape->columns = shape->row_starts + (size_t)totals->groups + n;
     if (layout->has_order)
         shape->order = shape->columns + (size_t)totals->values / (size_t)layout->block;
-    for (int j = 0; j < layout->n_factors; j++) shape->index_bits[j] = bits_of(layout, j);
+    for (int j = 0; j < layout->n_factors; j++) {
+        shape->index_bits[j] = bits_of(layout, j);
+        shape->escapes[j] = escapes_of(layout, j);
+    }
 }
 
 /* psm_new for a block that is not 0; *key receives the cfg key that is at fault. */
@@ -131,7 +169,7 @@ static struct psm *new_shape(const struct psm_layout *layout, const char **key,
     struct totals totals;
     if (check(layout, &totals, key, error)) return NULL;
     size_t n = (size_t)layout->n_factors, n_outputs = (size_t)layout->sizes[0];
-    size_t n_storage = 4 * n + 1 + (size_t)totals.groups
+    size_t n_storage = 5 * n + 1 + (size_t)totals.groups
         + (size_t)totals.values / (size_t)layout->block + (layout->has_order ? n_outputs : 0);
     struct psm *shape = calloc(1, sizeof *shape + n_storage * sizeof(uint32_t));
     if (!shape) {
@@ -146,7 +184,9 @@ static struct psm *new_shape(const struct psm_layout *layout, const char **key,
                                         .n_values = (size_t)totals.values,
                                         .n_words = (size_t)totals.bytes / 4 };
     for (size_t j = 1; j < n; j++) shape->matrix.n_states += (size_t)shape->sizes[j];
-    return shape;
+    if (!sn_matrix_set_bits(&shape->matrix, 32, 0, error)) return shape;
+    free(shape);
+    return NULL;
 }
 
 struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error)
@@ -157,16 +197,19 @@ struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error)
     return new_shape(&whole, &key, error);
 }
 
-/* Reads the keys behind the counts into layout; bits[n_factors] is the list under index, all 0
- * without one. */
+/* Reads the keys behind the counts into layout; bits[n_factors] and escapes[n_factors] are the
+ * lists under index and escapes, all 0 without one. */
 static enum sn_status parse_options(const struct cfg_section *section, struct psm_layout *layout,
-                                    int *bits, struct sn_error *error)
+                                    int *bits, int *escapes, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
     layout->index_bits = bits;
+    layout->escapes = escapes;
     layout->block = 1;
     if (cfg_find(section, "index"))
         status = cfg_list(section, "index", 1, layout->n_factors, bits, error);
+    if (!status && cfg_find(section, "escapes"))
+        status = cfg_list(section, "escapes", 0, layout->n_factors, escapes, error);
     if (!status) status = cfg_int(section, "block", 1, &layout->block, error);
     if (!status) status = cfg_int(section, "order", 0, &layout->has_order, error);
     if (!status && layout->has_order > 1)
@@ -185,7 +228,7 @@ static struct sn_matrix *psm_parse(const struct cfg_section *section, int n_outp
         cfg_fail(section, "nonzeros", error, "expected one count per factor, found none");
         return NULL;
     }
-    int *sizes = calloc(3 * (size_t)n + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n + 1 : NULL;
+    int *sizes = calloc(4 * (size_t)n + 1, sizeof *sizes), *nonzeros = sizes ? sizes + n + 1 : NULL;
     if (!sizes) {
         sn_fail(error, SN_NO_MEMORY, "%s: out of memory for %d factors", section->path, n);
         return NULL;
@@ -197,7 +240,7 @@ static struct sn_matrix *psm_parse(const struct cfg_section *section, int n_outp
         && cfg_list(section, "inner", 1, n - 1, sizes + 1, error))
         goto done;
     if (cfg_list(section, "nonzeros", 0, n, nonzeros, error)) goto done;
-    if (parse_options(section, &layout, nonzeros + n, error)) goto done;
+    if (parse_options(section, &layout, nonzeros + n, nonzeros + 2 * (size_t)n, error)) goto done;
     struct sn_error inner = { 0 };
     const char *key;
     shape = new_shape(&layout, &key, &inner);
@@ -215,103 +258,31 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
     fprintf(file, "factors=%d\n", shape->n_factors);
     cfg_print_list(file, "inner", shape->n_factors - 1, shape->sizes + 1);
     cfg_print_list(file, "nonzeros", shape->n_factors, shape->nonzeros);
-    int special = 0;
-    for (int j = 0; j < shape->n_factors; j++)
+    int special = 0, escaped = 0;
+    for (int j = 0; j < shape->n_factors; j++) {
         special |= shape->index_bits[j] != sn_index_bits_for(shape->sizes[j + 1]);
+        escaped |= shape->escapes[j];
+    }
     if (special) cfg_print_list(file, "index", shape->n_factors, shape->index_bits);
+    if (escaped) cfg_print_list(file, "escapes", shape->n_factors, shape->escapes);
     if (shape->block != 1) fprintf(file, "block=%d\n", shape->block);
     if (shape->order) fprintf(file, "order=1\n");
 }
 
-/* Writes one factor's columns and group lengths. Returns what follows. */
-static char *write_factor(char *bytes, const struct psm_factor *f)
+static size_t psm_rows(const struct sn_matrix *matrix, uint32_t *row_of)
 {
-    int bits = f->index_bits, length_bits = sn_index_bits_for(f->width + 1);
-    for (size_t g = 0; g < f->n_groups; g++)
-        for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
-            sn_index_put(bytes, p, bits,
-                         f->columns[p]
-                             - (bits == 8 ? psm_least_column(f->columns, f->row_starts[g], p) : 0));
-    bytes += sn_index_bytes(f->n_blocks, bits);
-    for (size_t g = 0; g < f->n_groups; g++)
-        sn_index_put(bytes, g, length_bits, f->row_starts[g + 1] - f->row_starts[g]);
-    return bytes + sn_index_bytes(f->n_groups, length_bits);
-}
-
-void psm_pack(const struct psm *shape, float *words)
-{
-    char *bytes = (char *)(words + shape->matrix.n_values);
-    memset(bytes, 0, 4 * (shape->matrix.n_words - shape->matrix.n_values));
+    const struct psm *shape = (const struct psm *)matrix;
+    size_t first = 0; /* Row of the factor. */
     for (int j = 0; j < shape->n_factors; j++) {
         struct psm_factor f = psm_factor_at(shape, j);
-        bytes = write_factor(bytes, &f);
+        size_t block = (size_t)f.block, rows = (size_t)f.rows;
+        for (size_t g = 0; row_of && g < f.n_groups; g++)
+            for (size_t p = f.row_starts[g]; p < f.row_starts[g + 1]; p++)
+                for (size_t row = g * block; row < (g + 1) * block; row++)
+                    *row_of++ = (uint32_t)(first + (row < rows ? row : rows - 1));
+        first += rows;
     }
-    if (shape->order) sn_order_pack(shape->order, shape->matrix.n_outputs, bytes);
-}
-
-/* Reads one factor's columns as they are stored, and its group lengths into row_starts[1..].
- * Returns what follows. */
-static const char *read_factor(const char *bytes, struct psm_factor *f)
-{
-    int length_bits = sn_index_bits_for(f->width + 1);
-    for (size_t p = 0; p < f->n_blocks; p++) f->columns[p] = sn_index_get(bytes, p, f->index_bits);
-    bytes += sn_index_bytes(f->n_blocks, f->index_bits);
-    for (size_t g = 0; g < f->n_groups; g++)
-        f->row_starts[g + 1] = sn_index_get(bytes, g, length_bits);
-    return bytes + sn_index_bytes(f->n_groups, length_bits);
-}
-
-/* Turns the group lengths in row_starts[1..] into starts and differences into columns, and checks
- * both. A group is named by its first row. */
-static enum sn_status check_pattern(const struct psm_factor *f, int number, struct sn_error *error)
-{
-    uint64_t start = 0, width = (uint64_t)f->width;
-    for (size_t g = 0; g < f->n_groups; g++) {
-        uint64_t length = f->row_starts[g + 1], left = f->n_blocks - start,
-                 most = left < width ? left : width;
-        size_t row = g * (size_t)f->block;
-        if (length > most)
-            return sn_fail(error, SN_BAD_INPUT,
-                           "factor %d, row %zu: length %llu, expected at most %llu", number, row,
-                           (unsigned long long)length, (unsigned long long)most);
-        for (uint64_t p = start; p < start + length; p++) {
-            uint32_t least = psm_least_column(f->columns, start, p);
-            if (f->index_bits == 8) f->columns[p] += least;
-            if (f->columns[p] < least || f->columns[p] >= width)
-                return sn_fail(error, SN_BAD_INPUT,
-                               "factor %d, row %zu: column index %u, expected ascending below %d",
-                               number, row, f->columns[p], f->width);
-        }
-        start += length;
-        f->row_starts[g + 1] = (uint32_t)start;
-    }
-    if (start != f->n_blocks)
-        return sn_fail(error, SN_BAD_INPUT, "factor %d: row lengths sum to %llu, expected %zu %s",
-                       number, (unsigned long long)start, f->n_blocks,
-                       f->block == 1 ? "nonzeros" : "blocks");
-    return SN_OK;
-}
-
-static enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words,
-                                 struct sn_error *error)
-{
-    struct psm *shape = (struct psm *)matrix;
-    struct psm_layout layout = { shape->n_factors,  shape->sizes, shape->nonzeros,
-                                 shape->index_bits, shape->block, shape->order != NULL };
-    struct psm *read = psm_new(&layout, error);
-    if (!read) return error ? error->code : SN_NO_MEMORY;
-    const char *bytes = (const char *)(words + matrix->n_values);
-    enum sn_status status = SN_OK;
-    for (int j = 0; j < read->n_factors && !status; j++) {
-        struct psm_factor f = psm_factor_at(read, j);
-        bytes = read_factor(bytes, &f);
-        status = check_pattern(&f, j + 1, error);
-    }
-    if (!status && read->order)
-        status = sn_order_unpack(bytes, matrix->n_outputs, "outputs", read->order, error);
-    if (!status) memcpy(shape->storage, read->storage, shape->n_storage * sizeof *shape->storage);
-    free(read);
-    return status;
+    return first;
 }
 
 /* What the kernels see of factor j. *first receives the position of its first value. The order of
@@ -363,7 +334,7 @@ static void psm_backward(const struct sn_matrix *matrix, const float *words, int
 }
 
 static const char *const psm_keys[] = { "factors", "inner", "nonzeros", "index",
-                                        "block",   "order", NULL };
+                                        "escapes", "block", "order",    NULL };
 
 const struct sn_family psm_family = { .name = "psm",
                                       .keys = psm_keys,
@@ -371,5 +342,6 @@ const struct sn_family psm_family = { .name = "psm",
                                       .print_keys = psm_print_keys,
                                       .init = psm_start,
                                       .unpack = psm_unpack,
+                                      .rows = psm_rows,
                                       .forward = psm_forward,
                                       .backward = psm_backward };

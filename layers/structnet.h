@@ -2,9 +2,10 @@
  * than dense ones, and the approximation of dense matrices by them.
  *
  * A structured matrix W (n_outputs x n_inputs) is a shape, struct sn_matrix, and an array of
- * float32 words, first its trainable values, then whatever else its family stores (column indices,
- * orders). The families are sss  sequentially semiseparable: low-rank and block diagonal matrices
- * are special cases psm  products of sparse matrices; one factor is a pruned matrix
+ * float32 words, first its trainable values, then the scales of values of few bits, then whatever
+ * else its family stores (column indices, orders). In files values of few bits are packed. The
+ * families are sss  sequentially semiseparable: low-rank and block diagonal matrices are special
+ * cases psm  products of sparse matrices; one factor is a pruned matrix
  *
  * All matrices are row-major float32. Pointers that a function takes are borrowed and their arrays
  * do not overlap, unless it says otherwise. A function that can fail returns a status and fills in
@@ -49,8 +50,12 @@ struct sn_matrix {
     int n_outputs;   /* rows of W */
     int n_inputs;    /* columns of W */
     size_t n_values; /* trainable values = multiply-adds for one input vector */
-    size_t n_words;  /* 4-byte words stored, indices included; bytes = 4*n_words */
+    size_t n_words;  /* 4-byte words in memory: values, scales, indices */
     size_t n_states; /* floats of scratch that one input vector needs in forward and backward */
+    size_t n_bytes;  /* stored bytes, indices and scales included, a multiple of 4 */
+    size_t n_scales; /* 0 with 32 bits */
+    int bits;        /* of a stored value: 32, or 1, 2, 3, 4, 8 */
+    int group;       /* values that share a scale; 0: those of a row of a factor, of a stage */
 };
 
 /* "sss", "psm": the name of a family's section in a cfg. */
@@ -87,8 +92,11 @@ struct sn_head {
 enum sn_status sn_head_read(const char *cfg, const char *weights, struct sn_head *head,
                             struct sn_error *error);
 
-/* Writes both files, which the caller opens and closes; a failure stays in ferror(). */
-void sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weights);
+/* Writes both files, which the caller opens and closes; a failure to write stays in ferror().
+ * Values of few bits are rounded. SN_NO_MEMORY is the only other failure, and impossible with 32
+ * bits. */
+enum sn_status sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weights,
+                             struct sn_error *error);
 
 /* Legal on a zeroed struct. */
 void sn_head_free(struct sn_head *head);
@@ -136,8 +144,8 @@ struct sn_fit_setting {
 };
 
 struct sn_fit_options {
-    size_t budget_bytes; /* at most this many bytes, indices included: 4*n_words <= budget_bytes; 0:
-                          * no limit, when there is one of values */
+    size_t budget_bytes;  /* at most this many bytes, indices included: n_bytes <= budget_bytes; 0:
+                           * no  limit, when there is one of values */
     size_t budget_values; /* at most this many values: n_values <= budget_values; 0: no limit */
     const struct sn_weighting *weighting; /* of the error that is minimised; NULL: Frobenius norm */
     enum sn_effort effort;

@@ -183,7 +183,8 @@ static void check_head(const struct sn_fit_type *type, const struct sn_fit *fit,
     snprintf(cfg, sizeof cfg, "%s", temporary_path("head.cfg"));
     snprintf(weights, sizeof weights, "%s", temporary_path("head.weights"));
     FILE *files[] = { fopen(cfg, "w"), fopen(weights, "wb") };
-    sn_head_write(&(struct sn_head){ fit->matrix, fit->words, bias }, files[0], files[1]);
+    cr_assert(!sn_head_write(&(struct sn_head){ fit->matrix, fit->words, bias }, files[0], files[1],
+                             &error));
     for (int i = 0; i < 2; i++) cr_assert(!ferror(files[i]) && !fclose(files[i]));
     cr_assert(!sn_head_read(cfg, weights, &read, &error), "%s: %s", type->name, error.message);
     cr_assert(!memcmp(read.bias, bias, sizeof bias));

@@ -192,7 +192,7 @@ static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
         other[j] = rows * random_int(seed, 0, groups * sizes[j + 1]);
         bits[j] = 8 * powers[random_int(seed, 0, 3)];
     }
-    struct psm_layout layout = { n, sizes, other, bits, block, random_int(seed, 0, 1) };
+    struct psm_layout layout = { n, sizes, other, bits, block, random_int(seed, 0, 1), NULL };
     return (struct sn_matrix *)psm_new(&layout, &error);
 }
 
@@ -384,7 +384,8 @@ Test(families, a_fresh_start_reads_back_as_itself)
         struct sn_error error = { 0 };
         /* So sparse that random columns would be farther apart than 8 bits allow. */
         int sizes[] = { 10, 3000 }, nonzeros[] = { 40 };
-        struct psm_layout layout = { 1, sizes, nonzeros, &bits[trial % 3], blocks[trial / 3], 1 };
+        struct psm_layout layout = { 1, sizes, nonzeros, &bits[trial % 3], blocks[trial / 3],
+                                     1, NULL };
         struct psm *shape = psm_new(&layout, &error);
         float *words = calloc(shape->matrix.n_words, sizeof *words);
         psm_family.init(&shape->matrix, words, test_uniform, NULL);
@@ -467,7 +468,7 @@ static void check_packing(int width, int bits, int block)
     uint32_t bridged[300];
     size_t n_bridged = bridged_row(width, bridged), n = (size_t)width + n_bridged;
     int sizes[] = { 3 * block - (block > 1), width }, nonzeros[] = { (int)n * block };
-    struct psm_layout layout = { 1, sizes, nonzeros, &bits, block, 1 };
+    struct psm_layout layout = { 1, sizes, nonzeros, &bits, block, 1, NULL };
     struct psm *shape = psm_new(&layout, &error), *read = psm_new(&layout, &error);
     cr_assert(shape && read, "%s", error.message);
     float *words = calloc(shape->matrix.n_words, sizeof *words);
@@ -533,7 +534,7 @@ Test(families, packed_bytes_are_the_documented_ones)
 {
     struct sn_error error = { 0 };
     int sizes[] = { 5, 600 }, nonzeros[] = { 16 }, bits[] = { 8 };
-    struct psm_layout layout = { 1, sizes, nonzeros, bits, 4, 1 };
+    struct psm_layout layout = { 1, sizes, nonzeros, bits, 4, 1, NULL };
     struct psm *shape = psm_new(&layout, &error);
     static const uint32_t columns[] = { 3, 259, 260, 255 }, starts[] = { 0, 3, 4 },
                           order[] = { 4, 0, 3, 1, 2 };
@@ -613,7 +614,7 @@ Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
         struct sn_error error = { 0 };
         int sizes[] = { cases[c].rows, 6 }, nonzeros[] = { 8 };
         struct psm_layout layout = {
-            1, sizes, nonzeros, &cases[c].bits, cases[c].block, cases[c].order
+            1, sizes, nonzeros, &cases[c].bits, cases[c].block, cases[c].order, NULL
         };
         struct psm *shape = psm_new(&layout, &error);
         float *words = calloc(shape->matrix.n_words, sizeof *words);

@@ -202,7 +202,7 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
         sn_weighting_free(&weighting);
         if (status) return status;
         a->params = a->fit.matrix->n_values;
-        a->bytes = sizeof(float) * a->fit.matrix->n_words;
+        a->bytes = a->fit.matrix->n_bytes;
         a->error = a->fit.error;
         a->choice = a->fit.weighted_error;
     }

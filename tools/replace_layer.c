@@ -4,6 +4,7 @@
 #include <family.h>
 
 #include <plug_keys.h>
+#include <stored.h>
 #include <weights_file.h>
 
 #include <stdlib.h>
@@ -97,7 +98,7 @@ static enum sn_status write_section(const char *path, const struct cfg_section *
         if (convolution && !cfg_find(section, "filters"))
             fprintf(out, "output=%d\n", matrix->n_outputs);
         if (convolution && !cfg_find(section, "size")) fputs("size=1\n", out);
-        matrix->family->print_keys(matrix, out);
+        sn_matrix_print(matrix, out);
     }
     free(line);
     fclose(in);
@@ -120,16 +121,19 @@ static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path
 
 /* Biases, words and, with batch normalisation, scales, means and variances. What is corrected there
  * is the mean. */
-static void write_layer(const layer *l, const struct approximation *approximation, FILE *out)
+static enum sn_status write_layer(const layer *l, const struct approximation *approximation,
+                                  FILE *out, struct sn_error *error)
 {
     size_t m = (size_t)approximation->fit.matrix->n_outputs;
     const float *bias = approximation->bias;
     fwrite(l->batch_normalize ? l->biases : bias, sizeof *bias, m, out);
-    fwrite(approximation->fit.words, sizeof(float), approximation->fit.matrix->n_words, out);
-    if (!l->batch_normalize || l->dontloadscales) return;
+    enum sn_status status = sn_stored_write(approximation->fit.matrix, approximation->fit.words,
+                                            out, error);
+    if (status || !l->batch_normalize || l->dontloadscales) return status;
     fwrite(l->scales, sizeof(float), m, out);
     for (size_t i = 0; i < m; i++) fwrite(&(float){ -bias[i] }, sizeof(float), 1, out);
     fwrite(l->rolling_variance, sizeof(float), m, out);
+    return SN_OK;
 }
 
 static enum sn_status write_weights(const struct problem *problem,
@@ -148,7 +152,7 @@ static enum sn_status write_weights(const struct problem *problem,
     if (fseek(in, (long)span.header_bytes, SEEK_SET))
         status = sn_fail(error, SN_IO, "%s: cannot read", path);
     if (!status) status = copy_bytes(in, out, before, path, error);
-    write_layer(&layers[problem->layer], approximation, out);
+    if (!status) status = write_layer(&layers[problem->layer], approximation, out, error);
     if (!status && fseek(in, (long)replaced, SEEK_CUR))
         status = sn_fail(error, SN_IO, "%s: cannot read", path);
     if (!status)
@@ -162,12 +166,10 @@ enum sn_status replace_write(const struct problem *problem,
                              const struct approximation *approximation, FILE *cfg, FILE *weights,
                              struct sn_error *error)
 {
-    if (!problem->net) {
-        sn_head_write(&(struct sn_head){ approximation->fit.matrix, approximation->fit.words,
-                                         approximation->bias },
-                      cfg, weights);
-        return SN_OK;
-    }
+    if (!problem->net)
+        return sn_head_write(&(struct sn_head){ approximation->fit.matrix, approximation->fit.words,
+                                                approximation->bias },
+                             cfg, weights, error);
     struct cfg_text *text = cfg_read(problem->request->cfg, error);
     if (!text) return error->code;
     enum sn_status status = write_section(problem->request->cfg,

@@ -45,7 +45,8 @@ enum sn_status plug_check_keys(const struct cfg_section *section, struct sn_erro
     for (int i = 0; ours && i < section->n_keys; i++) {
         const struct cfg_key *key = &section->keys[i];
         if (!listed(keys, key->key) && !listed(flag_keys, key->key)
-            && !listed(number_keys, key->key) && !(family && listed(other_keys, key->key)))
+            && !listed(number_keys, key->key)
+            && !(family && (listed(other_keys, key->key) || listed(sn_matrix_keys, key->key))))
             return cfg_fail(section, key->key, error, "unknown key");
         if (cfg_find(section, key->key) != key)
             return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: already given in line %d",

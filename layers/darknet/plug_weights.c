@@ -66,14 +66,13 @@ int plug_fclose(FILE *file)
 /* Dresses all structured layers; the result is for undress_layers, which frees it. */
 static struct structured_shape *dress_layers(network *net)
 {
-    struct sn_error error;
+    struct sn_error error = { 0 };
     struct structured_shape *shapes = calloc((size_t)net->n, sizeof *shapes);
-    if (!shapes) {
-        sn_fail(&error, SN_NO_MEMORY, "out of memory for %d layers", net->n);
-        sn_die(&error);
-    }
-    for (int i = 0; i < net->n; i++)
-        if (structured_matrix(&net->layers[i])) structured_dress(&net->layers[i], &shapes[i]);
+    if (!shapes) sn_no_memory(&error, "%d layers", net->n);
+    for (int i = 0; i < net->n && !error.code; i++)
+        if (structured_matrix(&net->layers[i]))
+            structured_dress(&net->layers[i], &shapes[i], &error);
+    if (error.code) sn_die(&error);
     return shapes;
 }
 
@@ -82,6 +81,21 @@ static void undress_layers(network *net, struct structured_shape *shapes)
     for (int i = 0; i < net->n; i++)
         if (structured_matrix(&net->layers[i])) structured_undress(&net->layers[i], &shapes[i]);
     free(shapes);
+}
+
+/* Takes over what was loaded into the dressed layers from start to end, and rounds it. */
+static void unpack_layers(network *net, const char *path, int start, int end,
+                          const struct structured_shape *shapes)
+{
+    struct sn_error error = { 0 }, placed;
+    for (int i = start; i < end; i++) {
+        layer *l = &net->layers[i];
+        if (!structured_matrix(l) || l->dontload) continue;
+        if (!unpack_structured_layer(l, &shapes[i], &error)) continue;
+        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l),
+                error.message);
+        sn_die(&placed);
+    }
 }
 
 void load_weights_upto(network *net, char *path, int start, int cutoff)
@@ -96,26 +110,19 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
     reading = path;
     stock_load_weights_upto(net, path, start, cutoff);
     reading = NULL;
+    unpack_layers(net, path, start, end, shapes);
     undress_layers(net, shapes);
-    for (int i = start; i < end; i++) {
-        layer *l = &net->layers[i];
-        if (!structured_matrix(l)) continue;
-        l->c += l->batch_normalize && l->dontloadscales ? 3 * l->out_c : 0;
-        if (l->dontload || !unpack_structured_layer(l, &error)) continue;
-        struct sn_error placed;
-        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l),
-                error.message);
-        sn_die(&placed);
-    }
+    for (int i = start; i < end; i++)
+        if (structured_matrix(&net->layers[i])) round_structured_layer(&net->layers[i]);
 }
 
 void load_weights(network *net, char *path) { load_weights_upto(net, path, 0, net->n); }
 
 void save_weights_upto(network *net, char *path, int cutoff)
 {
-    for (int i = 0; i < net->n && i < cutoff; i++)
-        if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i]);
     struct structured_shape *shapes = dress_layers(net);
+    for (int i = 0; i < net->n && i < cutoff; i++)
+        if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i], &shapes[i]);
     stock_save_weights_upto(net, path, cutoff);
     undress_layers(net, shapes);
 }

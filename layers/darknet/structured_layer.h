@@ -4,11 +4,18 @@
  * With size=1 in its section it is a 1x1 convolution: W is applied at every pixel of a w x h x
  * n_inputs image.
  *
- * To Darknet the layer is LOCAL with size = n = 1 and c = the number of float32 words behind the
+ * To Darknet the layer is LOCAL with size = n = 1 and c = the number of 4-byte words behind the
  * biases; while it saves or loads, out_w = out_h = 1 too, so that its own code stores and loads
- * biases[n_outputs], weights[c]: first the n_words of the matrix, then, with batch_normalize,
+ * biases[n_outputs], weights[c]: first the n_bytes of the matrix, then, with batch_normalize,
  * scales, rolling means and rolling variances (n_outputs each). The shape is one malloc block in
- * l.cweights, l.state and l.state_delta are the scratch; free_layer releases all of them. */
+ * l.cweights, l.state and l.state_delta are the scratch; free_layer releases all of them.
+ *
+ * Values of few bits (stored.h): l.weights holds the words with values of float32, which training
+ * moves; products and gradients take their rounded copy in l.binary_weights, and the gradient is
+ * applied to the values as it is (straight through: Bengio, Leonard and Courville, Estimating or
+ * propagating gradients through stochastic neurons for conditional computation, arXiv 1308.3432,
+ * 2013). The scales stay. l.indexes is the scale map. What is saved is what was multiplied; while
+ * Darknet saves or loads, l.weights is a buffer for the stored form. */
 #ifndef STRUCTURED_LAYER_H
 #define STRUCTURED_LAYER_H
 
@@ -32,23 +39,29 @@ void update_structured_layer(layer l, update_args a);
 /* The matrix of a structured layer, NULL for any other layer. */
 struct sn_matrix *structured_matrix(const layer *l);
 
+/* Rounds the words anew, after something else than the functions here has changed l->weights. */
+void round_structured_layer(layer *l);
+
 /* The words behind the biases that a load reads: with dontloadscales the batch statistics are not
  * among them. */
 int structured_load_words(const layer *l);
 
-/* After a load: takes the matrix' indices and, unless dontloadscales, the batch statistics over
- * from l->weights. */
-enum sn_status unpack_structured_layer(layer *l, struct sn_error *error);
-
-/* Before a save: copies the batch statistics behind the matrix' words. */
-void pack_structured_layer(layer *l);
-
-/* Around Darknet's loading and saving: dress makes the layer one of a single pixel, undress gives
- * it its shape back. */
+/* Around Darknet's loading and saving: dress makes the layer one of a single pixel, whose weights
+ * are the stored words, undress gives it its shape and words back. SN_NO_MEMORY leaves the layer as
+ * it was. */
 struct structured_shape {
-    int outputs, out_w, out_h;
+    int outputs, out_w, out_h, c;
+    float *words; /* of the matrix, in memory */
 };
-void structured_dress(layer *l, struct structured_shape *shape);
+enum sn_status structured_dress(layer *l, struct structured_shape *shape, struct sn_error *error);
 void structured_undress(layer *l, const struct structured_shape *shape);
+
+/* After a load into a dressed layer: takes the matrix and, unless dontloadscales, the batch
+ * statistics over. */
+enum sn_status unpack_structured_layer(layer *l, const struct structured_shape *shape,
+                                       struct sn_error *error);
+
+/* Before a save of a dressed layer: writes its stored words and batch statistics. */
+void pack_structured_layer(layer *l, const struct structured_shape *shape);
 
 #endif
