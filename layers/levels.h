@@ -22,7 +22,7 @@ static inline float sn_level_most(int bits) { return bits == 8 ? 127 : (float)((
 static inline float sn_level_near(int bits, float ratio)
 {
     float most = sn_level_most(bits);
-    float level = bits == 8 ? rintf(ratio) : 2 * floorf(ratio / 2) + 1;
+    float level = bits == 8 ? rintf(ratio) + 0 : 2 * floorf(ratio / 2) + 1; /* + 0: no -0 */
     return level > most ? most : level >= -most ? level : -most;
 }
 

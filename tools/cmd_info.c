@@ -37,7 +37,7 @@ const struct command cmd_info = {
 struct row {
     const char *type;
     char input[32], output[32];
-    int bits;
+    int bits; /* of a value; 0 without values */
     double values, bytes, multiply_adds;
 };
 
@@ -51,12 +51,12 @@ static struct row describe(const layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
     struct row row = { .type = weights_layer_name(l),
-                       .bits = matrix ? matrix->bits : 32,
                        .bytes = (double)layer_bytes(l),
                        .multiply_adds = layer_multiply_adds(l) };
     row.values = matrix
         ? (row.bytes - (double)matrix->n_bytes) / sizeof(float) + (double)matrix->n_values
         : row.bytes / sizeof(float);
+    row.bits = matrix ? matrix->bits : row.values > 0 ? 32 : 0;
     int c = matrix ? matrix->n_inputs : l->c;
     print_shape(row.input, sizeof row.input, l->w, l->h, c, l->inputs);
     print_shape(row.output, sizeof row.output, l->out_w, l->out_h, l->out_c, l->outputs);
