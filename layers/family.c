@@ -1,5 +1,7 @@
 #include "family.h"
 
+#include "stored.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,48 @@ const struct sn_family *sn_family_find(const char *name)
 }
 
 const char *sn_family_name(const struct sn_family *family) { return family->name; }
+
+const char *const sn_matrix_keys[] = { "bits", "group", NULL };
+
+/* Reads the shared keys into a shape. */
+static enum sn_status parse_shared(const struct cfg_section *section, struct sn_matrix *matrix,
+                                   struct sn_error *error)
+{
+    int bits = 32, group = 0;
+    const char *key = "bits";
+    struct sn_error inner = { 0 };
+    enum sn_status status = cfg_int(section, "bits", 1, &bits, error);
+    if (!status) status = cfg_int(section, "group", 0, &group, error);
+    if (status) return status;
+    if (sn_bits_check(bits, group, &key, &inner) || sn_matrix_set_bits(matrix, bits, group, &inner))
+        return cfg_fail(section, key, error, "%s", inner.message);
+    return SN_OK;
+}
+
+struct sn_matrix *sn_matrix_parse(const struct sn_family *family, const struct cfg_section *section,
+                                  int n_outputs, int n_inputs, struct sn_error *error)
+{
+    struct sn_matrix *matrix = family->parse(section, n_outputs, n_inputs, error);
+    if (!matrix || !parse_shared(section, matrix, error)) return matrix;
+    free(matrix);
+    return NULL;
+}
+
+void sn_matrix_print(const struct sn_matrix *matrix, FILE *file)
+{
+    matrix->family->print_keys(matrix, file);
+    if (matrix->bits != 32) fprintf(file, "bits=%d\n", matrix->bits);
+    if (matrix->group) fprintf(file, "group=%d\n", matrix->group);
+}
+
+enum sn_status sn_matrix_init(struct sn_matrix *matrix, uint32_t *map, float *words,
+                              float (*uniform)(float, float), struct sn_error *error)
+{
+    enum sn_status status = matrix->family->init(matrix, words, uniform, error);
+    if (status || matrix->bits == 32) return status;
+    sn_scale_map(matrix, map);
+    return sn_start_scales(matrix, map, words, error);
+}
 
 void sn_multiply(const struct sn_matrix *matrix, const float *words, int batch, const float *x,
                  float *y, float *states)

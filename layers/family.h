@@ -29,14 +29,14 @@ struct sn_family {
     enum sn_status (*init)(struct sn_matrix *matrix, float *words, float (*uniform)(float, float),
                            struct sn_error *error);
 
-    /* With few bits: the rows whose values share a scale, of which it returns the number; row_of
-     * (may be NULL) receives the row of each value, once the structure is known. Everything that
-     * adds up to one entry of what a part of the product gives belongs to one row. */
-    size_t (*rows)(const struct sn_matrix *matrix, uint32_t *row_of);
-
     /* Takes over the structure stored behind the values and scales of words[n_words], after a load.
      * SN_BAD_INPUT when an index is out of range; matrix is unchanged then. */
     enum sn_status (*unpack)(struct sn_matrix *matrix, const float *words, struct sn_error *error);
+
+    /* The rows whose values share a scale when the group is 0. Writes the row of each value into
+     * row_of[n_values] unless it is NULL; for that a sparse pattern must be set. Returns the number
+     * of rows, which the shape alone decides. */
+    size_t (*rows)(const struct sn_matrix *matrix, uint32_t *row_of);
 
     /* Y += X W^T: x is batch x n_inputs, y is batch x n_outputs, row-major, not overlapping.
      * states[batch*n_states] is written, and is what backward() needs. */
@@ -55,5 +55,20 @@ extern const struct sn_family *const sn_families[]; /* NULL ends the table */
 
 /* The family whose section is name (without brackets), or NULL. */
 const struct sn_family *sn_family_find(const char *name);
+
+/* The cfg keys that all families share, bits and group; NULL ends the list. */
+extern const char *const sn_matrix_keys[];
+
+/* parse() of the family and the shared keys. Errors as of parse(). */
+struct sn_matrix *sn_matrix_parse(const struct sn_family *family, const struct cfg_section *section,
+                                  int n_outputs, int n_inputs, struct sn_error *error);
+
+/* print_keys() of the family and the shared keys. */
+void sn_matrix_print(const struct sn_matrix *matrix, FILE *file);
+
+/* init() of the family, then scales, by which the values are rounded such that their mean square
+ * stays. map[n_values] is filled in (stored.h); it may be NULL with 32 bits. */
+enum sn_status sn_matrix_init(struct sn_matrix *matrix, uint32_t *map, float *words,
+                              float (*uniform)(float, float), struct sn_error *error);
 
 #endif

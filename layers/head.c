@@ -1,4 +1,5 @@
 /* Heads, nets of one structured layer, as files. Darknet reads the same two. */
+#include "family.h"
 #include "stored.h"
 #include "weights_header.h"
 
@@ -17,13 +18,10 @@ enum sn_status sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weight
     if (status) goto done;
     fprintf(cfg, "[net]\nbatch=1\ninputs=%d\n\n[%s]\noutput=%d\nactivation=linear\n",
             matrix->n_inputs, matrix->family->name, matrix->n_outputs);
-    sn_print_keys(matrix, cfg);
+    sn_matrix_print(matrix, cfg);
     weights_header_write(&WEIGHTS_HEADER_NEW, weights);
     fwrite(head->bias, sizeof(float), (size_t)matrix->n_outputs, weights);
-    fwrite(stored, sizeof(float), n_stored, weights);
-done:
-    free(stored);
-    return status;
+    return sn_stored_write(matrix, head->words, weights, error);
 }
 
 void sn_head_free(struct sn_head *head)
@@ -34,6 +32,12 @@ void sn_head_free(struct sn_head *head)
     memset(head, 0, sizeof *head);
 }
 
+static int listed(const char *const *keys, const char *key)
+{
+    while (*keys && strcmp(*keys, key)) keys++;
+    return *keys != NULL;
+}
+
 /* A head computes W x + b and nothing else: of the keys that every layer has only these two. */
 static enum sn_status check_keys(const struct cfg_section *section, const struct sn_family *family,
                                  struct sn_error *error)
@@ -41,7 +45,8 @@ static enum sn_status check_keys(const struct cfg_section *section, const struct
     const struct cfg_key *activation = cfg_find(section, "activation");
     for (int i = 0; i < section->n_keys; i++) {
         const char *key = section->keys[i].key;
-        if (!sn_has_key(family, key) && strcmp(key, "output") && strcmp(key, "activation"))
+        if (!listed(family->keys, key) && !listed(sn_matrix_keys, key) && strcmp(key, "output")
+            && strcmp(key, "activation"))
             return cfg_fail(section, key, error, "unknown key of a head");
     }
     if (activation && strcmp(activation->value, "linear"))
@@ -73,42 +78,53 @@ static enum sn_status read_cfg(const char *path, struct sn_head *head, struct sn
     if (!status) status = read_size(net, "inputs", &n_inputs, error);
     if (!status) status = read_size(layer, "output", &n_outputs, error);
     if (!status) status = check_keys(layer, family, error);
-    if (!status && !(head->matrix = sn_parse(layer, n_outputs, n_inputs, error)))
+    if (!status && !(head->matrix = sn_matrix_parse(family, layer, n_outputs, n_inputs, error)))
         status = error->code;
     cfg_free(cfg);
     return status;
 }
 
-/* Whether n floats and, with is_last, nothing else stand next in the file. */
-static int read_floats(FILE *file, float *values, size_t n, int is_last)
+/* Whether n bytes and, with is_last, nothing else stand next in the file. */
+static int read_bytes(FILE *file, void *bytes, size_t n, int is_last)
 {
-    return fread(values, sizeof *values, n, file) == n && (!is_last || fgetc(file) == EOF);
+    return fread(bytes, 1, n, file) == n && (!is_last || fgetc(file) == EOF);
+}
+
+/* Reads the file into the bias and stored[n_bytes]. */
+static enum sn_status read_stored(const char *path, const struct sn_head *head, void *stored,
+                                  struct sn_error *error)
+{
+    struct weights_header header = { 0 };
+    size_t m = sizeof(float) * (size_t)head->matrix->n_outputs, n = head->matrix->n_bytes;
+    enum sn_status status = SN_OK;
+    FILE *file = fopen(path, "rb");
+    if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    if (!weights_header_read(&header, file) || !read_bytes(file, head->bias, m, 0)
+        || !read_bytes(file, stored, n, 1))
+        status = sn_fail(error, ferror(file) ? SN_IO : SN_BAD_INPUT,
+                         "%s: expected a header and %zu bytes, found another length", path, m + n);
+    fclose(file);
+    return status;
 }
 
 static enum sn_status read_weights(const char *path, struct sn_head *head, struct sn_error *error)
 {
-    struct weights_header header = { 0 };
-    size_t m = (size_t)head->matrix->n_outputs, n = sn_stored_words(head->matrix);
+    struct sn_matrix *matrix = head->matrix;
+    int is_packed = matrix->bits != 32;
     enum sn_status status = SN_OK;
-    float *stored = malloc(n * sizeof *stored);
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        free(stored);
-        return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    }
-    head->bias = malloc(m * sizeof(float));
-    head->words = malloc(head->matrix->n_words * sizeof(float));
-    if (!head->bias || !head->words || !stored) status = sn_no_memory(error, "%zu values", m + n);
-    else if (!weights_header_read(&header, file) || !read_floats(file, head->bias, m, 0)
-             || !read_floats(file, stored, n, 1))
-        status = sn_fail(error, ferror(file) ? SN_IO : SN_BAD_INPUT,
-                         "%s: expected a header and %zu bytes, found another length", path,
-                         sizeof(float) * (m + n));
+    head->bias = malloc((size_t)matrix->n_outputs * sizeof(float));
+    head->words = malloc(matrix->n_words * sizeof(float));
+    uint32_t *map = is_packed ? malloc((matrix->n_values + 1) * sizeof *map) : NULL;
+    char *packed = is_packed ? malloc(matrix->n_bytes + 1) : NULL,
+         *stored = is_packed ? packed : (char *)head->words;
+    if (!head->bias || !head->words || (is_packed && (!map || !packed)))
+        status = sn_no_memory(error, "%zu values", matrix->n_values + (size_t)matrix->n_outputs);
+    if (!status) status = read_stored(path, head, stored, error);
     struct sn_error inner = { 0 };
-    if (!status) status = sn_restore(head->matrix, stored, head->words, &inner);
+    if (!status) status = sn_restore(matrix, stored, map, head->words, &inner);
     if (inner.code) sn_fail(error, inner.code, "%s: %.900s", path, inner.message);
-    fclose(file);
-    free(stored);
+    free(map);
+    free(packed);
     return status;
 }
 

@@ -5,13 +5,32 @@
 
 int sn_index_bits_for(int limit) { return limit <= 65536 ? 16 : 32; }
 
-size_t sn_index_bytes(size_t n, int bits) { return ((n * (size_t)bits + 7) / 8 + 3) / 4 * 4; }
+size_t sn_index_bytes(size_t n, int bits) { return (n * (size_t)bits + 31) / 32 * 4; }
+
+/* Index i of fewer than 8 bits, which may begin in one byte and end in the next one. */
+static void put_bits(unsigned char *bytes, size_t i, int bits, uint32_t index)
+{
+    int at = (int)(i * (size_t)bits % 8), mask = (1 << bits) - 1;
+    bytes += i * (size_t)bits / 8;
+    bytes[0] = (unsigned char)((bytes[0] & ~(mask << at)) | ((int)index & mask) << at);
+    if (at + bits <= 8) return;
+    at = 8 - at; /* The bits that are written. */
+    bytes[1] = (unsigned char)((bytes[1] & ~(mask >> at)) | ((int)index & mask) >> at);
+}
+
+static uint32_t get_bits(const unsigned char *bytes, size_t i, int bits)
+{
+    int at = (int)(i * (size_t)bits % 8);
+    bytes += i * (size_t)bits / 8;
+    int pair = bytes[0] | (at + bits > 8 ? bytes[1] << 8 : 0);
+    return (uint32_t)(pair >> at & ((1 << bits) - 1));
+}
 
 void sn_index_put(char *bytes, size_t i, int bits, uint32_t index)
 {
     uint8_t least = (uint8_t)index;
     uint16_t narrow = (uint16_t)index;
-    if (bits == 4) bytes[i / 2] = (char)((uint8_t)bytes[i / 2] | index << 4 * (i % 2));
+    if (bits < 8) put_bits((unsigned char *)bytes, i, bits, index);
     else if (bits == 8) memcpy(bytes + i, &least, 1);
     else if (bits == 16) memcpy(bytes + 2 * i, &narrow, 2);
     else memcpy(bytes + 4 * i, &index, 4);
@@ -22,7 +41,7 @@ uint32_t sn_index_get(const char *bytes, size_t i, int bits)
     uint8_t least;
     uint16_t narrow;
     uint32_t wide;
-    if (bits == 4) return (uint8_t)bytes[i / 2] >> 4 * (i % 2) & 15;
+    if (bits < 8) return get_bits((const unsigned char *)bytes, i, bits);
     if (bits == 8) return memcpy(&least, bytes + i, 1), least;
     if (bits == 16) return memcpy(&narrow, bytes + 2 * i, 2), narrow;
     return memcpy(&wide, bytes + 4 * i, 4), wide;

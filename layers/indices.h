@@ -1,5 +1,5 @@
-/* Indices as they lie behind the values in a .weights file: arrays of nibbles (the low one of a
- * byte first), u8, u16 or u32 in the byte order of the machine, each padded with zeros to a
+/* Indices and codes as they lie in a .weights file: arrays of u8, u16 or u32 in the byte order of
+ * the machine, or of fewer bits from the low end of each byte on, each padded with zeros to a
  * multiple of 4 bytes; and orders, which are permutations of 0..n-1 stored that way. */
 #ifndef INDICES_H
 #define INDICES_H
@@ -16,8 +16,8 @@ int sn_index_bits_for(int limit);
 /* Bytes of n indices, padding included. */
 size_t sn_index_bytes(size_t n, int bits);
 
-/* The i-th of an array of indices with 4, 8, 16 or 32 bits. sn_index_put leaves the padding alone,
- * and of 4 bits needs an array of zeros. */
+/* The i-th of an array of indices with 1 to 8, 16 or 32 bits. sn_index_put leaves all other bits
+ * alone. */
 void sn_index_put(char *bytes, size_t i, int bits, uint32_t index);
 uint32_t sn_index_get(const char *bytes, size_t i, int bits);
 

@@ -1,39 +1,54 @@
-/* Values of few bits: a code stands for a level, and a level times a scale for a value.
+/* Values of few bits: a small integer, the level, times a scale that many values share.
  *
- *     bits   levels
- *     1      +-1
- *     2      +-1, +-3
- *     3      +-14, +-45, +-79, +-127
- *     4      +-6, +-18, +-31, +-44, +-58, +-75, +-96, +-127
- *     8      -127 .. 127
+ *     1 to 4 bits   the odd levels -(2^bits - 1), ..., -3, -1, 1, 3, ..., 2^bits - 1; no zero,
+ * which a sparse pattern has elsewhere 8 bits        the levels -127 ... 127
  *
- * Those of 3 and 4 bits have the least mean squared error for normally distributed values, in
- * 127ths of the largest: the weights of trained nets come nearer to that than to equal steps. Codes
- * of up to 4 bits have no 0, which a sparse matrix leaves to its pattern and a full one does not
- * miss. Scales are bfloat16, the upper half of a float32, finite and not negative.
- *
- * Source: Max, Quantizing for minimum distortion, IRE Trans. Inf. Theory 6(1), 1960, table I. */
+ * Stored is a code: (level + 2^bits - 1) / 2, and level + 128 in 8 bits, where 0 stands for
+ * nothing. Scales are bfloat16 numbers: the upper half of a float32. */
 #ifndef LEVELS_H
 #define LEVELS_H
 
+#include <math.h>
 #include <stdint.h>
 
-/* Whether values can have so many bits; 32 is float32, which has no codes. */
-int sn_bits_are_known(int bits);
+/* 1, 2, 3, 4 or 8: values of few bits; else they are floats. */
+static inline int sn_bits_are_few(int bits) { return (bits >= 1 && bits <= 4) || bits == 8; }
 
 /* The largest level. */
-float sn_level_largest(int bits);
+static inline float sn_level_most(int bits) { return bits == 8 ? 127 : (float)((1 << bits) - 1); }
 
-/* The level next to x; of two the one nearer to 0. */
-float sn_level_near(int bits, float x);
+/* The level nearest to a value over its scale: the largest one beyond it. No ratio is out of range;
+ * of two levels as near the greater one, of 8 bits the even one. */
+static inline float sn_level_near(int bits, float ratio)
+{
+    float most = sn_level_most(bits);
+    float level = bits == 8 ? rintf(ratio) + 0 : 2 * floorf(ratio / 2) + 1; /* + 0: no -0 */
+    return level > most ? most : level >= -most ? level : -most;
+}
 
-/* Codes are stored as 0 .. 2^bits - 1, in the order of their levels; with 8 bits 0 has none. */
-uint32_t sn_level_code(int bits, float level);
-float sn_level_of(int bits, uint32_t code);
+/* scale times the level nearest to value / scale. With a scale of 0, zero; NaN when value is not
+ * finite. */
+static inline float sn_level_round(int bits, float value, float scale)
+{
+    if (!isfinite(value)) return NAN;
+    return scale > 0 ? scale * sn_level_near(bits, value / scale) : 0;
+}
 
-/* x rounded to the nearest bfloat16, for 0 <= x below 2^128 - 2^119, and its 16 bits. */
-float sn_bfloat16(float x);
-uint16_t sn_bfloat16_bits(float x);
-float sn_bfloat16_of(uint16_t bits);
+static inline uint32_t sn_level_code(int bits, float level)
+{
+    return bits == 8 ? (uint32_t)(level + 128) : (uint32_t)(level + sn_level_most(bits)) / 2;
+}
+
+static inline float sn_level_of(int bits, uint32_t code)
+{
+    return bits == 8 ? (float)code - 128 : 2 * (float)code - sn_level_most(bits);
+}
+
+/* The bfloat16 number nearest to value, the even one of two. */
+uint16_t sn_bfloat_of(float value);
+float sn_bfloat_value(uint16_t bfloat);
+
+/* value as a bfloat16 number: what a scale must be, in order to be stored as it is. */
+static inline float sn_bfloat_round(float value) { return sn_bfloat_value(sn_bfloat_of(value)); }
 
 #endif

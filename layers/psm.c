@@ -1,13 +1,34 @@
-/* The shape of a PSM: its checks, its section in a cfg, and the way of the kernels (psm_kernel.h)
- * from factor to factor. */
+/* The shape of a PSM: its checks, its section in a cfg, its rows, and the way of the kernels
+ * (psm_kernel.h) from factor to factor. */
 #include "psm.h"
 #include "indices.h"
 #include "psm_kernel.h"
 #include "psm_shape.h"
+#include "stored.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+size_t psm_bitmap_bytes(int width) { return ((size_t)width + 7) / 8; }
+
+size_t psm_structure_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block,
+                           int escapes)
+{
+    if (!index_bits) index_bits = sn_index_bits_for(columns);
+    if (!block) block = 1;
+    size_t n_groups = psm_count_groups(rows, block);
+    if (index_bits == 1) return sn_index_bytes(n_groups * psm_bitmap_bytes(columns), 8);
+    return sn_index_bytes(nonzeros / (size_t)block + (size_t)escapes, index_bits)
+        + sn_index_bytes(n_groups, sn_index_bits_for(columns + 1));
+}
+
+size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block)
+{
+    return 4 * nonzeros + psm_structure_bytes(rows, columns, nonzeros, index_bits, block, 0);
+}
+
+size_t psm_order_bytes(int n_outputs) { return sn_order_bytes(n_outputs); }
 
 uint32_t psm_least_column(const uint32_t *columns, size_t start, size_t p)
 {
@@ -44,11 +65,11 @@ static int escapes_of(const struct psm_layout *layout, int j)
     return layout->escapes ? layout->escapes[j] : 0;
 }
 
-/* *key receives the cfg key that is at fault. */
+/* The index form of a factor. *key receives the cfg key that is at fault. */
 static enum sn_status check_index(const struct psm_layout *layout, int j, const char **key,
                                   struct sn_error *error)
 {
-    int columns = layout->sizes[j + 1], bits = bits_of(layout, j), escapes = escapes_of(layout, j);
+    int columns = layout->sizes[j + 1], bits = bits_of(layout, j), n = escapes_of(layout, j);
     *key = "index";
     if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 32)
         return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 1, 4, 8, 16 or 32, found %d",
@@ -57,10 +78,13 @@ static enum sn_status check_index(const struct psm_layout *layout, int j, const 
         return sn_fail(error, SN_BAD_INPUT,
                        "factor %d: expected 1, 4, 8 or 32 at a width of %d, found 16", j + 1,
                        columns);
+    double most = bits == 4
+        ? (double)psm_count_groups(layout->sizes[j], layout->block) * ((columns - 1) / PSM_ESCAPE)
+        : 0;
     *key = "escapes";
-    if (escapes < 0 || (escapes && bits != 4))
-        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected %s, found %d", j + 1,
-                       bits == 4 ? "at least 0" : "0 without index=4", escapes);
+    if (n < 0 || n > most)
+        return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 0 to %.0f with index=%d, found %d",
+                       j + 1, most, bits, n);
     return SN_OK;
 }
 
@@ -108,8 +132,8 @@ static enum sn_status check(const struct psm_layout *layout, struct totals *tota
         totals->groups += (double)psm_count_groups(sizes[j], block);
         totals->values += nonzeros[j];
         totals->bytes += 4. * nonzeros[j]
-            + (double)psm_structure_bytes(sizes[j], sizes[j + 1], (size_t)(nonzeros[j] / block),
-                                          bits_of(layout, j), escapes_of(layout, j), block);
+            + (double)psm_structure_bytes(sizes[j], sizes[j + 1], (size_t)nonzeros[j],
+                                          bits_of(layout, j), block, escapes_of(layout, j));
     }
     if (layout->has_order) totals->bytes += (double)psm_order_bytes(sizes[0]);
     *key = "nonzeros";
@@ -161,7 +185,9 @@ static struct psm *new_shape(const struct psm_layout *layout, const char **key,
                                         .n_values = (size_t)totals.values,
                                         .n_words = (size_t)totals.bytes / 4 };
     for (size_t j = 1; j < n; j++) shape->matrix.n_states += (size_t)shape->sizes[j];
-    return shape;
+    if (!sn_matrix_set_bits(&shape->matrix, 32, 0, error)) return shape;
+    free(shape);
+    return NULL;
 }
 
 struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error)
@@ -172,8 +198,8 @@ struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error)
     return new_shape(&whole, &key, error);
 }
 
-/* Reads the keys behind the counts into layout; bits[n_factors] is the list under index and
- * escapes[n_factors] that one, all 0 without them. */
+/* Reads the keys behind the counts into layout; bits[n_factors] and escapes[n_factors] are the
+ * lists under index and escapes, all 0 without one. */
 static enum sn_status parse_options(const struct cfg_section *section, struct psm_layout *layout,
                                     int *bits, int *escapes, struct sn_error *error)
 {
@@ -215,7 +241,7 @@ static struct sn_matrix *psm_parse(const struct cfg_section *section, int n_outp
         && cfg_list(section, "inner", 1, n - 1, sizes + 1, error))
         goto done;
     if (cfg_list(section, "nonzeros", 0, n, nonzeros, error)) goto done;
-    if (parse_options(section, &layout, nonzeros + n, nonzeros + 2 * n, error)) goto done;
+    if (parse_options(section, &layout, nonzeros + n, nonzeros + 2 * (size_t)n, error)) goto done;
     struct sn_error inner = { 0 };
     const char *key;
     shape = new_shape(&layout, &key, &inner);
@@ -233,15 +259,31 @@ static void psm_print_keys(const struct sn_matrix *matrix, FILE *file)
     fprintf(file, "factors=%d\n", shape->n_factors);
     cfg_print_list(file, "inner", shape->n_factors - 1, shape->sizes + 1);
     cfg_print_list(file, "nonzeros", shape->n_factors, shape->nonzeros);
-    int special = 0, escapes = 0;
+    int special = 0, escaped = 0;
     for (int j = 0; j < shape->n_factors; j++) {
         special |= shape->index_bits[j] != sn_index_bits_for(shape->sizes[j + 1]);
-        escapes |= shape->escapes[j];
+        escaped |= shape->escapes[j];
     }
     if (special) cfg_print_list(file, "index", shape->n_factors, shape->index_bits);
-    if (escapes) cfg_print_list(file, "escapes", shape->n_factors, shape->escapes);
+    if (escaped) cfg_print_list(file, "escapes", shape->n_factors, shape->escapes);
     if (shape->block != 1) fprintf(file, "block=%d\n", shape->block);
     if (shape->order) fprintf(file, "order=1\n");
+}
+
+static size_t psm_rows(const struct sn_matrix *matrix, uint32_t *row_of)
+{
+    const struct psm *shape = (const struct psm *)matrix;
+    size_t first = 0; /* Row of the factor. */
+    for (int j = 0; j < shape->n_factors; j++) {
+        struct psm_factor f = psm_factor_at(shape, j);
+        size_t block = (size_t)f.block, rows = (size_t)f.rows;
+        for (size_t g = 0; row_of && g < f.n_groups; g++)
+            for (size_t p = f.row_starts[g]; p < f.row_starts[g + 1]; p++)
+                for (size_t row = g * block; row < (g + 1) * block; row++)
+                    *row_of++ = (uint32_t)(first + (row < rows ? row : rows - 1));
+        first += rows;
+    }
+    return first;
 }
 
 /* What the kernels see of factor j. *first receives the position of its first value. The order of
@@ -322,5 +364,6 @@ const struct sn_family psm_family = { .name = "psm",
                                       .init = psm_start,
                                       .rows = psm_rows,
                                       .unpack = psm_unpack,
+                                      .rows = psm_rows,
                                       .forward = psm_forward,
                                       .backward = psm_backward };

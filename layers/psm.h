@@ -9,21 +9,29 @@
  * group has below the factor's height is stored and counts as nonzeros, but takes no part in
  * products and gradients. With an order, row i of the product is output order[i].
  *
- * Words in a .weights file, each of these arrays padded with zeros to a multiple of 4 bytes:
+ * The values: factor by factor, group by group, block by block, a block from top to bottom. Rows
+ * that share a scale when values have few bits (stored.h): those of the factors in order; a row
+ * that does not exist counts as the factor's last one.
  *
- *     the values, factor by factor, group by group, block by block, a block from top to bottom
+ * The structure, each of these arrays padded with zeros to a multiple of 4 bytes:
+ *
  *     for each factor
- *         its column indices, group by group, ascending in a group: u8, u16 or u32
- *         its group lengths, in blocks: u16 when the width is at most 65,535, else u32
- *       or, with 1 bit: for each group a bitmap of its columns, from the low bit of the first byte
- *         on, padded to a byte
+ *         its column indices, group by group, ascending in a group, in one of the forms below
+ *         its group lengths, in blocks, but for bitmaps: u16 when the width is at most 65,535, else
+ *         u32
  *     the order, if there is one: u16 when n_outputs is at most 65,536, else u32
  *
- * A column index in 8 bits is the difference to the one before it in the group, minus 1 (the first:
- * the column itself). Where columns are farther apart than 256, blocks of zeros must stand between
- * them: a fresh layer moves the columns that it draws, the approximators bridge the gaps. In 4 bits
- * it is the same difference, and 15 stands for 15 columns to be skipped, an escape, of which a
- * factor has room for so many; what it does not use is 0 behind the last index. */
+ *     index=16, 32    the columns as u16 or u32
+ *     index=8         u8: the difference to the column before in the group, minus 1 (the first: the
+ *                     column itself)
+ *     index=4         the same in half bytes, the lower half first. 15 says to skip 15 columns and
+ *                     to go on with the next half byte. So many escapes of 15 as the shape has are
+ *                     room in the array; the part that is not used is 0 and at its end
+ *     index=1         a bitmap for each group, column c at bit c%8 of byte c/8, from a new byte on
+ *
+ * Where columns are farther apart than index=8 can say, or index=4 with its escapes, blocks of
+ * zeros must stand between them: a fresh layer moves the columns that it draws, the approximators
+ * bridge the gaps. */
 #ifndef PSM_H
 #define PSM_H
 
@@ -38,7 +46,7 @@ struct psm {
     int *sizes;           /* n_factors+1 */
     int *nonzeros;        /* n_factors: stored values, each a multiple of block */
     int *index_bits;      /* n_factors: 1, 4, 8, 16 or 32 */
-    int *escapes;         /* n_factors: room for so many, with 4 bits */
+    int *escapes;         /* n_factors: half bytes of 15 at most; 0 unless index_bits is 4 */
     uint32_t *row_starts; /* factor by factor n_groups+1 positions in its own blocks, from 0 */
     uint32_t *columns;    /* factor by factor nonzeros[j]/block columns, ascending in a group */
     uint32_t *order;      /* n_outputs: a permutation; NULL without one */
@@ -57,27 +65,31 @@ struct psm_layout {
     const int *index_bits;
     int block; /* 1, 4, 8, or 0 for 1 */
     int has_order;
-    const int *escapes; /* n_factors, 0 but with 4 bits; NULL: all 0 */
+    const int *escapes; /* n_factors: of 4 bits, else 0; NULL: all 0 */
 };
 
 /* A shape with the given layout, which is copied; row_starts, columns and order are zero until
  * psm_family.init or unpack, or the caller with psm_pack, sets them. NULL and error when a size is
  * below 1, a factor has more nonzeros than entries or no whole number of blocks, block or
- * index_bits is none of the above, 16 bits are too few for the width, or the counts overflow an
- * int. free() releases it. */
+ * index_bits is none of the above, 16 bits are too few for the width, there are escapes without 4
+ * bits or more than could be used, or the counts overflow an int. free() releases it. */
 struct psm *psm_new(const struct psm_layout *layout, struct sn_error *error);
 
-/* Writes row_starts, columns and order behind the values of words[n_words], as unpack reads them.
- * Columns with 8-bit indices must not be farther apart than 256, the first of a group not farther
- * than 255 from column 0; with 4 bits there must be room for the escapes. */
+/* Writes row_starts, columns and order behind the values and scales of words[n_words], as unpack
+ * reads them. Columns with 8-bit indices must not be farther apart than 256, the first of a group
+ * not farther than 255 from column 0; with 4-bit indices a factor's groups must take no more
+ * escapes (psm_count_escapes) than it has. */
 void psm_pack(const struct psm *shape, float *words);
 
-/* Bytes of a factor's column indices and group lengths. */
-size_t psm_structure_bytes(int rows, int columns, size_t n_blocks, int index_bits, int escapes,
-                           int block);
+/* The escapes that a group of n ascending columns takes. */
+size_t psm_count_escapes(const uint32_t *columns, size_t n);
 
-/* Bytes that a factor of float32 values takes, without escapes. Zero index_bits and block are the
- * defaults. */
+/* Bytes of a factor's structure: column indices and group lengths. Zero index_bits and block are
+ * the defaults. Values and scales come on top, packed over all factors together: sn_value_bytes. */
+size_t psm_structure_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block,
+                           int escapes);
+
+/* Bytes that a factor takes with values of 32 bits and without escapes. */
 size_t psm_factor_bytes(int rows, int columns, size_t nonzeros, int index_bits, int block);
 
 /* Bytes that an order of n_outputs takes. */

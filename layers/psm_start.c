@@ -14,13 +14,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Moves the columns of a row to the left as far as few bits need it. */
-static void close_gaps(uint32_t *row, size_t length, uint32_t reach)
+/* Moves the columns of a row to the left as far as its differences need it, of which each spans at
+ * most `span` columns, and one `span` more for each of its escapes that it takes. */
+static void close_gaps(uint32_t *row, size_t length, uint32_t span, uint32_t escapes)
 {
     for (size_t p = 0; p < length; p++) {
-        uint32_t most = psm_least_column(row, 0, p) + reach;
-        if (row[p] > most) row[p] = most;
+        uint32_t least = psm_least_column(row, 0, p), taken = (row[p] - least) / span;
+        if (taken > escapes) {
+            taken = escapes;
+            row[p] = least + span * escapes + span - 1;
+        }
+        escapes -= taken;
     }
+}
+
+/* Closes the gaps of group i that its form of indices cannot say. The groups have equal shares of
+ * the escapes. */
+static void keep_to_form(const struct psm_factor *f, size_t i)
+{
+    size_t length = f->row_starts[i + 1] - f->row_starts[i], n = (size_t)f->escapes;
+    size_t escapes = (i + 1) * n / f->n_groups - i * n / f->n_groups;
+    uint32_t *row = f->columns + f->row_starts[i];
+    if (f->index_bits == 8) close_gaps(row, length, 256, 0);
+    if (f->index_bits == 4) close_gaps(row, length, PSM_ESCAPE, (uint32_t)escapes);
 }
 
 static void shuffle(uint32_t *deck, size_t n, float (*uniform)(float, float))
@@ -56,8 +72,7 @@ static void draw_pattern(const struct psm_factor *f, uint32_t *deck, char *used,
         }
         for (size_t c = 0; c < columns; c++)
             if (used[c]) *end++ = (uint32_t)c;
-        if (f->index_bits == 4 || f->index_bits == 8)
-            close_gaps(row, length, psm_reach(f->index_bits));
+        keep_to_form(f, i);
     }
 }
 

@@ -32,8 +32,8 @@ size_t sss_order_words(int n_outputs, int n_inputs, enum sss_order order)
     return (inputs + (order & SSS_ORDER_OUTPUTS ? sn_order_bytes(n_outputs) : 0)) / 4;
 }
 
-/* Adds to the sizes what the orders take: words for the indices, scratch for the reordered inputs
- * and outputs. */
+/* Adds to the sizes what the orders take, words for the indices, scratch for the reordered inputs
+ * and outputs, and sets those that follow. */
 static enum sn_status order_sizes(struct sss *shape, struct sn_error *error)
 {
     struct sn_matrix *matrix = &shape->matrix;
@@ -42,7 +42,7 @@ static enum sn_status order_sizes(struct sss *shape, struct sn_error *error)
     if (shape->order & SSS_ORDER_OUTPUTS) matrix->n_states += (size_t)matrix->n_outputs;
     if (matrix->n_words > INT_MAX || matrix->n_states > INT_MAX)
         return sn_fail(error, SN_BAD_INPUT, "more than %d values or states", INT_MAX);
-    return SN_OK;
+    return sn_matrix_set_bits(matrix, 32, 0, error);
 }
 
 /* Adds up widths, heights, values and states, in double so that nothing overflows before it is
@@ -330,7 +330,7 @@ static enum sn_status sss_init(struct sn_matrix *matrix, float *words,
 
 void sss_pack(const struct sss *shape, float *words)
 {
-    char *bytes = (char *)sn_structure(&shape->matrix, words);
+    char *bytes = (char *)(words + sn_structure_at(&shape->matrix));
     int n = shape->matrix.n_inputs;
     if (shape->input_order) sn_order_pack(shape->input_order, n, bytes);
     if (shape->output_order)
@@ -343,7 +343,7 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
 {
     struct sss *shape = (struct sss *)matrix;
     if (!shape->order) return SN_OK;
-    const char *bytes = (const char *)sn_structure(matrix, (float *)words);
+    const char *bytes = (const char *)(words + sn_structure_at(matrix));
     size_t m = (size_t)matrix->n_outputs, n = (size_t)matrix->n_inputs;
     uint32_t *inputs = malloc((n + m) * sizeof *inputs), *outputs = inputs ? inputs + n : NULL;
     enum sn_status status = SN_OK;
@@ -362,31 +362,35 @@ static enum sn_status sss_unpack(struct sn_matrix *matrix, const float *words,
     return status;
 }
 
-/* Sets n values of a row; returns what follows. */
-static uint32_t *fill_row(uint32_t *row_of, size_t n, size_t row)
+/* ---- Rows ---- */
+
+/* Numbers the values of n_rows x n_columns; returns what follows. */
+static uint32_t *number_rows(uint32_t *row_of, size_t first, size_t n_rows, size_t n_columns)
 {
-    for (size_t i = 0; i < n; i++) row_of[i] = (uint32_t)row;
-    return row_of + n;
+    for (size_t i = 0; i < n_rows; i++)
+        for (size_t j = 0; j < n_columns; j++) *row_of++ = (uint32_t)(first + i);
+    return row_of;
 }
 
-/* The rows of [D C G], [A B] and [E F], stage by stage. */
 static size_t sss_rows(const struct sn_matrix *matrix, uint32_t *row_of)
 {
     const struct sss *shape = (const struct sss *)matrix;
-    size_t first = 0;
+    size_t first = 0; /* Row of D, C and G. */
     for (int k = 0; k < shape->n_stages; k++) {
         size_t n = (size_t)shape->inputs[k], m = (size_t)shape->outputs[k];
         size_t s = (size_t)shape->causal[k], s_next = (size_t)shape->causal[k + 1];
         size_t t = (size_t)shape->anticausal[k], t_next = (size_t)shape->anticausal[k + 1];
-        const struct {
-            size_t rows, columns, first;
-        } blocks[] = { { m, n, 0 },         { m, s, 0 },      { s_next, s, m },
-                       { s_next, n, m },    { m, t_next, 0 }, { t, t_next, m + s_next },
-                       { t, n, m + s_next } };
-        for (size_t b = 0; row_of && b < sizeof blocks / sizeof *blocks; b++)
-            for (size_t i = 0; i < blocks[b].rows; i++)
-                row_of = fill_row(row_of, blocks[b].columns, first + blocks[b].first + i);
-        first += m + s_next + t;
+        size_t causal = first + m, anticausal = causal + s_next;
+        if (row_of) {
+            row_of = number_rows(row_of, first, m, n);
+            row_of = number_rows(row_of, first, m, s);
+            row_of = number_rows(row_of, causal, s_next, s);
+            row_of = number_rows(row_of, causal, s_next, n);
+            row_of = number_rows(row_of, first, m, t_next);
+            row_of = number_rows(row_of, anticausal, t, t_next);
+            row_of = number_rows(row_of, anticausal, t, n);
+        }
+        first = anticausal + t;
     }
     return first;
 }
@@ -401,5 +405,6 @@ const struct sn_family sss_family = { .name = "sss",
                                       .init = sss_init,
                                       .rows = sss_rows,
                                       .unpack = sss_unpack,
+                                      .rows = sss_rows,
                                       .forward = sss_forward,
                                       .backward = sss_backward };

@@ -14,9 +14,12 @@
  *     D m_k x n_k   C m_k x causal[k]   A causal[k+1] x causal[k]   B causal[k+1] x n_k
  *     G m_k x anticausal[k+1]   E anticausal[k] x anticausal[k+1]   F anticausal[k] x n_k
  *
+ * Rows that share a scale when values have few bits (stored.h): for k = 0..N-1 those of [D C G],
+ * then of [B A], then of [F E].
+ *
  * With an order of the inputs, the outputs, or both, the matrix is What = P_out S P_in: the stages
  * take input input_order[j] as their j-th, and what they give as their i-th output is output
- * output_order[i]. The orders are stored behind the values, inputs first, as u16 when there are at
+ * output_order[i]. The orders are the structure (stored.h), inputs first, as u16 when there are at
  * most 65,536 of them, else u32, each padded to 4 bytes. */
 #ifndef SSS_H
 #define SSS_H
@@ -59,7 +62,7 @@ struct sss *sss_new(int n_stages, const int *inputs, const int *outputs, const i
 struct sss *sss_new_ordered(int n_stages, const int *inputs, const int *outputs, const int *causal,
                             const int *anticausal, enum sss_order order, struct sn_error *error);
 
-/* Writes the orders behind the values of words. */
+/* Writes the orders behind the values and scales of words. */
 void sss_pack(const struct sss *shape, float *words);
 
 /* The words that the orders of a matrix of such a size take. */

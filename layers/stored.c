@@ -1,257 +1,200 @@
 #include "stored.h"
+
+#include "indices.h"
 #include "levels.h"
 
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_GROUP = 8, MOST_GROUP = 1 << 20 };
+enum { FLOAT_BITS = 32, LEAST_GROUP = 8, MOST_GROUP = 1 << 20 };
 
-const char *sn_key_at(const struct sn_family *family, int i)
+size_t sn_value_bytes(size_t n_values, size_t n_scales, int bits)
 {
-    static const char *const common[] = { "bits", "group", NULL };
-    int own = 0;
-    while (own < i && family->keys[own]) own++;
-    return family->keys[own] ? family->keys[own] : common[i - own];
+    return sn_index_bytes(n_values, bits)
+        + (sn_bits_are_few(bits) ? sn_index_bytes(n_scales, 16) : 0);
 }
 
-int sn_has_key(const struct sn_family *family, const char *key)
+enum sn_status sn_bits_check(int bits, int group, const char **key, struct sn_error *error)
 {
-    const char *known;
-    for (int i = 0; (known = sn_key_at(family, i)); i++)
-        if (!strcmp(known, key)) return 1;
-    return 0;
-}
-
-/* ---- The shape */
-
-static size_t words_of(size_t bytes) { return (bytes + 3) / 4; }
-
-static size_t scale_words(const struct sn_matrix *matrix) { return words_of(2 * matrix->n_scales); }
-
-static size_t code_words(const struct sn_matrix *matrix)
-{
-    return words_of((matrix->n_values * (size_t)matrix->bits + 7) / 8);
-}
-
-static size_t structure_words(const struct sn_matrix *matrix)
-{
-    return matrix->n_words - matrix->n_values - matrix->n_scales;
-}
-
-size_t sn_stored_words(const struct sn_matrix *matrix)
-{
-    if (matrix->bits == 32) return matrix->n_words;
-    return scale_words(matrix) + code_words(matrix) + structure_words(matrix);
-}
-
-size_t sn_matrix_bytes(const struct sn_matrix *matrix)
-{
-    return sizeof(float) * sn_stored_words(matrix);
-}
-
-float *sn_scales(const struct sn_matrix *matrix, float *words) { return words + matrix->n_values; }
-
-float *sn_structure(const struct sn_matrix *matrix, float *words)
-{
-    return words + matrix->n_values + matrix->n_scales;
-}
-
-enum sn_status sn_set_bits(struct sn_matrix *matrix, int bits, int group, struct sn_error *error)
-{
-    size_t structure = structure_words(matrix), n_scales = 0;
-    if (bits < 32 && group) n_scales = (matrix->n_values + (size_t)group - 1) / (size_t)group;
-    else if (bits < 32) n_scales = matrix->family->rows(matrix, NULL);
-    if (matrix->n_values + n_scales + structure > INT_MAX)
-        return sn_fail(error, SN_BAD_INPUT, "more than %d values and scales", INT_MAX);
-    matrix->bits = bits;
-    matrix->group = group;
-    matrix->n_scales = n_scales;
-    matrix->n_words = matrix->n_values + n_scales + structure;
+    *key = "bits";
+    if (!sn_bits_are_few(bits) && bits != FLOAT_BITS)
+        return sn_fail(error, SN_BAD_INPUT, "expected 1, 2, 3, 4, 8 or 32, found %d", bits);
+    *key = "group";
+    if (group && bits == FLOAT_BITS)
+        return sn_fail(error, SN_BAD_INPUT, "expected bits=1, 2, 3, 4 or 8 with it, found 32");
+    if (group && (group < LEAST_GROUP || group > MOST_GROUP))
+        return sn_fail(error, SN_BAD_INPUT, "expected 0 or %d to %d, found %d", LEAST_GROUP,
+                       MOST_GROUP, group);
     return SN_OK;
 }
 
-static enum sn_status read_bits(const struct cfg_section *section, int *bits, int *group,
-                                struct sn_error *error)
+static size_t count_scales(const struct sn_matrix *matrix, int bits, int group)
 {
-    *bits = 32;
-    *group = 0;
-    enum sn_status status = cfg_int(section, "bits", 1, bits, error);
+    if (bits == FLOAT_BITS) return 0;
+    return group ? (matrix->n_values + (size_t)group - 1) / (size_t)group
+                 : matrix->family->rows(matrix, NULL);
+}
+
+enum sn_status sn_matrix_set_bits(struct sn_matrix *matrix, int bits, int group,
+                                  struct sn_error *error)
+{
+    const char *key;
+    enum sn_status status = sn_bits_check(bits, group, &key, error);
     if (status) return status;
-    if (!sn_bits_are_known(*bits))
-        return cfg_fail(section, "bits", error, "expected 1, 2, 3, 4, 8 or 32, found %d", *bits);
-    if (!cfg_find(section, "group")) return SN_OK;
-    if (*bits == 32)
-        return cfg_fail(section, "group", error, "expected it only with bits of 1 to 8");
-    status = cfg_int(section, "group", LEAST_GROUP, group, error);
-    if (!status && *group > MOST_GROUP)
-        status = cfg_fail(section, "group", error, "expected at most %d, found %d", MOST_GROUP,
-                          *group);
-    return status;
+    size_t structure = matrix->n_words - sn_structure_at(matrix),
+           n_scales = count_scales(matrix, bits, group),
+           n_words = matrix->n_values + n_scales + structure;
+    if (n_words > INT_MAX)
+        return sn_fail(error, SN_BAD_INPUT, "more than %d values, scales and indices", INT_MAX);
+    matrix->bits = bits;
+    matrix->group = group;
+    matrix->n_scales = n_scales;
+    matrix->n_words = n_words;
+    matrix->n_bytes = sn_value_bytes(matrix->n_values, n_scales, bits) + 4 * structure;
+    return SN_OK;
 }
-
-struct sn_matrix *sn_parse(const struct cfg_section *section, int n_outputs, int n_inputs,
-                           struct sn_error *error)
-{
-    const struct sn_family *family = sn_family_find(section->name);
-    struct sn_error inner = { 0 };
-    int bits, group;
-    if (read_bits(section, &bits, &group, error)) return NULL;
-    struct sn_matrix *matrix = family->parse(section, n_outputs, n_inputs, error);
-    if (!matrix || !sn_set_bits(matrix, bits, group, &inner)) return matrix;
-    cfg_fail(section, "bits", error, "%s", inner.message);
-    free(matrix);
-    return NULL;
-}
-
-void sn_print_keys(const struct sn_matrix *matrix, FILE *file)
-{
-    matrix->family->print_keys(matrix, file);
-    if (matrix->bits < 32) fprintf(file, "bits=%d\n", matrix->bits);
-    if (matrix->group) fprintf(file, "group=%d\n", matrix->group);
-}
-
-/* ---- Scales and levels */
 
 void sn_scale_map(const struct sn_matrix *matrix, uint32_t *map)
 {
-    if (matrix->bits == 32) return;
-    if (!matrix->group) matrix->family->rows(matrix, map);
-    for (size_t i = 0; matrix->group && i < matrix->n_values; i++)
-        map[i] = (uint32_t)(i / (size_t)matrix->group);
+    size_t group = (size_t)matrix->group;
+    if (!group) matrix->family->rows(matrix, map);
+    for (size_t i = 0; group && i < matrix->n_values; i++) map[i] = (uint32_t)(i / group);
 }
 
-/* The level of a value; of a scale of 0, which holds no other, the value 0 has any. */
-static float level_of(int bits, float value, float scale)
+void sn_round(const struct sn_matrix *matrix, const uint32_t *map, const float *words,
+              float *rounded)
 {
-    return sn_level_near(bits, scale > 0 ? value / scale : 0);
+    size_t n = matrix->bits == FLOAT_BITS ? 0 : matrix->n_values;
+    const float *scales = words + matrix->n_values;
+    for (size_t i = 0; i < n; i++)
+        rounded[i] = sn_level_round(matrix->bits, words[i], scales[map[i]]);
+    if (rounded != words) memcpy(rounded + n, words + n, (matrix->n_words - n) * sizeof *words);
+}
+
+/* Where the codes and the structure start in the stored form. */
+static size_t codes_at(const struct sn_matrix *matrix)
+{
+    return matrix->bits == FLOAT_BITS ? 0 : sn_index_bytes(matrix->n_scales, 16);
+}
+
+static size_t stored_structure_at(const struct sn_matrix *matrix)
+{
+    return sn_value_bytes(matrix->n_values, matrix->n_scales, matrix->bits);
+}
+
+static size_t structure_bytes(const struct sn_matrix *matrix)
+{
+    return matrix->n_bytes - stored_structure_at(matrix);
+}
+
+static void store_values(const struct sn_matrix *matrix, const uint32_t *map, const float *words,
+                         char *stored)
+{
+    char *codes = stored + codes_at(matrix);
+    for (size_t k = 0; k < matrix->n_scales; k++)
+        sn_index_put(stored, k, 16, sn_bfloat_of(words[matrix->n_values + k]));
+    for (size_t i = 0; i < matrix->n_values; i++) {
+        float scale = sn_bfloat_round(words[matrix->n_values + map[i]]),
+              ratio = scale > 0 ? words[i] / scale : 0;
+        if (!isfinite(words[i])) sn_index_put(stored, map[i], 16, sn_bfloat_of(NAN));
+        sn_index_put(codes, i, matrix->bits,
+                     sn_level_code(matrix->bits, sn_level_near(matrix->bits, ratio)));
+    }
+}
+
+void sn_store(const struct sn_matrix *matrix, const uint32_t *map, const float *words, char *stored)
+{
+    size_t structure = stored_structure_at(matrix);
+    if (matrix->bits == FLOAT_BITS) memcpy(stored, words, structure);
+    else {
+        memset(stored, 0, structure);
+        store_values(matrix, map, words, stored);
+    }
+    memcpy(stored + structure, words + sn_structure_at(matrix), structure_bytes(matrix));
+}
+
+/* Reads the scales into words, and looks for codes of 8 bits that stand for nothing. */
+static enum sn_status check_values(const struct sn_matrix *matrix, const char *stored, float *words,
+                                   struct sn_error *error)
+{
+    float most = FLT_MAX / sn_level_most(matrix->bits), *scales = words + matrix->n_values;
+    const char *codes = stored + codes_at(matrix);
+    for (size_t k = 0; k < matrix->n_scales; k++) {
+        scales[k] = sn_bfloat_value((uint16_t)sn_index_get(stored, k, 16));
+        if (!(scales[k] >= 0 && scales[k] <= most))
+            return sn_fail(error, SN_BAD_INPUT, "scale %zu: expected 0 to %g, found %g", k,
+                           (double)most, (double)scales[k]);
+    }
+    for (size_t i = 0; matrix->bits == 8 && i < matrix->n_values; i++)
+        if (!codes[i])
+            return sn_fail(error, SN_BAD_INPUT, "value %zu: expected -127 to 127, found -128", i);
+    return SN_OK;
+}
+
+enum sn_status sn_restore(struct sn_matrix *matrix, const char *stored, uint32_t *map, float *words,
+                          struct sn_error *error)
+{
+    const char *codes = stored + codes_at(matrix);
+    if (matrix->bits == FLOAT_BITS) {
+        if (stored != (char *)words) memcpy(words, stored, matrix->n_bytes);
+        return matrix->family->unpack(matrix, words, error);
+    }
+    enum sn_status status = check_values(matrix, stored, words, error);
+    if (status) return status;
+    memcpy(words + sn_structure_at(matrix), stored + stored_structure_at(matrix),
+           structure_bytes(matrix));
+    if ((status = matrix->family->unpack(matrix, words, error))) return status;
+    sn_scale_map(matrix, map);
+    for (size_t i = 0; i < matrix->n_values; i++)
+        words[i] = words[matrix->n_values + map[i]]
+            * sn_level_of(matrix->bits, sn_index_get(codes, i, matrix->bits));
+    return SN_OK;
+}
+
+enum sn_status sn_stored_write(const struct sn_matrix *matrix, const float *words, FILE *file,
+                               struct sn_error *error)
+{
+    if (matrix->bits == FLOAT_BITS) {
+        fwrite(words, sizeof *words, matrix->n_words, file);
+        return SN_OK;
+    }
+    enum sn_status status = SN_OK;
+    uint32_t *map = malloc((matrix->n_values + 1) * sizeof *map);
+    char *stored = malloc(matrix->n_bytes + 1);
+    if (!map || !stored) status = sn_no_memory(error, "%zu values", matrix->n_values);
+    else {
+        sn_scale_map(matrix, map);
+        sn_store(matrix, map, words, stored);
+        fwrite(stored, 1, matrix->n_bytes, file);
+    }
+    free(map);
+    free(stored);
+    return status;
 }
 
 enum sn_status sn_start_scales(const struct sn_matrix *matrix, const uint32_t *map, float *words,
                                struct sn_error *error)
 {
-    double *squares = calloc(2 * matrix->n_scales + 1, sizeof *squares);
-    if (!squares) return sn_no_memory(error, "%zu scales", matrix->n_scales);
-    float *scales = sn_scales(matrix, words);
     int bits = matrix->bits;
-    /* Between the levels of 1 to 4 bits are equal steps or nearly so, and the largest stands half a
-     * step below the end of its own. */
-    float reach = bits == 8 ? 127 : sn_level_largest(bits) * (1 + 1.f / (float)((1 << bits) - 1));
-    for (size_t s = 0; s < matrix->n_scales; s++) scales[s] = 0;
-    for (size_t i = 0; i < matrix->n_values; i++)
-        scales[map[i]] = fmaxf(scales[map[i]], fabsf(words[i]) / reach);
-    for (size_t i = 0; i < matrix->n_values; i++) {
-        double value = (double)words[i], scale = (double)scales[map[i]],
-               level = (double)level_of(bits, words[i], scales[map[i]]);
-        squares[2 * map[i]] += value * value;
-        squares[2 * map[i] + 1] += scale * level * scale * level;
+    size_t n = matrix->n_values, n_scales = matrix->n_scales;
+    float *scales = words + n;
+    double *drawn = calloc(2 * n_scales + 1, sizeof *drawn), *rounded = drawn + n_scales;
+    if (!drawn) return sn_no_memory(error, "%zu scales", n_scales);
+    memset(scales, 0, n_scales * sizeof *scales);
+    for (size_t i = 0; i < n; i++)
+        scales[map[i]] = fmaxf(scales[map[i]], fabsf(words[i]) / sn_level_most(bits));
+    for (size_t i = 0; i < n; i++) {
+        if (words[i] == 0) continue;
+        drawn[map[i]] += (double)words[i] * (double)words[i];
+        words[i] = sn_level_near(bits, words[i] / scales[map[i]]);
+        rounded[map[i]] += (double)words[i] * (double)words[i];
     }
-    for (size_t s = 0; s < matrix->n_scales; s++) {
-        double factor = squares[2 * s + 1] > 0 ? sqrt(squares[2 * s] / squares[2 * s + 1]) : 1;
-        scales[s] = sn_bfloat16((float)(scales[s] * factor));
-    }
-    free(squares);
+    for (size_t k = 0; k < n_scales; k++)
+        scales[k] = rounded[k] > 0 ? sn_bfloat_round((float)sqrt(drawn[k] / rounded[k])) : 0;
+    for (size_t i = 0; i < n; i++) words[i] *= scales[map[i]];
+    free(drawn);
     return SN_OK;
-}
-
-void sn_round_values(const struct sn_matrix *matrix, const uint32_t *map, const float *words,
-                     float *rounded)
-{
-    const float *scales = words + matrix->n_values;
-    for (size_t i = 0; i < matrix->n_values; i++)
-        rounded[i] = level_of(matrix->bits, words[i], scales[map[i]]) * scales[map[i]];
-}
-
-/* ---- Files */
-
-/* Codes one behind the other, from the low end of the first byte on. */
-static void put_code(unsigned char *bytes, size_t i, int bits, uint32_t code)
-{
-    size_t at = i * (size_t)bits;
-    for (int k = 0; k < bits; k++, at++)
-        bytes[at / 8] |= (unsigned char)((code >> k & 1) << at % 8);
-}
-
-static uint32_t get_code(const unsigned char *bytes, size_t i, int bits)
-{
-    size_t at = i * (size_t)bits;
-    uint32_t code = 0;
-    for (int k = 0; k < bits; k++, at++) code |= (uint32_t)(bytes[at / 8] >> at % 8 & 1) << k;
-    return code;
-}
-
-static uint32_t *new_map(const struct sn_matrix *matrix, struct sn_error *error)
-{
-    uint32_t *map = malloc((matrix->n_values + 1) * sizeof *map);
-    if (map) sn_scale_map(matrix, map);
-    else sn_no_memory(error, "%zu values", matrix->n_values);
-    return map;
-}
-
-enum sn_status sn_store(const struct sn_matrix *matrix, const float *words, float *stored,
-                        struct sn_error *error)
-{
-    if (matrix->bits == 32) {
-        memcpy(stored, words, matrix->n_words * sizeof *stored);
-        return SN_OK;
-    }
-    const float *scales = words + matrix->n_values, *structure = scales + matrix->n_scales;
-    size_t before = scale_words(matrix) + code_words(matrix);
-    uint32_t *map = new_map(matrix, error);
-    if (!map) return SN_NO_MEMORY;
-    memset(stored, 0, before * sizeof *stored);
-    for (size_t s = 0; s < matrix->n_scales; s++) {
-        uint16_t half = sn_bfloat16_bits(scales[s]);
-        memcpy((char *)stored + 2 * s, &half, sizeof half);
-    }
-    unsigned char *codes = (unsigned char *)(stored + scale_words(matrix));
-    for (size_t i = 0; i < matrix->n_values; i++)
-        put_code(codes, i, matrix->bits,
-                 sn_level_code(matrix->bits, level_of(matrix->bits, words[i], scales[map[i]])));
-    memcpy(stored + before, structure, structure_words(matrix) * sizeof *stored);
-    free(map);
-    return SN_OK;
-}
-
-static enum sn_status read_scales(const struct sn_matrix *matrix, const float *stored,
-                                  float *scales, struct sn_error *error)
-{
-    for (size_t s = 0; s < matrix->n_scales; s++) {
-        uint16_t half;
-        memcpy(&half, (const char *)stored + 2 * s, sizeof half);
-        scales[s] = sn_bfloat16_of(half);
-        if (!isfinite(scales[s]) || signbit(scales[s]))
-            return sn_fail(error, SN_BAD_INPUT,
-                           "scale %zu: found %g, expected a finite number not below 0", s,
-                           (double)scales[s]);
-    }
-    return SN_OK;
-}
-
-enum sn_status sn_restore(struct sn_matrix *matrix, const float *stored, float *words,
-                          struct sn_error *error)
-{
-    if (matrix->bits == 32) {
-        if (words != stored) memcpy(words, stored, matrix->n_words * sizeof *words);
-        return matrix->family->unpack(matrix, words, error);
-    }
-    float *scales = sn_scales(matrix, words);
-    const float *codes = stored + scale_words(matrix);
-    enum sn_status status = read_scales(matrix, stored, scales, error);
-    if (status) return status;
-    memcpy(sn_structure(matrix, words), codes + code_words(matrix),
-           structure_words(matrix) * sizeof *words);
-    if ((status = matrix->family->unpack(matrix, words, error))) return status;
-    uint32_t *map = new_map(matrix, error);
-    if (!map) return SN_NO_MEMORY;
-    for (size_t i = 0; i < matrix->n_values && !status; i++) {
-        uint32_t code = get_code((const unsigned char *)codes, i, matrix->bits);
-        words[i] = sn_level_of(matrix->bits, code) * scales[map[i]];
-        if (matrix->bits == 8 && !code)
-            status = sn_fail(error, SN_BAD_INPUT,
-                             "value %zu: code -128, expected one from -127 to 127", i);
-    }
-    free(map);
-    return status;
 }

@@ -1,13 +1,20 @@
-/* The two forms of a matrix. In memory it is words: its values as float32, its scales as float32,
- * what else its family has. In a file, values of few bits stand as
+/* The two forms of a matrix' words: in memory and stored.
  *
- *     scales   n_scales, bfloat16                                          padded to 4 bytes
- *     codes    n_values of bits each, from the low end of the first byte on    likewise
+ * In memory, float32 words: what products and gradients see.
  *
- * (levels.h) and what else the family has behind them; of float32 values both forms are the same.
+ *     values       n_values
+ *     scales       n_scales, none with 32 bits
+ *     structure    indices, orders: what the family packs and unpacks (family.h)
  *
- * Without a group the values of a row share a scale, in the sense of the family (family.h). With
- * group=G every G values that stand one behind the other do, whatever rows they belong to. */
+ * Stored, n_bytes bytes in files, which budgets count. With 32 bits the same; with few bits
+ * (levels.h) each of these arrays, padded with zeros to a multiple of 4 bytes:
+ *
+ *     scales       n_scales as bfloat16
+ *     codes        n_values in the order of the values, code i at bit i*bits from the low end of
+ * the first byte on; of 3 bits some cross bytes structure    the same bytes
+ *
+ * The scale of value i is number map[i], map being of sn_scale_map: with group=0 one for each row
+ * of the family's (family.h), else one for every `group` values in storage order. */
 #ifndef STORED_H
 #define STORED_H
 
@@ -15,53 +22,55 @@
 
 #include <stdint.h>
 
-/* The i-th key that a section of the family may have: its own, then those of all families, bits and
- * group. NULL past the last. */
-const char *sn_key_at(const struct sn_family *family, int i);
+/* Where the structure starts in the words in memory. */
+static inline size_t sn_structure_at(const struct sn_matrix *matrix)
+{
+    return matrix->n_values + matrix->n_scales;
+}
 
-/* Whether it is one of them. */
-int sn_has_key(const struct sn_family *family, const char *key);
+/* Bytes of values and scales as they are stored. */
+size_t sn_value_bytes(size_t n_values, size_t n_scales, int bits);
 
-/* The shape that a section describes, by the family's parse and the keys of all families. NULL as
- * with parse. */
-struct sn_matrix *sn_parse(const struct cfg_section *section, int n_outputs, int n_inputs,
-                           struct sn_error *error);
+/* SN_BAD_INPUT when bits is not 1, 2, 3, 4, 8 or 32, or group is neither 0 nor, with few bits, 8 to
+ * 2^20. *key receives the cfg key that is at fault. */
+enum sn_status sn_bits_check(int bits, int group, const char **key, struct sn_error *error);
 
-/* Writes the shape as cfg lines, which sn_parse reads. */
-void sn_print_keys(const struct sn_matrix *matrix, FILE *file);
+/* Gives a shape values of so many bits and a scale for each row (0) or for so many values: sets
+ * bits, group, n_scales, n_words and n_bytes. Makers of shapes, who count n_values and n_words with
+ * values alone, call it with 32 and 0. SN_BAD_INPUT as sn_bits_check, or when words exceed INT_MAX;
+ * the shape is as before then. Words that the shape had do not fit it afterwards. */
+enum sn_status sn_matrix_set_bits(struct sn_matrix *matrix, int bits, int group,
+                                  struct sn_error *error);
 
-/* Gives the values of a shape another number of bits: n_scales and n_words change with it. group is
- * 0 with float32. SN_BAD_INPUT when the counts overflow an int. */
-enum sn_status sn_set_bits(struct sn_matrix *matrix, int bits, int group, struct sn_error *error);
-
-/* The scales, and what stands behind them, in words. */
-float *sn_scales(const struct sn_matrix *matrix, float *words);
-float *sn_structure(const struct sn_matrix *matrix, float *words);
-
-/* The words that the stored form takes: a quarter of sn_matrix_bytes. */
-size_t sn_stored_words(const struct sn_matrix *matrix);
-
-/* map[n_values] <- the scale of each value; nothing for float32. The structure must be known. */
+/* Writes map[n_values]: the scale of each value. Few bits only; a sparse matrix has its pattern. */
 void sn_scale_map(const struct sn_matrix *matrix, uint32_t *map);
 
-/* Sets the scales of words such that the values, rounded to levels, keep the mean square that they
- * have, scale by scale. SN_NO_MEMORY is the only failure. */
-enum sn_status sn_start_scales(const struct sn_matrix *matrix, const uint32_t *map, float *words,
+/* rounded[n_words] = words with every value replaced by the nearest level times its scale; NaN
+ * where a value is not finite. rounded may be words. With 32 bits a copy, and map is not read. */
+void sn_round(const struct sn_matrix *matrix, const uint32_t *map, const float *words,
+              float *rounded);
+
+/* Writes stored[n_bytes] from words: the scales as bfloat16, the values rounded under them. What is
+ * not finite makes its scale NaN, so that restoring refuses it. With 32 bits map is not read. */
+void sn_store(const struct sn_matrix *matrix, const uint32_t *map, const float *words,
+              char *stored);
+
+/* Reads stored[n_bytes] into words[n_words] and the matrix' structure, and fills in map[n_values],
+ * which may be NULL with 32 bits, as stored may be words. SN_BAD_INPUT when a scale is negative or
+ * NaN or takes the largest level beyond the floats, a code stands for nothing, or the structure is
+ * wrong: the matrix is unchanged then, words are undefined. Cost: a pass over the values. */
+enum sn_status sn_restore(struct sn_matrix *matrix, const char *stored, uint32_t *map, float *words,
+                          struct sn_error *error);
+
+/* Writes the stored form of words into a file, whose failures stay in ferror(). SN_NO_MEMORY is the
+ * only other one, and impossible with 32 bits. */
+enum sn_status sn_stored_write(const struct sn_matrix *matrix, const float *words, FILE *file,
                                struct sn_error *error);
 
-/* rounded[n_values], which may be words, <- the values of words, each put to the level times scale
- * next to it. */
-void sn_round_values(const struct sn_matrix *matrix, const uint32_t *map, const float *words,
-                     float *rounded);
-
-/* Writes the stored form (sn_stored_words words) of words. Values that lie between levels are
- * rounded. SN_NO_MEMORY is the only failure. */
-enum sn_status sn_store(const struct sn_matrix *matrix, const float *words, float *stored,
-                        struct sn_error *error);
-
-/* Reads the stored form into words[n_words], and the structure into matrix (family.h, unpack).
- * SN_BAD_INPUT names an index, scale or code that is out of range; SN_NO_MEMORY. */
-enum sn_status sn_restore(struct sn_matrix *matrix, const float *stored, float *words,
-                          struct sn_error *error);
+/* Scales for the values in words: the largest value of each scale becomes the largest level; values
+ * become levels, and then the scale such that their mean square stays. Values of 0, which stand
+ * where a sparse factor has no row, take no part. map is as sn_scale_map writes it. */
+enum sn_status sn_start_scales(const struct sn_matrix *matrix, const uint32_t *map, float *words,
+                               struct sn_error *error);
 
 #endif

@@ -2,8 +2,8 @@
  * than dense ones, and the approximation of dense matrices by them.
  *
  * A structured matrix W (n_outputs x n_inputs) is a shape, struct sn_matrix, and an array of
- * float32 words: its trainable values, with few bits their scales, then whatever else its family
- * stores (column indices, orders). In a file values of few bits are codes of so many bits. The
+ * float32 words, first its trainable values, then the scales of values of few bits, then whatever
+ * else its family stores (column indices, orders). In files values of few bits are packed. The
  * families are sss  sequentially semiseparable: low-rank and block diagonal matrices are special
  * cases psm  products of sparse matrices; one factor is a pruned matrix
  *
@@ -52,9 +52,10 @@ struct sn_matrix {
     size_t n_values; /* trainable values = multiply-adds for one input vector */
     size_t n_words;  /* 4-byte words in memory: values, scales, indices */
     size_t n_states; /* floats of scratch that one input vector needs in forward and backward */
-    int bits;        /* of a value in a file: 32, float32, or 8, 4, 3, 2, 1 */
-    int group;       /* with few bits: values that share a scale; 0: those of a row */
-    size_t n_scales; /* with few bits, else 0 */
+    size_t n_bytes;  /* stored bytes, indices and scales included, a multiple of 4 */
+    size_t n_scales; /* 0 with 32 bits */
+    int bits;        /* of a stored value: 32, or 1, 2, 3, 4, 8 */
+    int group;       /* values that share a scale; 0: those of a row of a factor, of a stage */
 };
 
 /* The bytes that a matrix takes in a file, indices and scales included. */
@@ -95,7 +96,8 @@ enum sn_status sn_head_read(const char *cfg, const char *weights, struct sn_head
                             struct sn_error *error);
 
 /* Writes both files, which the caller opens and closes; a failure to write stays in ferror().
- * SN_NO_MEMORY is the only failure that is returned. */
+ * Values of few bits are rounded. SN_NO_MEMORY is the only other failure, and impossible with 32
+ * bits. */
 enum sn_status sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weights,
                              struct sn_error *error);
 
@@ -145,8 +147,8 @@ struct sn_fit_setting {
 };
 
 struct sn_fit_options {
-    size_t budget_bytes;  /* at most this many bytes, indices and scales included; 0: no limit, when
-                             there is one of values */
+    size_t budget_bytes;  /* at most this many bytes, indices included: n_bytes <= budget_bytes; 0:
+                           * no  limit, when there is one of values */
     size_t budget_values; /* at most this many values: n_values <= budget_values; 0: no limit */
     int bits;             /* of the values: 32, or 0 for that, 8, 4, 3, 2, 1 */
     const struct sn_weighting *weighting; /* of the error that is minimised; NULL: Frobenius norm */

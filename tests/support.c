@@ -98,8 +98,8 @@ struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inp
     write_file(path, section, strlen(section));
     *cfg = cfg_read(path, error);
     if (!*cfg) return NULL;
-    return sn_family_find((*cfg)->sections[0].name)
-        ->parse(&(*cfg)->sections[0], n_outputs, n_inputs, error);
+    const struct cfg_section *only = &(*cfg)->sections[0];
+    return sn_matrix_parse(sn_family_find(only->name), only, n_outputs, n_inputs, error);
 }
 
 int psm_reads_back(struct psm *shape, const float *words)

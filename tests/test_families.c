@@ -168,7 +168,7 @@ static void shuffle(uint64_t *seed, uint32_t *order, int n)
  * indices. */
 static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
 {
-    static const int blocks[] = { 0, 1, 4, 8 }, powers[] = { 0, 1, 2, 4 };
+    static const int blocks[] = { 0, 1, 4, 8 }, forms[] = { 0, 1, 4, 8, 16, 32 };
     struct sn_error error = { 0 };
     int sizes[8], other[8], causal[8], anticausal[8], n = random_int(seed, 1, 6);
     if (trial % 2) {
@@ -190,7 +190,7 @@ static struct sn_matrix *random_matrix_shape(uint64_t *seed, int trial)
     for (int j = 0; j < n; j++) {
         int rows = block ? block : 1, groups = (sizes[j] + rows - 1) / rows;
         other[j] = rows * random_int(seed, 0, groups * sizes[j + 1]);
-        bits[j] = 8 * powers[random_int(seed, 0, 3)];
+        bits[j] = forms[random_int(seed, 0, 5)];
     }
     struct psm_layout layout = { n, sizes, other, bits, block, random_int(seed, 0, 1), NULL };
     return (struct sn_matrix *)psm_new(&layout, &error);
@@ -337,6 +337,8 @@ static const struct {
     { "[psm]\nfactors=2\ninner=50\nnonzeros=304,200\nindex=8,32\nblock=8\norder=1\n", 40, 60 },
     { "[psm]\nfactors=2\ninner=81\nnonzeros=300,40\nblock=4\n", 40, 60 },
     { "[psm]\nfactors=2\ninner=600\nnonzeros=300,300\nindex=8,8\n", 40, 60 },
+    { "[psm]\nfactors=2\ninner=50\nnonzeros=300,200\nindex=1,4\n", 40, 60 },
+    { "[psm]\nnonzeros=80\nindex=4\nescapes=300\n", 40, 600 },
 };
 
 /* The mean square of the outputs of many fresh starts over that of the inputs. */
@@ -379,19 +381,50 @@ Test(families, a_fresh_start_has_the_output_variance_of_connected)
 
 Test(families, a_fresh_start_reads_back_as_itself)
 {
-    static const int bits[] = { 8, 16, 32 }, blocks[] = { 1, 4, 8 };
-    for (int trial = 0; trial < 9; trial++) {
+    static const int bits[] = { 8, 16, 32, 1, 4, 4, 4 }, blocks[] = { 1, 4, 8 };
+    for (int trial = 0; trial < 21; trial++) {
         struct sn_error error = { 0 };
         /* So sparse that random columns would be farther apart than 8 bits allow. */
-        int sizes[] = { 10, 3000 }, nonzeros[] = { 40 };
-        struct psm_layout layout = { 1, sizes, nonzeros, &bits[trial % 3], blocks[trial / 3],
-                                     1, NULL };
+        int sizes[] = { 10, 3000 }, nonzeros[] = { 40 },
+            escapes = trial % 7 == 5 ? 37
+            : trial % 7 == 6         ? 199
+                                     : 0;
+        struct psm_layout layout = { 1, sizes,   nonzeros, &bits[trial % 7], blocks[trial / 7],
+                                     1, &escapes };
         struct psm *shape = psm_new(&layout, &error);
+        cr_assert(shape, "%s", error.message);
         float *words = calloc(shape->matrix.n_words, sizeof *words);
         psm_family.init(&shape->matrix, words, test_uniform, NULL);
         cr_assert(psm_reads_back(shape, words), "trial %d", trial);
         free(shape), free(words);
     }
+}
+
+static uint64_t pattern_seed;
+
+static float pattern_uniform(float from, float to)
+{
+    return (float)random_uniform(&pattern_seed, from, to);
+}
+
+/* The forms that can say any columns keep what 16 bits would be given; 8 bits and half bytes
+ * without escapes cannot. */
+Test(families, forms_of_indices_draw_the_same_columns_where_they_can)
+{
+    static const int bits[] = { 16, 32, 1, 4, 4, 8 }, escapes[] = { 0, 0, 0, 1990, 0, 0 };
+    struct psm *shapes[6];
+    for (int i = 0; i < 6; i++) {
+        int sizes[] = { 10, 3000 }, nonzeros[] = { 40 };
+        struct psm_layout layout = { 1, sizes, nonzeros, &bits[i], 1, 0, &escapes[i] };
+        shapes[i] = psm_new(&layout, NULL);
+        float *words = calloc(shapes[i]->matrix.n_words, sizeof *words);
+        pattern_seed = 3;
+        psm_family.init(&shapes[i]->matrix, words, pattern_uniform, NULL);
+        int same = !memcmp(shapes[i]->columns, shapes[0]->columns, 40 * sizeof(uint32_t));
+        cr_assert_eq(same, i < 4, "%d bits, %d escapes", bits[i], escapes[i]);
+        free(words);
+    }
+    for (int i = 0; i < 6; i++) free(shapes[i]);
 }
 
 Test(families, printed_keys_read_back_as_the_same_shape)
@@ -435,6 +468,12 @@ Test(families, keys_are_printed_unless_they_are_the_default)
           "factors=2\ninner=9\nnonzeros=8,8\nindex=16,32\n" },
         { "[psm]\nnonzeros=8\norder=1\nblock=4\nindex=8\n",
           "factors=1\nnonzeros=8\nindex=8\nblock=4\norder=1\n" },
+        { "[psm]\nnonzeros=8,8\ninner=9\nindex=1,4\nescapes=0,0\n",
+          "factors=2\ninner=9\nnonzeros=8,8\nindex=1,4\n" },
+        { "[psm]\nnonzeros=8,8\ninner=9\nindex=1,4\nescapes=0,3\nbits=2\ngroup=0\n",
+          "factors=2\ninner=9\nnonzeros=8,8\nindex=1,4\nescapes=0,3\nbits=2\n" },
+        { "[psm]\nnonzeros=8\nbits=32\n", "factors=1\nnonzeros=8\n" },
+        { "[sss]\nstages=1\ngroup=64\nbits=8\n", "stages=1\nbits=8\ngroup=64\n" },
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct cfg_text *cfg;
@@ -443,7 +482,7 @@ Test(families, keys_are_printed_unless_they_are_the_default)
         cr_assert(matrix, "%s", error.message);
         char text[1024];
         FILE *file = fmemopen(text, sizeof text, "w");
-        matrix->family->print_keys(matrix, file);
+        sn_matrix_print(matrix, file);
         fclose(file);
         cr_assert_str_eq(text, cases[c].printed);
         free(matrix);
@@ -467,8 +506,10 @@ static void check_packing(int width, int bits, int block)
     struct sn_error error = { 0 };
     uint32_t bridged[300];
     size_t n_bridged = bridged_row(width, bridged), n = (size_t)width + n_bridged;
-    int sizes[] = { 3 * block - (block > 1), width }, nonzeros[] = { (int)n * block };
-    struct psm_layout layout = { 1, sizes, nonzeros, &bits, block, 1, NULL };
+    int sizes[] = { 3 * block - (block > 1), width }, nonzeros[] = { (int)n * block }, escapes = 0;
+    for (size_t i = 0, next = 0; bits == 4 && i < n_bridged; next = bridged[i++] + 1)
+        for (size_t c = next; c + 15 <= bridged[i]; c += 15) escapes++;
+    struct psm_layout layout = { 1, sizes, nonzeros, &bits, block, 1, &escapes };
     struct psm *shape = psm_new(&layout, &error), *read = psm_new(&layout, &error);
     cr_assert(shape && read, "%s", error.message);
     float *words = calloc(shape->matrix.n_words, sizeof *words);
@@ -482,25 +523,31 @@ static void check_packing(int width, int bits, int block)
     cr_assert_eq(read->n_storage, shape->n_storage);
     cr_assert(!memcmp(read->storage, shape->storage, 4 * shape->n_storage),
               "width %d, %d bits, block %d", width, bits, block);
-    size_t index_bytes = (size_t)(bits                 ? bits / 8
-                                      : width <= 65536 ? 2
-                                                       : 4),
-           length_bytes = width <= 65535 ? 2 : 4;
-    size_t expected = 4 * n * (size_t)block + (index_bytes * n + 3) / 4 * 4
-        + (3 * length_bytes + 3) / 4 * 4 + (2 * (size_t)sizes[0] + 3) / 4 * 4;
+    size_t default_bits = width <= 65536 ? 16 : 32, length_bytes = width <= 65535 ? 2 : 4;
+    size_t index_bytes = ((bits ? (size_t)bits : default_bits) * (n + (size_t)escapes) + 7) / 8;
+    if (bits == 1) {
+        index_bytes = 3 * (((size_t)width + 7) / 8);
+        length_bytes = 0;
+    }
+    size_t structure = (index_bytes + 3) / 4 * 4 + (3 * length_bytes + 3) / 4 * 4;
+    size_t expected = 4 * n * (size_t)block + structure + (2 * (size_t)sizes[0] + 3) / 4 * 4;
+    cr_assert_eq(shape->matrix.n_bytes, expected);
     cr_assert_eq(4 * shape->matrix.n_words, expected);
-    cr_assert_eq(psm_factor_bytes(sizes[0], width, n * (size_t)block, bits, block)
-                     + psm_order_bytes(sizes[0]),
-                 expected);
+    cr_assert_eq(psm_structure_bytes(sizes[0], width, n * (size_t)block, bits, block, escapes),
+                 structure);
+    if (!escapes)
+        cr_assert_eq(psm_factor_bytes(sizes[0], width, n * (size_t)block, bits, block)
+                         + psm_order_bytes(sizes[0]),
+                     expected);
     free(shape), free(read), free(words);
 }
 
 Test(families, all_widths_of_indices_and_blocks_survive_packing)
 {
     static const int widths[] = { 1, 2, 255, 256, 257, 512, 513, 65535, 65536, 65537, 70000 };
-    static const int bits[] = { 0, 8, 16, 32 }, blocks[] = { 1, 4, 8 };
+    static const int bits[] = { 0, 1, 4, 8, 16, 32 }, blocks[] = { 1, 4, 8 };
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
-        for (size_t b = 0; b < 4; b++)
+        for (size_t b = 0; b < 6; b++)
             for (size_t k = 0; k < 3 && (bits[b] != 16 || widths[i] <= 65536); k++)
                 check_packing(widths[i], bits[b], blocks[k]);
 }
@@ -548,6 +595,65 @@ Test(families, packed_bytes_are_the_documented_ones)
     psm_pack(shape, words);
     cr_assert(!memcmp(words + 16, expected, sizeof expected));
     free(shape);
+}
+
+/* Row 0 has columns 0, 14, 30, row 2 column 39. In half bytes those are 0, 13, 15 0, 15 15 9, and
+ * one escape is left; bitmaps take 5 bytes a row. */
+static const struct {
+    int bits, escapes;
+    size_t n_bytes;
+    unsigned char bytes[16];
+} small_forms[] = { { 4, 4, 12, { 0xd0, 0x0f, 0xff, 0x09, 3, 0, 0, 0, 1, 0, 0, 0 } },
+                    { 1, 0, 16, { 1, 0x40, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0 } } };
+
+static struct psm *small_form(int form)
+{
+    static const int sizes[] = { 3, 40 }, nonzeros[] = { 4 };
+    struct psm_layout layout = { .n_factors = 1,
+                                 .sizes = sizes,
+                                 .nonzeros = nonzeros,
+                                 .index_bits = &small_forms[form].bits,
+                                 .escapes = &small_forms[form].escapes };
+    return psm_new(&layout, NULL);
+}
+
+Test(families, half_bytes_and_bitmaps_are_the_documented_ones)
+{
+    static const uint32_t columns[] = { 0, 14, 30, 39 }, starts[] = { 0, 3, 3, 4 };
+    for (int form = 0; form < 2; form++) {
+        struct psm *shape = small_form(form);
+        float words[4 + 4];
+        memcpy(shape->columns, columns, sizeof columns);
+        memcpy(shape->row_starts, starts, sizeof starts);
+        cr_assert_eq(shape->matrix.n_bytes, 16 + small_forms[form].n_bytes);
+        cr_assert_eq(psm_count_escapes(columns, 3) + psm_count_escapes(columns + 3, 1), 3);
+        psm_pack(shape, words);
+        cr_assert(!memcmp(words + 4, small_forms[form].bytes, small_forms[form].n_bytes));
+        cr_assert(psm_reads_back(shape, words));
+        free(shape);
+    }
+}
+
+Test(families, more_escapes_than_there_is_room_for_are_refused)
+{
+    static const struct {
+        size_t at;
+        unsigned char value;
+        const char *expected;
+    } cases[] = {
+        { 3, 0xff, "factor 1, row 2: expected at most 4 escapes, found more" },
+        { 3, 0x0a, "factor 1, row 2: column index 40, expected ascending below 40" },
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct sn_error error = { 0 };
+        struct psm *shape = small_form(0);
+        float words[4 + 3] = { 0 };
+        memcpy(words + 4, small_forms[0].bytes, small_forms[0].n_bytes);
+        ((unsigned char *)(words + 4))[cases[c].at] = cases[c].value;
+        cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT);
+        cr_assert_str_eq(error.message, cases[c].expected);
+        free(shape);
+    }
 }
 
 /* Differences 256, 255; 511, 512, 68975 in groups 0 and 2 take 1 + 0 + 1 + 2 + 269 bridges. */
@@ -609,6 +715,15 @@ Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
           "order of the outputs, index 1: expected one not yet used, found 0 again" },
         { 6, 8, 8, 1, 18, 2, 0xffff,
           "order of the outputs, index 5: expected below 6, found 65535" },
+        /* 8 half bytes, then 4 row lengths */
+        { 4, 4, 1, 0, 0, 1, 0x06, "factor 1, row 0: column index 6, expected ascending below 6" },
+        { 4, 4, 1, 0, 0, 1, 0x0f, "factor 1, row 0: column index 15, expected ascending below 6" },
+        { 4, 4, 1, 0, 10, 2, 3, "factor 1, row 3: length 3, expected at most 2" },
+        /* 4 or 2 bitmaps of a byte */
+        { 4, 1, 1, 0, 1, 1, 0x41, "factor 1, row 1: column index 6, expected below 6" },
+        { 4, 1, 1, 0, 2, 1, 0x20, "factor 1: bitmaps hold 7, expected 8 nonzeros" },
+        { 6, 1, 4, 0, 1, 1, 0x80, "factor 1, row 4: column index 7, expected below 6" },
+        { 6, 1, 4, 0, 0, 1, 0x3f, "factor 1: bitmaps hold 7, expected 2 blocks" },
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct sn_error error = { 0 };

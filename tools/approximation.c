@@ -205,7 +205,7 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
         sn_weighting_free(&weighting);
         if (status) return status;
         a->params = a->fit.matrix->n_values;
-        a->bytes = sn_matrix_bytes(a->fit.matrix);
+        a->bytes = a->fit.matrix->n_bytes;
         a->error = a->fit.error;
         a->choice = a->fit.weighted_error;
     }

@@ -23,9 +23,9 @@ const struct command cmd_info = {
         "usage: structnet info CFG [WEIGHTS] [--json]\n"
         "       structnet info CHECKPOINT [--json]\n"
         "\n"
-        "Prints one row per layer: input and output shape, stored values, bytes in the\n"
-        ".weights file (biases, batch statistics and indices included) and multiply-adds\n"
-        "for one input. With WEIGHTS the file is checked against the cfg.\n"
+        "Prints one row per layer: input and output shape, stored values, bits of a value of\n"
+        "the matrix, bytes in the .weights file (biases, batch statistics, scales and indices\n"
+        "included) and multiply-adds for one input. With WEIGHTS the file is checked against the cfg.\n"
         "\n"
         "CHECKPOINT is a PyTorch checkpoint (.pth, .pt, .th, .bin, .ckpt, .tar, of PyTorch 1.6\n"
         "or older ones) or .safetensors: prints one row per tensor. --json adds the CRC-32 of the\n"
@@ -37,6 +37,7 @@ const struct command cmd_info = {
 struct row {
     const char *type;
     char input[32], output[32];
+    int bits; /* of a value; 0 without values */
     double values, bytes, multiply_adds;
 };
 
@@ -52,8 +53,10 @@ static struct row describe(const layer *l)
     struct row row = { .type = weights_layer_name(l),
                        .bytes = (double)layer_bytes(l),
                        .multiply_adds = layer_multiply_adds(l) };
-    row.values = row.bytes / sizeof(float);
-    if (matrix) row.values += (double)matrix->n_values - (double)sn_stored_words(matrix);
+    row.values = matrix
+        ? (row.bytes - (double)matrix->n_bytes) / sizeof(float) + (double)matrix->n_values
+        : row.bytes / sizeof(float);
+    row.bits = matrix ? matrix->bits : row.values > 0 ? 32 : 0;
     int c = matrix ? matrix->n_inputs : l->c;
     print_shape(row.input, sizeof row.input, l->w, l->h, c, l->inputs);
     print_shape(row.output, sizeof row.output, l->out_w, l->out_h, l->out_c, l->outputs);
@@ -63,18 +66,18 @@ static struct row describe(const layer *l)
 static void print_table(const network *net)
 {
     double values = 0, bytes = 0, multiply_adds = 0;
-    printf("%5s  %-14s %18s  %18s %12s %12s %14s\n", "layer", "type", "input", "output", "values",
-           "bytes", "multiply-adds");
+    printf("%5s  %-14s %18s  %18s %12s %4s %12s %14s\n", "layer", "type", "input", "output",
+           "values", "bits", "bytes", "multiply-adds");
     for (int i = 0; i < net->n; i++) {
         struct row row = describe(&net->layers[i]);
-        printf("%5d  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", i, row.type, row.input, row.output,
-               row.values, row.bytes, row.multiply_adds);
+        printf("%5d  %-14s %18s  %18s %12.0f %4d %12.0f %14.0f\n", i, row.type, row.input,
+               row.output, row.values, row.bits, row.bytes, row.multiply_adds);
         values += row.values;
         bytes += row.bytes;
         multiply_adds += row.multiply_adds;
     }
-    printf("%5s  %-14s %18s  %18s %12.0f %12.0f %14.0f\n", "total", "", "", "", values, bytes,
-           multiply_adds);
+    printf("%5s  %-14s %18s  %18s %12.0f %4s %12.0f %14.0f\n", "total", "", "", "", values, "",
+           bytes, multiply_adds);
 }
 
 static void print_json(const network *net)
@@ -90,6 +93,7 @@ static void print_json(const network *net)
         cJSON_AddNumberToObject(item, "inputs", l->inputs);
         cJSON_AddNumberToObject(item, "outputs", l->outputs);
         cJSON_AddNumberToObject(item, "values", row.values);
+        cJSON_AddNumberToObject(item, "bits", row.bits);
         cJSON_AddNumberToObject(item, "bytes", row.bytes);
         cJSON_AddNumberToObject(item, "multiply_adds", row.multiply_adds);
         cJSON_AddItemToArray(layers, item);

@@ -4,6 +4,7 @@
 #include <stored.h>
 
 #include <plug_keys.h>
+#include <stored.h>
 #include <weights_file.h>
 
 #include <stdlib.h>
@@ -98,7 +99,7 @@ static enum sn_status write_section(const char *path, const struct cfg_section *
         if (convolution && !cfg_find(section, "filters"))
             fprintf(out, "output=%d\n", matrix->n_outputs);
         if (convolution && !cfg_find(section, "size")) fputs("size=1\n", out);
-        sn_print_keys(matrix, out);
+        sn_matrix_print(matrix, out);
     }
     free(line);
     fclose(in);
@@ -119,8 +120,8 @@ static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path
     return SN_OK;
 }
 
-/* Biases, the matrix and, with batch normalisation, scales, means and variances. What is corrected
- * there is the mean. */
+/* Biases, words and, with batch normalisation, scales, means and variances. What is corrected there
+ * is the mean. */
 static enum sn_status write_layer(const layer *l, const struct approximation *approximation,
                                   FILE *out, struct sn_error *error)
 {
@@ -132,14 +133,13 @@ static enum sn_status write_layer(const layer *l, const struct approximation *ap
                                    : sn_no_memory(error, "%zu values", matrix->n_values);
     if (status) goto done;
     fwrite(l->batch_normalize ? l->biases : bias, sizeof *bias, m, out);
-    fwrite(stored, sizeof(float), n, out);
-    if (!l->batch_normalize || l->dontloadscales) goto done;
+    enum sn_status status = sn_stored_write(approximation->fit.matrix, approximation->fit.words,
+                                            out, error);
+    if (status || !l->batch_normalize || l->dontloadscales) return status;
     fwrite(l->scales, sizeof(float), m, out);
     for (size_t i = 0; i < m; i++) fwrite(&(float){ -bias[i] }, sizeof(float), 1, out);
     fwrite(l->rolling_variance, sizeof(float), m, out);
-done:
-    free(stored);
-    return status;
+    return SN_OK;
 }
 
 static enum sn_status write_weights(const struct problem *problem,

@@ -115,7 +115,7 @@ void report_print_table(const struct report *report, const struct problem *probl
         printf("layer      %d, %d x %d\n", problem->layer, problem->n_outputs, problem->n_inputs);
     else printf("matrix     %d x %d\n", problem->n_outputs, problem->n_inputs);
     printf("type       %s\n", a->type->name);
-    if (a->fit.matrix) sn_print_keys(a->fit.matrix, stdout);
+    if (a->fit.matrix) sn_matrix_print(a->fit.matrix, stdout);
     printf("parameters %zu of %.0f\n", a->params, problem_dense_bytes(problem) / sizeof(float));
     printf("bytes      %zu of %.0f, share %.4f\n", a->bytes, problem_dense_bytes(problem),
            (double)a->bytes / problem_dense_bytes(problem));

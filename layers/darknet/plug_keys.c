@@ -42,8 +42,9 @@ enum sn_status plug_check_keys(const struct cfg_section *section, struct sn_erro
     int ours = family || !strcmp(section->name, "relu6");
     for (int i = 0; ours && i < section->n_keys; i++) {
         const struct cfg_key *key = &section->keys[i];
-        int is_own = family && (sn_has_key(family, key->key) || listed(other_keys, key->key));
-        if (!is_own && !listed(flag_keys, key->key) && !listed(number_keys, key->key))
+        if (!listed(keys, key->key) && !listed(flag_keys, key->key)
+            && !listed(number_keys, key->key)
+            && !(family && (listed(other_keys, key->key) || listed(sn_matrix_keys, key->key))))
             return cfg_fail(section, key->key, error, "unknown key");
         if (cfg_find(section, key->key) != key)
             return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s] %s: already given in line %d",

@@ -83,7 +83,13 @@ static struct sn_matrix *parse_matrix(const struct cfg_section *section,
         *h = from->h;
         n_inputs = from->c;
     }
-    return sn_parse(section, n_outputs, n_inputs, error);
+    return sn_matrix_parse(sn_family_find(section->name), section, n_outputs, n_inputs, error);
+}
+
+/* Darknet remarks on keys that nobody has looked for. */
+static void mark_keys(list *options, const char *const *keys)
+{
+    for (; *keys; keys++) option_find(options, (char *)*keys);
 }
 
 layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIVATION activation,
@@ -99,13 +105,12 @@ layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIV
     if (read_common(section, &outputs, &activation, &error)) plug_die_in_table(&error);
     struct sn_matrix *matrix = parse_matrix(section, &from, outputs, &w, &h, &error);
     if (!matrix) plug_die_in_table(&error);
-    const char *key;
-    for (int i = 0; (key = sn_key_at(family, i)); i++)
-        option_find(options, (char *)key); /* Marks them as used. */
+    mark_keys(options, family->keys);
+    mark_keys(options, sn_matrix_keys);
     option_find(options, (char *)"size");
     fprintf(stderr, "%-36s %4d  ->  %4d  %zu values, %.1f %% of dense\n", family->name,
             matrix->n_inputs, outputs, matrix->n_values,
-            25. * (double)sn_matrix_bytes(matrix) / ((double)matrix->n_inputs * outputs));
+            100. * (double)matrix->n_bytes / (4. * matrix->n_inputs * outputs));
     layer l = make_structured_layer(from.batch, w, h, matrix, activation, batch_normalize, adam,
                                     &error);
     if (error.code) {

@@ -67,13 +67,13 @@ int plug_fclose(FILE *file)
 static struct structured_dress *dress_layers(network *net, int is_save)
 {
     struct sn_error error = { 0 };
-    struct structured_dress *dresses = calloc((size_t)net->n, sizeof *dresses);
-    if (!dresses) sn_no_memory(&error, "%d layers", net->n);
+    struct structured_shape *shapes = calloc((size_t)net->n, sizeof *shapes);
+    if (!shapes) sn_no_memory(&error, "%d layers", net->n);
     for (int i = 0; i < net->n && !error.code; i++)
         if (structured_matrix(&net->layers[i]))
-            structured_dress(&net->layers[i], is_save, &dresses[i], &error);
+            structured_dress(&net->layers[i], &shapes[i], &error);
     if (error.code) sn_die(&error);
-    return dresses;
+    return shapes;
 }
 
 static void undress_layers(network *net, const struct structured_dress *dresses)
@@ -88,6 +88,21 @@ static void free_dresses(const network *net, struct structured_dress *dresses)
     free(dresses);
 }
 
+/* Takes over what was loaded into the dressed layers from start to end, and rounds it. */
+static void unpack_layers(network *net, const char *path, int start, int end,
+                          const struct structured_shape *shapes)
+{
+    struct sn_error error = { 0 }, placed;
+    for (int i = start; i < end; i++) {
+        layer *l = &net->layers[i];
+        if (!structured_matrix(l) || l->dontload) continue;
+        if (!unpack_structured_layer(l, &shapes[i], &error)) continue;
+        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l),
+                error.message);
+        sn_die(&placed);
+    }
+}
+
 void load_weights_upto(network *net, char *path, int start, int cutoff)
 {
     struct sn_error error = { 0 };
@@ -97,25 +112,19 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
     reading = path;
     stock_load_weights_upto(net, path, start, cutoff);
     reading = NULL;
-    undress_layers(net, dresses);
-    for (int i = start; i < end; i++) {
-        layer *l = &net->layers[i];
-        if (!structured_matrix(l) || l->dontload
-            || !unpack_structured_layer(l, dresses[i].payload, &error))
-            continue;
-        struct sn_error placed;
-        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l),
-                error.message);
-        sn_die(&placed);
-    }
-    free_dresses(net, dresses);
+    unpack_layers(net, path, start, end, shapes);
+    undress_layers(net, shapes);
+    for (int i = start; i < end; i++)
+        if (structured_matrix(&net->layers[i])) round_structured_layer(&net->layers[i]);
 }
 
 void load_weights(network *net, char *path) { load_weights_upto(net, path, 0, net->n); }
 
 void save_weights_upto(network *net, char *path, int cutoff)
 {
-    struct structured_dress *dresses = dress_layers(net, 1);
+    struct structured_shape *shapes = dress_layers(net);
+    for (int i = 0; i < net->n && i < cutoff; i++)
+        if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i], &shapes[i]);
     stock_save_weights_upto(net, path, cutoff);
     undress_layers(net, dresses);
     free_dresses(net, dresses);

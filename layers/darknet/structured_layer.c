@@ -1,5 +1,7 @@
 #include "structured_layer.h"
 
+#include "stored.h"
+
 #include <activations.h>
 #include <batchnorm_layer.h>
 #include <blas.h>
@@ -14,6 +16,17 @@
 struct sn_matrix *structured_matrix(const layer *l)
 {
     return l->forward == forward_structured_layer ? (struct sn_matrix *)l->cweights : NULL;
+}
+
+/* Values of few bits have a rounded copy of the words and a scale map. */
+static int has_few_bits(const struct sn_matrix *matrix) { return matrix->bits != 32; }
+
+static uint32_t *scale_map(const layer *l) { return (uint32_t *)l->indexes; }
+
+/* The words that products and gradients take. */
+static const float *multiplied_words(const layer *l)
+{
+    return has_few_bits(structured_matrix(l)) ? l->binary_weights : l->weights;
 }
 
 /* n zeroed floats; *missing is set when there is no memory. One float at least, so that NULL always
@@ -102,8 +115,8 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
     l->delta = zeros((double)l->batch * l->outputs, &missing);
     l->biases = zeros(m, &missing);
     l->bias_updates = zeros(m, &missing);
-    l->weights = zeros((double)matrix->n_words, &missing);
-    if (matrix->bits < 32) {
+    l->weights = zeros(fmax(l->c, (double)matrix->n_words), &missing);
+    if (has_few_bits(matrix)) {
         l->binary_weights = zeros((double)matrix->n_words, &missing);
         l->indexes = (int *)zeros((double)matrix->n_values, &missing);
     }
@@ -149,8 +162,7 @@ layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize, int adam,
                             struct sn_error *error)
 {
-    double payload = (double)sn_stored_words(matrix)
-        + (batch_normalize ? 3. * matrix->n_outputs : 0);
+    double payload = (double)(matrix->n_bytes / 4) + (batch_normalize ? 3. * matrix->n_outputs : 0);
     double widest = (double)w * h * fmax(matrix->n_outputs, matrix->n_inputs);
     if (batch * widest > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %.0f", batch,
@@ -165,9 +177,10 @@ layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
     }
     l.c = (int)payload;
     if (!allocate_arrays(&l, matrix, adam, error)
-        && !matrix->family->init(matrix, l.weights, rand_uniform, error)
-        && !start_rounding(&l, error))
+        && !sn_matrix_init(matrix, scale_map(&l), l.weights, rand_uniform, error)) {
+        round_structured_layer(&l);
         return l;
+    }
 fail:
     free_layer(l);
     return (layer){ 0 };
@@ -201,7 +214,7 @@ static void multiply_pixels(const layer *l, const float *x)
     float *xt = pixel_inputs(l, l->state), *yt = pixel_outputs(l, l->state);
     memset(xt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *xt);
     add_transposed(l->batch, matrix->n_inputs, pixels, x, xt);
-    matrix->family->forward(matrix, words_of(l), l->batch * pixels, xt, yt, l->state);
+    matrix->family->forward(matrix, multiplied_words(l), l->batch * pixels, xt, yt, l->state);
     add_transposed(l->batch, pixels, matrix->n_outputs, yt, l->output);
 }
 
@@ -212,8 +225,9 @@ static void back_multiply_pixels(const layer *l, float *dx)
     float *dxt = pixel_inputs(l, l->state_delta), *dyt = pixel_outputs(l, l->state_delta);
     memset(dxt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *dxt);
     add_transposed(l->batch, matrix->n_outputs, pixels, l->delta, dyt);
-    matrix->family->backward(matrix, words_of(l), l->batch * pixels, pixel_inputs(l, l->state),
-                             l->state, dyt, l->weight_updates, dx ? dxt : NULL, l->state_delta);
+    matrix->family->backward(matrix, multiplied_words(l), l->batch * pixels,
+                             pixel_inputs(l, l->state), l->state, dyt, l->weight_updates,
+                             dx ? dxt : NULL, l->state_delta);
     if (dx) add_transposed(l->batch, pixels, matrix->n_inputs, dxt, dx);
 }
 
@@ -222,7 +236,9 @@ void forward_structured_layer(layer l, network net)
     const struct sn_matrix *matrix = structured_matrix(&l);
     fill_cpu(l.outputs * l.batch, 0, l.output, 1);
     if (n_pixels(&l) > 1) multiply_pixels(&l, net.input);
-    else matrix->family->forward(matrix, words_of(&l), l.batch, net.input, l.output, l.state);
+    else
+        matrix->family->forward(matrix, multiplied_words(&l), l.batch, net.input, l.output,
+                                l.state);
     if (l.batch_normalize) forward_batchnorm_layer(l, net);
     else add_bias(l.output, l.biases, l.batch, l.out_c, n_pixels(&l));
     activate_array(l.output, l.outputs * l.batch, l.activation);
@@ -236,7 +252,7 @@ void backward_structured_layer(layer l, network net)
     else backward_bias(l.bias_updates, l.delta, l.batch, l.out_c, n_pixels(&l));
     if (n_pixels(&l) > 1) back_multiply_pixels(&l, net.delta);
     else
-        matrix->family->backward(matrix, words_of(&l), l.batch, net.input, l.state, l.delta,
+        matrix->family->backward(matrix, multiplied_words(&l), l.batch, net.input, l.state, l.delta,
                                  l.weight_updates, net.delta, l.state_delta);
 }
 
@@ -276,7 +292,13 @@ void update_structured_layer(layer l, update_args a)
             sgd(l.out_c, l.scales, l.scale_updates, rate, a.momentum, 0, a.batch);
         sgd((int)n, l.weights, l.weight_updates, rate, a.momentum, a.decay, a.batch);
     }
-    round_words(&l);
+    round_structured_layer(&l);
+}
+
+void round_structured_layer(layer *l)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    if (has_few_bits(matrix)) sn_round(matrix, scale_map(l), l->weights, l->binary_weights);
 }
 
 int structured_load_words(const layer *l)
@@ -284,65 +306,51 @@ int structured_load_words(const layer *l)
     return l->batch_normalize && l->dontloadscales ? l->c - 3 * l->out_c : l->c;
 }
 
-/* The batch statistics behind the matrix in what is loaded or saved; NULL without them. */
-static float *statistics_of(const layer *l, float *payload)
+enum sn_status structured_dress(layer *l, struct structured_shape *shape, struct sn_error *error)
 {
-    return l->batch_normalize ? payload + sn_stored_words(structured_matrix(l)) : NULL;
-}
-
-static enum sn_status fill_payload(const layer *l, float *payload, struct sn_error *error)
-{
-    const struct sn_matrix *matrix = structured_matrix(l);
-    size_t m = (size_t)l->out_c;
-    float *statistics = statistics_of(l, payload);
-    if (statistics) {
-        memcpy(statistics, l->scales, m * sizeof *statistics);
-        memcpy(statistics + m, l->rolling_mean, m * sizeof *statistics);
-        memcpy(statistics + 2 * m, l->rolling_variance, m * sizeof *statistics);
-    }
-    return sn_store(matrix, words_of(l), payload, error);
-}
-
-enum sn_status structured_dress(layer *l, int is_save, struct structured_dress *dress,
-                                struct sn_error *error)
-{
-    float *payload = calloc((size_t)l->c + 1, sizeof *payload);
-    enum sn_status status = payload ? SN_OK : sn_no_memory(error, "%d values", l->c);
-    if (!status && is_save) status = fill_payload(l, payload, error);
-    if (status) {
-        free(payload);
-        return status;
-    }
-    *dress = (struct structured_dress){ l->outputs, l->out_w, l->out_h, l->c, l->weights, payload };
+    int missing = 0;
+    float *payload = has_few_bits(structured_matrix(l)) ? zeros(l->c, &missing) : l->weights;
+    if (missing) return sn_no_memory(error, "%d stored words", l->c);
+    *shape = (struct structured_shape){ l->outputs, l->out_w, l->out_h, l->c, l->weights };
     l->outputs = l->out_c;
     l->out_w = l->out_h = 1;
     l->weights = payload;
-    if (!is_save) l->c = structured_load_words(l);
     return SN_OK;
 }
 
-void structured_undress(layer *l, const struct structured_dress *dress)
+void structured_undress(layer *l, const struct structured_shape *shape)
 {
-    l->outputs = dress->outputs;
-    l->out_w = dress->out_w;
-    l->out_h = dress->out_h;
-    l->c = dress->c;
-    l->weights = dress->weights;
+    if (l->weights != shape->words) free(l->weights);
+    l->outputs = shape->outputs;
+    l->out_w = shape->out_w;
+    l->out_h = shape->out_h;
+    l->c = shape->c;
+    l->weights = shape->words;
 }
 
-enum sn_status unpack_structured_layer(layer *l, const float *payload, struct sn_error *error)
+enum sn_status unpack_structured_layer(layer *l, const struct structured_shape *shape,
+                                       struct sn_error *error)
 {
     struct sn_matrix *matrix = structured_matrix(l);
     size_t m = (size_t)l->out_c;
-    const float *statistics = statistics_of(l, (float *)payload);
-    if (statistics && !l->dontloadscales) {
+    const float *statistics = l->weights + matrix->n_bytes / sizeof *statistics;
+    if (l->batch_normalize && !l->dontloadscales) {
         memcpy(l->scales, statistics, m * sizeof *statistics);
         memcpy(l->rolling_mean, statistics + m, m * sizeof *statistics);
         memcpy(l->rolling_variance, statistics + 2 * m, m * sizeof *statistics);
     }
-    enum sn_status status = sn_restore(matrix, payload, l->weights, error);
-    if (status || matrix->bits == 32) return status;
-    sn_scale_map(matrix, (uint32_t *)l->indexes);
-    round_words(l);
-    return SN_OK;
+    return sn_restore(matrix, (const char *)l->weights, scale_map(l), shape->words, error);
+}
+
+void pack_structured_layer(layer *l, const struct structured_shape *shape)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    size_t m = (size_t)l->out_c;
+    float *statistics = l->weights + matrix->n_bytes / sizeof *statistics;
+    if (l->weights != shape->words)
+        sn_store(matrix, scale_map(l), shape->words, (char *)l->weights);
+    if (!l->batch_normalize) return;
+    memcpy(statistics, l->scales, m * sizeof *statistics);
+    memcpy(statistics + m, l->rolling_mean, m * sizeof *statistics);
+    memcpy(statistics + 2 * m, l->rolling_variance, m * sizeof *statistics);
 }

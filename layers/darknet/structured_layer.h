@@ -4,19 +4,18 @@
  * With size=1 in its section it is a 1x1 convolution: W is applied at every pixel of a w x h x
  * n_inputs image.
  *
- * To Darknet the layer is LOCAL with size = n = 1 and c = the number of float32 words behind the
+ * To Darknet the layer is LOCAL with size = n = 1 and c = the number of 4-byte words behind the
  * biases; while it saves or loads, out_w = out_h = 1 too, so that its own code stores and loads
- * biases[n_outputs], weights[c]: first the stored form of the matrix (stored.h), then, with
- * batch_normalize, scales, rolling means and rolling variances (n_outputs each). The shape is one
- * malloc block in l.cweights, l.state and l.state_delta are the scratch; free_layer releases all of
- * them.
+ * biases[n_outputs], weights[c]: first the n_bytes of the matrix, then, with batch_normalize,
+ * scales, rolling means and rolling variances (n_outputs each). The shape is one malloc block in
+ * l.cweights, l.state and l.state_delta are the scratch; free_layer releases all of them.
  *
- * Values of few bits are trained as float32 in l.weights, the words of the matrix. l.binary_weights
- * is a copy of them whose values are rounded, by scales that stay, with l.indexes as scale map: it
- * is what forward and backward multiply with, and what is saved; the gradient of the rounded values
- * is taken for that of the others, the straight-through estimator. Source: Bengio, Léonard and
- * Courville, Estimating or propagating gradients through stochastic neurons, arXiv 1308.3432, 2013.
- */
+ * Values of few bits (stored.h): l.weights holds the words with values of float32, which training
+ * moves; products and gradients take their rounded copy in l.binary_weights, and the gradient is
+ * applied to the values as it is (straight through: Bengio, Leonard and Courville, Estimating or
+ * propagating gradients through stochastic neurons for conditional computation, arXiv 1308.3432,
+ * 2013). The scales stay. l.indexes is the scale map. What is saved is what was multiplied; while
+ * Darknet saves or loads, l.weights is a buffer for the stored form. */
 #ifndef STRUCTURED_LAYER_H
 #define STRUCTURED_LAYER_H
 
@@ -40,28 +39,29 @@ void update_structured_layer(layer l, update_args a);
 /* The matrix of a structured layer, NULL for any other layer. */
 struct sn_matrix *structured_matrix(const layer *l);
 
+/* Rounds the words anew, after something else than the functions here has changed l->weights. */
+void round_structured_layer(layer *l);
+
 /* The words behind the biases that a load reads: with dontloadscales the batch statistics are not
  * among them. */
 int structured_load_words(const layer *l);
 
-/* What a layer is while Darknet loads or saves it: one of a single pixel, whose weights are what
- * stands in the file. */
-struct structured_dress {
+/* Around Darknet's loading and saving: dress makes the layer one of a single pixel, whose weights
+ * are the stored words, undress gives it its shape and words back. SN_NO_MEMORY leaves the layer as
+ * it was. */
+struct structured_shape {
     int outputs, out_w, out_h, c;
-    float *weights; /* the layer's own */
-    float *payload; /* what it has for them, free() */
+    float *words; /* of the matrix, in memory */
 };
+enum sn_status structured_dress(layer *l, struct structured_shape *shape, struct sn_error *error);
+void structured_undress(layer *l, const struct structured_shape *shape);
 
-/* Before a load (is_save 0) and before a save, when what is to be saved is put into its weights.
- * SN_NO_MEMORY is the only failure, the layer stays as it is then. */
-enum sn_status structured_dress(layer *l, int is_save, struct structured_dress *dress,
-                                struct sn_error *error);
+/* After a load into a dressed layer: takes the matrix and, unless dontloadscales, the batch
+ * statistics over. */
+enum sn_status unpack_structured_layer(layer *l, const struct structured_shape *shape,
+                                       struct sn_error *error);
 
-/* Gives the layer back what it was. dress->payload stays. */
-void structured_undress(layer *l, const struct structured_dress *dress);
-
-/* After a load and undress: takes the matrix and, unless dontloadscales, the batch statistics over
- * from what was read. */
-enum sn_status unpack_structured_layer(layer *l, const float *payload, struct sn_error *error);
+/* Before a save of a dressed layer: writes its stored words and batch statistics. */
+void pack_structured_layer(layer *l, const struct structured_shape *shape);
 
 #endif

@@ -57,7 +57,7 @@ static struct weights_words structured_words(const layer *l)
     size_t n_biases = (size_t)l->out_c, n_floats = matrix->bits == 32 ? matrix->n_values : 0;
     return (struct weights_words){ .n_words = n_biases + (size_t)structured_load_words(l),
                                    .first_index = n_biases + n_floats,
-                                   .n_indices = sn_stored_words(matrix) - n_floats };
+                                   .n_indices = matrix->n_bytes / sizeof(float) - n_floats };
 }
 
 struct weights_words weights_layer_words(const layer *l)

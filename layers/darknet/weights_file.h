@@ -1,12 +1,11 @@
 /* A Darknet .weights file as parser.c reads it: a header (weights_header.h), then the layers in
- * order, each the 4-byte words of its arrays. All words are float32 but for those behind the values
- * of a structured matrix, which hold packed indices (family.h).
+ * order, each the 4-byte words of its arrays. All words are float32 but for the packed values
+ * and indices of a structured matrix (stored.h, psm.h, sss.h).
  *
  * A structured layer of m outputs (of m channels with size=1) has the words
  *
  *     biases       m
- *     values       n_values, or as scales and codes (stored.h)
- *     indices      whatever else the matrix has
+ *     matrix       n_bytes / 4: float32 values or scales and codes, then the structure
  *     statistics   3 m with batch_normalize and without dontloadscales: scales, means, variances
  *
  * Nothing in a file says which layer a word belongs to. Hence a length that differs by a byte means

@@ -1,5 +1,7 @@
 #include "toy.h"
 
+#include <stored.h>
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -7,17 +9,20 @@ struct toy *toy_new(int n_outputs, int n_inputs, int scale, struct sn_error *err
 {
     size_t m = (size_t)n_outputs, n = (size_t)n_inputs, n_values = (m < n ? m : n) + m + n;
     struct toy *toy = malloc(sizeof *toy);
-    if (!toy) sn_no_memory(error, "a matrix of %d x %d", n_outputs, n_inputs);
-    else
-        *toy = (struct toy){ .matrix = { .family = &toy_family,
-                                         .n_outputs = n_outputs,
-                                         .n_inputs = n_inputs,
-                                         .n_values = n_values,
-                                         .n_words = n_values,
-                                         .n_states = 1,
-                                         .bits = 32 },
-                             .scale = scale };
-    return toy;
+    if (!toy) {
+        sn_no_memory(error, "a matrix of %d x %d", n_outputs, n_inputs);
+        return NULL;
+    }
+    *toy = (struct toy){ .matrix = { .family = &toy_family,
+                                     .n_outputs = n_outputs,
+                                     .n_inputs = n_inputs,
+                                     .n_values = n_values,
+                                     .n_words = n_values,
+                                     .n_states = 1 },
+                         .scale = scale };
+    if (!sn_matrix_set_bits(&toy->matrix, 32, 0, error)) return toy;
+    free(toy);
+    return NULL;
 }
 
 struct toy_values toy_values_at(const struct sn_matrix *matrix, const float *words)
@@ -72,6 +77,14 @@ static enum sn_status toy_unpack(struct sn_matrix *matrix, const float *words,
     return SN_OK;
 }
 
+static size_t toy_rows(const struct sn_matrix *matrix, uint32_t *row_of)
+{
+    size_t m = (size_t)matrix->n_outputs, n = (size_t)matrix->n_inputs, n_diagonal = m < n ? m : n;
+    for (size_t i = 0; row_of && i < matrix->n_values; i++)
+        row_of[i] = (i >= n_diagonal) + (i >= n_diagonal + m);
+    return 3;
+}
+
 static void toy_forward(const struct sn_matrix *matrix, const float *words, int batch,
                         const float *x, float *y, float *states)
 {
@@ -116,5 +129,6 @@ const struct sn_family toy_family = { .name = "toy",
                                       .init = toy_init,
                                       .rows = toy_rows,
                                       .unpack = toy_unpack,
+                                      .rows = toy_rows,
                                       .forward = toy_forward,
                                       .backward = toy_backward };

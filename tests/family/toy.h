@@ -1,5 +1,6 @@
 /* A diagonal plus a matrix of rank one, W = diag(d) + u v^T: d has min(n_outputs, n_inputs) values,
- * u n_outputs, v n_inputs, and this is their order in the words. There is nothing else to store. */
+ * u n_outputs, v n_inputs, and this is their order in the words. There is nothing else to
+ * store. Each of the three shares a scale. */
 #ifndef TOY_H
 #define TOY_H
 

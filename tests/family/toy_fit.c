@@ -45,8 +45,7 @@ static enum sn_status fit_toy(const float *dense, int n_outputs, int n_inputs,
     if (!toy) return SN_NO_MEMORY;
     enum sn_status status = SN_OK;
     struct sn_matrix *matrix = fit->matrix = &toy->matrix;
-    if (sizeof(float) * matrix->n_words > options->budget_bytes
-        || matrix->n_values > options->budget_values)
+    if (matrix->n_bytes > options->budget_bytes || matrix->n_values > options->budget_values)
         status = sn_fail(error, SN_BAD_INPUT,
                          "budget cannot hold a diagonal and rank one of %d x %d, %zu values",
                          n_outputs, n_inputs, matrix->n_values);
