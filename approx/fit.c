@@ -85,7 +85,7 @@ static enum sn_status check(const struct sn_fit_type *type, const float *dense, 
     enum sn_status status = SN_OK;
     if (m < 1 || n < 1)
         return sn_fail(error, SN_BAD_INPUT, "expected a matrix, found %d x %d", m, n);
-    if (options->bits && !sn_bits_are_known(options->bits))
+    if (options->bits && options->bits != 32 && !sn_bits_are_few(options->bits))
         return sn_fail(error, SN_BAD_INPUT, "bits: expected 1, 2, 3, 4, 8 or 32, found %d",
                        options->bits);
     if (type->has_budget && options->budget_bytes < sizeof(float) && !options->budget_values)
@@ -113,7 +113,7 @@ static enum sn_status round_plainly(const float *dense, const struct sn_fit_opti
         sn_scale_map(fit->matrix, map);
         status = sn_start_scales(fit->matrix, map, fit->words, error);
     }
-    if (!status) sn_round_values(fit->matrix, map, fit->words, fit->words);
+    if (!status) sn_round(fit->matrix, map, fit->words, fit->words);
     free(map);
     if (!status) status = sn_fit_measure(fit, dense, options->weighting, error);
     if (status) sn_fit_free(fit);
@@ -144,7 +144,7 @@ enum sn_status sn_fit_set_bits(struct sn_fit *fit, int bits, struct sn_error *er
 {
     struct sn_matrix *matrix = fit->matrix;
     size_t n_structure = matrix->n_words - matrix->n_values;
-    enum sn_status status = sn_set_bits(matrix, bits, 0, error);
+    enum sn_status status = sn_matrix_set_bits(matrix, bits, 0, error);
     float *words = status ? NULL : realloc(fit->words, matrix->n_words * sizeof *words);
     if (!words) {
         if (!status) status = sn_no_memory(error, "%zu values", matrix->n_values);
@@ -152,8 +152,8 @@ enum sn_status sn_fit_set_bits(struct sn_fit *fit, int bits, struct sn_error *er
         return status;
     }
     fit->words = words;
-    memmove(sn_structure(matrix, words), words + matrix->n_values, n_structure * sizeof *words);
-    memset(sn_scales(matrix, words), 0, matrix->n_scales * sizeof *words);
+    memmove(words + sn_structure_at(matrix), words + matrix->n_values, n_structure * sizeof *words);
+    memset(words + matrix->n_values, 0, matrix->n_scales * sizeof *words);
     return SN_OK;
 }
 

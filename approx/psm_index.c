@@ -33,8 +33,8 @@ struct psm_index psm_index_narrowest(const struct psm_sparse *s)
             || (bits == 16 && s->columns > 65536))
             continue;
         int own = bits == 4 ? (int)escapes : 0;
-        size_t bytes = psm_structure_bytes(s->rows, s->columns, s->start[s->n_groups], bits, own,
-                                           s->block);
+        size_t bytes = psm_structure_bytes(s->rows, s->columns, psm_sparse_values(s), bits,
+                                           s->block, own);
         if (bytes < best.bytes) best = (struct psm_index){ bits, own, bytes };
     }
     return best;
@@ -49,7 +49,8 @@ static double foretell(int rows, int columns, int block, int value_bits, int bit
     if (bits == 8 && pow(1 - density, BYTE_REACH) * count > .5) return INFINITY;
     escapes = fmin(escapes, INT32_MAX / 2);
     return values
-        + (double)psm_structure_bytes(rows, columns, (size_t)count, bits, (int)escapes, block);
+        + (double)psm_structure_bytes(rows, columns, (size_t)count * (size_t)block, bits, block,
+                                      (int)escapes);
 }
 
 size_t psm_index_room(int rows, int columns, int block, int value_bits, size_t bytes)

@@ -97,7 +97,7 @@ static const struct steps efforts[] = {
 };
 
 /* Fits the float values of factor j to the others and rounds them to bits; when it is rounded
- * already, improves its codes. count and sweeps as in sn_round. */
+ * already, improves its codes. count and sweeps as in sn_round_rows. */
 static enum sn_status round_factor(struct chain *chain, int j, int bits, size_t count, int sweeps,
                                    struct sn_error *error)
 {
@@ -276,7 +276,7 @@ static enum sn_status build(const struct chain *chain, struct sn_fit *fit, struc
     if (!factors || !bits || !fine) status = sn_no_memory(error, "rounding a PSM approximation");
     if (!status) status = psm_build(chain->search, factors, bits, escapes, n, fit, error);
     if (!status) status = sn_fit_set_bits(fit, chain->bits, error);
-    float *scales = status ? NULL : sn_scales(fit->matrix, fit->words);
+    float *scales = status ? NULL : fit->words + fit->matrix->n_values;
     for (int j = 0; scales && j < n; scales += chain->sizes[j++])
         memcpy(scales, chain->scales[j], (size_t)chain->sizes[j] * sizeof *scales);
     for (int j = 0; factors && j < n; j++) psm_sparse_free(&factors[j]);

@@ -52,8 +52,8 @@ static float search_scale(const struct sn_rounding *r, size_t count, const float
     double least = INFINITY;
     for (size_t k = 0; k < count; k++) largest = fmaxf(largest, fabsf(values[k]));
     for (int c = 0; c < CANDIDATES && largest > 0; c++) {
-        float scale = sn_bfloat16(largest / sn_level_largest(r->bits)
-                                  * (1.2f - (float)c * (.9f / (CANDIDATES - 1))));
+        float scale = sn_bfloat_round(largest / sn_level_most(r->bits)
+                                      * (1.2f - (float)c * (.9f / (CANDIDATES - 1))));
         double error = rounding_error(r, scale, count, values, weights);
         if (error < least) {
             least = error;
@@ -83,7 +83,7 @@ static float growth(float scale, double slope, double curvature)
 {
     if (!(scale > 0) || !(curvature > 0)) return 0;
     double factor = fmin(2, fmax(.5, 1 + slope / curvature));
-    return sn_bfloat16((float)(scale * factor)) / scale - 1;
+    return sn_bfloat_round((float)(scale * factor)) / scale - 1;
 }
 
 /* x_i <- (1 + e_i) x_i for the scales of rows, R_i follows. image is PANEL x columns. */
@@ -503,7 +503,8 @@ static void choose_pattern(struct sn_rounding *r, size_t count, int sweeps, stru
     trim(r, count, room->bins, room->changes, room->changes + (size_t)r->rows * (size_t)r->columns);
 }
 
-enum sn_status sn_round(struct sn_rounding *r, size_t count, int sweeps, struct sn_error *error)
+enum sn_status sn_round_rows(struct sn_rounding *r, size_t count, int sweeps,
+                             struct sn_error *error)
 {
     struct room room;
     struct sweep sweep = { .price = -1 };

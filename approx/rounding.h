@@ -48,8 +48,8 @@ struct sn_rounding {
  * only failure; X is undefined then. Cost: a sweep takes rows columns^2 multiply-adds, with
  * coupling rows^2 columns more; the start columns^3. Scratch: some rows of X, a copy of G for the
  * start, of X with coupling. */
-enum sn_status sn_round(struct sn_rounding *rounding, size_t count, int sweeps,
-                        struct sn_error *error);
+enum sn_status sn_round_rows(struct sn_rounding *rounding, size_t count, int sweeps,
+                             struct sn_error *error);
 
 /* Where X stands in W ~ What = A + O X Z, X of a x b. */
 struct sn_part {
@@ -61,8 +61,8 @@ struct sn_part {
 
 /* Rounds the X of rounding (values, scales, bits, flags and stop set; values is a x b) in its
  * place: unless it is rounded already, first fits its float values in fit sweeps. count and sweeps
- * as in sn_round. weighting has M, NULL: I. SN_NO_MEMORY is the only failure. Cost, besides
- * sn_round's: m n b + b n^2 + b^2 n multiply-adds, with an O m a (n + a) more. */
+ * as in sn_round_rows. weighting has M, NULL: I. SN_NO_MEMORY is the only failure. Cost, besides
+ * sn_round_rows's: m n b + b n^2 + b^2 n multiply-adds, with an O m a (n + a) more. */
 enum sn_status sn_round_part(const struct sn_part *part, const struct sn_weighting *weighting,
                              struct sn_rounding *rounding, size_t count, int fit, int sweeps,
                              struct sn_error *error);

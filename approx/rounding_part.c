@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What sn_round needs to know of the rest. */
+/* What sn_round_rows needs to know of the rest. */
 struct rest {
     float *weighted; /* Z M, b x n; NULL for I */
     float *gram;     /* Z M Z^T, b x b; NULL for I */
@@ -102,9 +102,9 @@ enum sn_status sn_round_part(const struct sn_part *p, const struct sn_weighting 
     rounding->gram = rest.gram;
     rounding->coupling = rest.coupling;
     rounding->bits = 32;
-    if (!rounding->is_rounded && fit) status = sn_round(rounding, 0, fit, error);
+    if (!rounding->is_rounded && fit) status = sn_round_rows(rounding, 0, fit, error);
     rounding->bits = bits;
-    if (!status) status = sn_round(rounding, count, sweeps, error);
+    if (!status) status = sn_round_rows(rounding, count, sweeps, error);
     cblas_saxpy((int)size, -1, rounding->values, 1, rest.before, 1);
     if (!status && !follow(p, rest.before))
         status = sn_no_memory(error, "rounding %zu x %zu values", p->a, p->b);

@@ -292,7 +292,7 @@ static enum sn_status fit_rounded(const float *dense, int n_outputs, int n_input
                                            &floats, fit, error);
         if (!status) status = sss_round(dense, options, fit, error);
         if (!status) status = sn_fit_measure(fit, dense, options->weighting, error);
-        size_t found = status ? 0 : sn_matrix_bytes(fit->matrix);
+        size_t found = status ? 0 : fit->matrix->n_bytes;
         if (status) sn_fit_free(fit);
         if (found <= bytes) return status;
         double part = .99 * (double)bytes / (double)found;
@@ -328,7 +328,7 @@ static enum sn_status fit_dense(const float *dense, int n_outputs, int n_inputs,
     enum sn_status status = fit->words ? SN_OK : sn_no_memory(error, "%zu values", size);
     if (!status) memcpy(fit->words, dense, size * sizeof *fit->words);
     if (!status && options->bits < 32) status = sss_round(dense, options, fit, error);
-    size_t bytes = status ? 0 : sn_matrix_bytes(fit->matrix);
+    size_t bytes = status ? 0 : fit->matrix->n_bytes;
     if (bytes > options->budget_bytes || (!status && size > options->budget_values))
         status = sn_fail(error, SN_BAD_INPUT, "all entries take %zu bytes, the budget is %zu",
                          bytes, options->budget_bytes);

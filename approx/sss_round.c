@@ -395,7 +395,7 @@ enum sn_status sss_round(const float *w, const struct sn_fit_options *options, s
         before = found;
     }
     if (!status) status = sn_fit_set_bits(fit, options->bits, error);
-    if (!status) take_scales(&job, sn_scales(fit->matrix, fit->words));
+    if (!status) take_scales(&job, fit->words + fit->matrix->n_values);
     else sn_fit_free(fit);
     job_free(&job);
     return status;

@@ -11,11 +11,6 @@ enum sn_status sn_head_write(const struct sn_head *head, FILE *cfg, FILE *weight
                              struct sn_error *error)
 {
     const struct sn_matrix *matrix = head->matrix;
-    size_t n_stored = sn_stored_words(matrix);
-    float *stored = malloc(n_stored * sizeof *stored);
-    enum sn_status status = stored ? sn_store(matrix, head->words, stored, error)
-                                   : sn_no_memory(error, "%zu values", matrix->n_values);
-    if (status) goto done;
     fprintf(cfg, "[net]\nbatch=1\ninputs=%d\n\n[%s]\noutput=%d\nactivation=linear\n",
             matrix->n_inputs, matrix->family->name, matrix->n_outputs);
     sn_matrix_print(matrix, cfg);

@@ -181,7 +181,6 @@ static struct psm *new_shape(const struct psm_layout *layout, const char **key,
     shape->matrix = (struct sn_matrix){ .family = &psm_family,
                                         .n_outputs = shape->sizes[0],
                                         .n_inputs = shape->sizes[n],
-                                        .bits = 32,
                                         .n_values = (size_t)totals.values,
                                         .n_words = (size_t)totals.bytes / 4 };
     for (size_t j = 1; j < n; j++) shape->matrix.n_states += (size_t)shape->sizes[j];
@@ -334,26 +333,6 @@ static void psm_backward(const struct sn_matrix *matrix, const float *words, int
     }
 }
 
-/* The rows of the factors, from the left. What the last group has below a factor's height counts to
- * its last row. */
-static size_t psm_rows(const struct sn_matrix *matrix, uint32_t *row_of)
-{
-    const struct psm *shape = (const struct psm *)matrix;
-    size_t first = 0;
-    for (int j = 0; j < shape->n_factors; j++) {
-        struct psm_factor f = psm_factor_at(shape, j);
-        size_t rows = (size_t)f.rows, block = (size_t)f.block;
-        for (size_t g = 0; row_of && g < f.n_groups; g++)
-            for (size_t p = f.row_starts[g]; p < f.row_starts[g + 1]; p++)
-                for (size_t k = 0; k < block; k++) {
-                    size_t row = g * block + k < rows ? g * block + k : rows - 1;
-                    row_of[f.first + p * block + k] = (uint32_t)(first + row);
-                }
-        first += rows;
-    }
-    return first;
-}
-
 static const char *const psm_keys[] = { "factors", "inner", "nonzeros", "index",
                                         "escapes", "block", "order",    NULL };
 
@@ -362,7 +341,6 @@ const struct sn_family psm_family = { .name = "psm",
                                       .parse = psm_parse,
                                       .print_keys = psm_print_keys,
                                       .init = psm_start,
-                                      .rows = psm_rows,
                                       .unpack = psm_unpack,
                                       .rows = psm_rows,
                                       .forward = psm_forward,

@@ -15,10 +15,6 @@ struct psm_factor {
 };
 struct psm_factor psm_factor_at(const struct psm *shape, int j);
 
-/* How far behind its least column (see below) a block may stand in so many bits, without escapes.
- */
-uint32_t psm_reach(int index_bits);
-
 /* The least column that block p of a group may have: one behind that of the block before it. start
  * is the group's. */
 uint32_t psm_least_column(const uint32_t *columns, size_t start, size_t p);
@@ -35,8 +31,5 @@ enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words, struct s
  * number. Cost: a few passes over columns times groups. */
 enum sn_status psm_start(struct sn_matrix *matrix, float *words, float (*uniform)(float, float),
                          struct sn_error *error);
-
-/* Reads the pattern behind the values of words: unpack of family.h. */
-enum sn_status psm_unpack(struct sn_matrix *matrix, const float *words, struct sn_error *error);
 
 #endif

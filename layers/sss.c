@@ -71,7 +71,6 @@ static enum sn_status count(struct sss *shape, struct sn_error *error)
     shape->matrix.n_inputs = (int)inputs;
     shape->matrix.n_outputs = (int)outputs;
     shape->matrix.n_states = (size_t)states;
-    shape->matrix.bits = 32;
     shape->matrix.n_values = shape->matrix.n_words = (size_t)values;
     return order_sizes(shape, error);
 }
@@ -403,7 +402,6 @@ const struct sn_family sss_family = { .name = "sss",
                                       .parse = sss_parse,
                                       .print_keys = sss_print_keys,
                                       .init = sss_init,
-                                      .rows = sss_rows,
                                       .unpack = sss_unpack,
                                       .rows = sss_rows,
                                       .forward = sss_forward,

@@ -58,9 +58,6 @@ struct sn_matrix {
     int group;       /* values that share a scale; 0: those of a row of a factor, of a stage */
 };
 
-/* The bytes that a matrix takes in a file, indices and scales included. */
-size_t sn_matrix_bytes(const struct sn_matrix *matrix);
-
 /* "sss", "psm": the name of a family's section in a cfg. */
 const char *sn_family_name(const struct sn_family *family);
 

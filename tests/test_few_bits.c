@@ -17,7 +17,12 @@ enum { N_FEW = 5 };
 /* The level that a code of so many bits stands for, from the text of levels.h. */
 static double documented_level(int bits, int code)
 {
-    return bits == 8 ? code - 128 : 2 * code - ((1 << bits) - 1);
+    static const int levels[][8] = { [1] = { 1 },
+                                     [2] = { 1, 3 },
+                                     [3] = { 14, 45, 79, 127 },
+                                     [4] = { 6, 18, 31, 44, 58, 75, 96, 127 } };
+    int k = code - (1 << (bits - 1));
+    return bits == 8 ? k : k >= 0 ? levels[bits][k] : -levels[bits][-1 - k];
 }
 
 Test(few_bits, levels_are_the_documented_ones)

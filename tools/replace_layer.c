@@ -1,7 +1,7 @@
 #include "replace_layer.h"
 #include "layer_costs.h"
 
-#include <stored.h>
+#include <family.h>
 
 #include <plug_keys.h>
 #include <stored.h>
@@ -44,10 +44,9 @@ static enum sn_status rename_keys(struct cfg_section *section, const char *name,
 static enum sn_status check_section(struct cfg_section section, const struct sn_family *family,
                                     int convolution, struct sn_error *error)
 {
-    const char *key;
-    for (int i = 0; (key = sn_key_at(family, i)); i++)
-        if (cfg_find(&section, key))
-            return cfg_fail(&section, key, error, "expected no key of [%s] here", family->name);
+    for (const char *const *key = family->keys; *key; key++)
+        if (cfg_find(&section, *key))
+            return cfg_fail(&section, *key, error, "expected no key of [%s] here", family->name);
     enum sn_status status = rename_keys(&section, family->name, convolution, error);
     if (status) return status;
     status = plug_check_keys(&section, error);
@@ -125,13 +124,8 @@ static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path
 static enum sn_status write_layer(const layer *l, const struct approximation *approximation,
                                   FILE *out, struct sn_error *error)
 {
-    const struct sn_matrix *matrix = approximation->fit.matrix;
-    size_t m = (size_t)matrix->n_outputs, n = sn_stored_words(matrix);
+    size_t m = (size_t)approximation->fit.matrix->n_outputs;
     const float *bias = approximation->bias;
-    float *stored = malloc(n * sizeof *stored);
-    enum sn_status status = stored ? sn_store(matrix, approximation->fit.words, stored, error)
-                                   : sn_no_memory(error, "%zu values", matrix->n_values);
-    if (status) goto done;
     fwrite(l->batch_normalize ? l->biases : bias, sizeof *bias, m, out);
     enum sn_status status = sn_stored_write(approximation->fit.matrix, approximation->fit.words,
                                             out, error);

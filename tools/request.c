@@ -89,7 +89,7 @@ static void read_bits(struct request *request, const struct command *command, co
         size_t n = strcspn(at, ",");
         snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), at);
         int bits = command_whole_number(command, "--bits", text, 1, 32);
-        if (!sn_bits_are_known(bits))
+        if (bits != 32 && !sn_bits_are_few(bits))
             command_usage_error(command, "--bits: expected 1, 2, 3, 4, 8 or 32, found %d", bits);
         for (int i = 0; i < request->n_bits; i++)
             if (request->bits[i] == bits)

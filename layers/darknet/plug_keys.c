@@ -1,7 +1,7 @@
 #include "plug_keys.h"
 
+#include "family.h"
 #include "plug_hooks.h"
-#include "stored.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,8 +38,10 @@ static enum sn_status check_value(const struct cfg_section *section, const struc
 
 enum sn_status plug_check_keys(const struct cfg_section *section, struct sn_error *error)
 {
+    static const char *const none[] = { NULL };
     const struct sn_family *family = sn_family_find(section->name);
     int ours = family || !strcmp(section->name, "relu6");
+    const char *const *keys = family ? family->keys : none;
     for (int i = 0; ours && i < section->n_keys; i++) {
         const struct cfg_key *key = &section->keys[i];
         if (!listed(keys, key->key) && !listed(flag_keys, key->key)

@@ -1,11 +1,11 @@
 /* The hooks of Darknet's parser. A cfg is read and checked with its line numbers first (cfg_text.h,
  * plug_keys.h); then Darknet parses what was checked and, at each of our sections, calls
  * plug_make_layer or plug_make_activation_layer, which find the section by the layer's index. */
+#include "family.h"
 #include "plug_errors.h"
 #include "plug_hooks.h"
 #include "plug_keys.h"
 #include "relu6_layer.h"
-#include "stored.h"
 #include "structured_layer.h"
 
 #include <errno.h>

@@ -63,8 +63,8 @@ int plug_fclose(FILE *file)
     return 0;
 }
 
-/* Dresses all structured layers; the result is for undress_layers and free_dresses. */
-static struct structured_dress *dress_layers(network *net, int is_save)
+/* Dresses all structured layers; the result is for undress_layers, which frees it. */
+static struct structured_shape *dress_layers(network *net)
 {
     struct sn_error error = { 0 };
     struct structured_shape *shapes = calloc((size_t)net->n, sizeof *shapes);
@@ -76,16 +76,11 @@ static struct structured_dress *dress_layers(network *net, int is_save)
     return shapes;
 }
 
-static void undress_layers(network *net, const struct structured_dress *dresses)
+static void undress_layers(network *net, struct structured_shape *shapes)
 {
     for (int i = 0; i < net->n; i++)
-        if (structured_matrix(&net->layers[i])) structured_undress(&net->layers[i], &dresses[i]);
-}
-
-static void free_dresses(const network *net, struct structured_dress *dresses)
-{
-    for (int i = 0; i < net->n; i++) free(dresses[i].payload);
-    free(dresses);
+        if (structured_matrix(&net->layers[i])) structured_undress(&net->layers[i], &shapes[i]);
+    free(shapes);
 }
 
 /* Takes over what was loaded into the dressed layers from start to end, and rounds it. */
@@ -108,7 +103,10 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
     struct sn_error error = { 0 };
     if (weights_check_length(net, path, start, cutoff, 0, &error)) sn_die(&error);
     int end = cutoff < net->n ? cutoff : net->n;
-    struct structured_dress *dresses = dress_layers(net, 0);
+    struct structured_shape *shapes = dress_layers(net);
+    for (int i = start; i < end; i++)
+        if (structured_matrix(&net->layers[i]))
+            net->layers[i].c = structured_load_words(&net->layers[i]);
     reading = path;
     stock_load_weights_upto(net, path, start, cutoff);
     reading = NULL;
@@ -126,8 +124,7 @@ void save_weights_upto(network *net, char *path, int cutoff)
     for (int i = 0; i < net->n && i < cutoff; i++)
         if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i], &shapes[i]);
     stock_save_weights_upto(net, path, cutoff);
-    undress_layers(net, dresses);
-    free_dresses(net, dresses);
+    undress_layers(net, shapes);
 }
 
 void save_weights(network *net, char *path) { save_weights_upto(net, path, net->n); }

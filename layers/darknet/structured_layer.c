@@ -130,34 +130,6 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
                    : SN_OK;
 }
 
-/* The words to multiply with. */
-static const float *words_of(const layer *l)
-{
-    return structured_matrix(l)->bits < 32 ? l->binary_weights : l->weights;
-}
-
-/* The rounded copy follows the values. */
-static void round_words(const layer *l)
-{
-    const struct sn_matrix *matrix = structured_matrix(l);
-    if (matrix->bits == 32) return;
-    sn_round_values(matrix, (const uint32_t *)l->indexes, l->weights, l->binary_weights);
-    memcpy(l->binary_weights + matrix->n_values, l->weights + matrix->n_values,
-           (matrix->n_words - matrix->n_values) * sizeof *l->weights);
-}
-
-/* Scales for fresh values. */
-static enum sn_status start_rounding(const layer *l, struct sn_error *error)
-{
-    const struct sn_matrix *matrix = structured_matrix(l);
-    if (matrix->bits == 32) return SN_OK;
-    sn_scale_map(matrix, (uint32_t *)l->indexes);
-    enum sn_status status = sn_start_scales(matrix, (const uint32_t *)l->indexes, l->weights,
-                                            error);
-    if (!status) round_words(l);
-    return status;
-}
-
 layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize, int adam,
                             struct sn_error *error)

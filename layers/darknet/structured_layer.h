@@ -19,7 +19,7 @@
 #ifndef STRUCTURED_LAYER_H
 #define STRUCTURED_LAYER_H
 
-#include "stored.h"
+#include "family.h"
 
 #include <darknet.h>
 

@@ -61,15 +61,6 @@ static enum sn_status toy_init(struct sn_matrix *matrix, float *words,
     return SN_OK;
 }
 
-/* The rows of [d u], then the one of v. */
-static size_t toy_rows(const struct sn_matrix *matrix, uint32_t *row_of)
-{
-    size_t m = (size_t)matrix->n_outputs, least = matrix->n_values - m - (size_t)matrix->n_inputs;
-    for (size_t i = 0; row_of && i < matrix->n_values; i++)
-        row_of[i] = (uint32_t)(i < least ? i : i < least + m ? i - least : m);
-    return m + 1;
-}
-
 static enum sn_status toy_unpack(struct sn_matrix *matrix, const float *words,
                                  struct sn_error *error)
 {
@@ -127,7 +118,6 @@ const struct sn_family toy_family = { .name = "toy",
                                       .parse = toy_parse,
                                       .print_keys = toy_print_keys,
                                       .init = toy_init,
-                                      .rows = toy_rows,
                                       .unpack = toy_unpack,
                                       .rows = toy_rows,
                                       .forward = toy_forward,
