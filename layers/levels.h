@@ -18,12 +18,18 @@ static inline int sn_bits_are_few(int bits) { return (bits >= 1 && bits <= 4) ||
 static inline float sn_level_most(int bits) { return bits == 8 ? 127 : (float)((1 << bits) - 1); }
 
 /* The level nearest to a value over its scale: the largest one beyond it. No ratio is out of range;
- * of two levels as near the greater one, of 8 bits the even one. */
+ * of two levels as near the greater one, of 8 bits the even one. Without calls of the C library, as
+ * training rounds all values at every step. */
 static inline float sn_level_near(int bits, float ratio)
 {
+    const float whole = 0x1.8p23f; /* Floats of this size are whole numbers: a sum is rounded. */
     float most = sn_level_most(bits);
-    float level = bits == 8 ? rintf(ratio) + 0 : 2 * floorf(ratio / 2) + 1; /* + 0: no -0 */
-    return level > most ? most : level >= -most ? level : -most;
+    ratio = ratio < most ? ratio : most;
+    ratio = ratio > -most ? ratio : -most;
+    if (bits == 8) return ratio + whole - whole;
+    float half = ratio / 2;
+    int towards_zero = (int)half;
+    return (float)(2 * (towards_zero - (half < (float)towards_zero)) + 1);
 }
 
 /* scale times the level nearest to value / scale. With a scale of 0, zero; NaN when value is not
