@@ -126,6 +126,41 @@ ok "--factors is obeyed" grep -q '^factors=2$' "$out/two.cfg"
 try "$structnet" bench "$out/net.cfg" "$out/net.weights" "$out/last.cfg" "$out/last.weights" --json
 ok "bench times every head" [ "$(grep -c '"ns"' "$out/stdout")" = 2 ]
 
+# ---- values of few bits
+for bits in 8 4; do
+    few=$out/few$bits
+    {
+        printf '[net]\nbatch=8\nheight=6\nwidth=6\nchannels=3\nlearning_rate=0.01\nmax_batches=300\n'
+        printf '[psm]\noutput=40\nactivation=leaky\nnonzeros=2000\nindex=4\nescapes=100\nbits=%d\n' $bits
+        printf '[sss]\noutput=30\nactivation=leaky\nstages=1\nbits=%d\ngroup=64\n' $bits
+        printf '[sss]\noutput=3\nactivation=linear\nstages=2\nstates=2\nbits=%d\n[softmax]\n' $bits
+    } > "$few.cfg"
+    try "$darknet" classifier train "$out/task.data" "$few.cfg"
+    ok "darknet trains values of $bits bits" is 0
+    cp "$out/backup/few$bits.weights" "$few.weights"
+    try "$structnet" check "$few.cfg" "$few.weights"
+    ok "$bits bits: check accepts what darknet wrote" says 0 '^ok$'
+    try "$structnet" info "$few.cfg" "$few.weights"
+    ok "$bits bits: info shows them" says 0 "^ *1  sss .* 1230 *$bits *$((4 * 30 + 40 + 1200 * bits / 8)) *1200\$"
+    ok "$bits bits: info counts the bytes of the file" grep -q " $(($(wc -c < "$few.weights") - 20)) " "$out/stdout"
+    try "$structnet" eval "$few.cfg" "$few.weights" "$out/task.data" --json
+    ok "$bits bits: the net has learnt the colours" at_least "$(value top1 "$out/stdout")" 0.95
+    sed 's/max_batches=300/max_batches=303/' "$few.cfg" > "$few-long.cfg"
+    try "$darknet" classifier train "$out/task.data" "$few-long.cfg" "$few.weights"
+    ok "$bits bits: training resumes" says 0 '^301, '
+    ok "$bits bits: ... for the three batches that are left" [ "$(grep -c ' images$' "$out/stdout")" = 3 ]
+    try "$structnet" eval "$few-long.cfg" "$out/backup/few$bits-long.weights" "$out/task.data" --json
+    ok "$bits bits: ... from where it was" at_least "$(value top1 "$out/stdout")" 0.95
+    try "$structnet" bench "$few.cfg" "$few.weights" "$out/net.cfg" "$out/net.weights"
+    ok "$bits bits: bench times the head" says 0 'us per image'
+    head -c -1 "$few.weights" > "$out/short.weights"
+    try "$structnet" check "$few.cfg" "$out/short.weights"
+    ok "$bits bits: a short file is refused" complains 1 'expected .* bytes, found'
+done
+sed 's/^bits=.*/bits=6/' "$out/few8.cfg" > "$out/bad.cfg"
+try "$structnet" check "$out/bad.cfg" "$out/few8.weights"
+ok "6 bits" complains 1 'bad.cfg:[0-9]*: \[psm\] bits: expected 1, 2, 3, 4, 8 or 32, found 6'
+
 # ---- mistakes: one line, status 1, nothing written
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type qqq --share 0.3 -o "$out/x"
 ok "an unknown family" complains 2 "expected one of auto,sss,psm,lowrank,pruned,dense-int8, found 'qqq'"

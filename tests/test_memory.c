@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include <relu6_layer.h>
+#include <stored.h>
 #include <structured_layer.h>
 #include <whole_file.h>
 
@@ -367,6 +368,7 @@ struct structure {
     float usual[4 * MOST_ENTRIES]; /* the fit's words */
     char cfg_path[256], weights_path[256];
     struct cfg_text *cfg;
+    layer l[1];
 };
 
 static struct outcome call_dense(const void *argument, struct sn_error *error)
@@ -419,7 +421,8 @@ static struct outcome call_head_read(const void *argument, struct sn_error *erro
 /* The matrix of the cfg, as Darknet's side makes it. */
 static struct sn_matrix *parse(const struct structure *s, struct sn_error *error)
 {
-    return s->fit.matrix->family->parse(&s->cfg->sections[1], s->dense.m, s->dense.n, error);
+    return sn_matrix_parse(s->fit.matrix->family, &s->cfg->sections[1], s->dense.m, s->dense.n,
+                           error);
 }
 
 static struct outcome call_parse(const void *argument, struct sn_error *error)
@@ -449,9 +452,10 @@ static struct outcome call_init(const void *argument, struct sn_error *error)
 {
     const struct structure *s = argument;
     float words[4 * MOST_ENTRIES];
+    uint32_t map[4 * MOST_ENTRIES];
     struct outcome outcome = { .is_empty = 1 };
     draws = 1;
-    outcome.status = s->fit.matrix->family->init(s->fit.matrix, words, draw, error);
+    outcome.status = sn_matrix_init(s->fit.matrix, map, words, draw, error);
     if (!outcome.status) outcome.digest = digest_floats(words, s->fit.matrix->n_values);
     return outcome;
 }
@@ -473,13 +477,48 @@ static struct outcome call_layer(const void *argument, struct sn_error *error)
     return outcome;
 }
 
+static struct outcome call_head_write(const void *argument, struct sn_error *error)
+{
+    const struct structure *s = argument;
+    float bias[MOST_ROWS] = { 0 };
+    FILE *null = fopen("/dev/null", "w");
+    struct outcome outcome = { .is_empty = 1 };
+    outcome.status = sn_head_write(&(struct sn_head){ s->fit.matrix, s->fit.words, bias }, null,
+                                   null, error);
+    fclose(null);
+    return outcome;
+}
+
+static struct outcome call_dress(const void *argument, struct sn_error *error)
+{
+    layer l = *((const struct structure *)argument)->l;
+    struct structured_shape shape;
+    struct outcome outcome = { .status = structured_dress(&l, &shape, error) };
+    outcome.is_empty = !memcmp(&l, ((const struct structure *)argument)->l, sizeof l);
+    if (!outcome.status) structured_undress(&l, &shape);
+    return outcome;
+}
+
+/* Gives the fit values of few bits, drawn anew; of 32 it keeps its own. */
+static void set_bits(struct structure *s, int bits)
+{
+    struct sn_matrix *matrix = s->fit.matrix;
+    uint32_t map[4 * MOST_ENTRIES];
+    if (bits == 32) return;
+    cr_assert(!sn_matrix_set_bits(matrix, bits, 0, NULL));
+    s->fit.words = realloc(s->fit.words, matrix->n_words * sizeof(float));
+    draws = 1;
+    cr_assert(!sn_matrix_init(matrix, map, s->fit.words, draw, NULL));
+}
+
 /* The rest of *s, for s->dense. */
 static void structure_new(struct structure *s, const struct sn_fit_type *type,
-                          const struct sn_fit_options *options)
+                          const struct sn_fit_options *options, int bits)
 {
     struct sn_error error = { 0 };
     cr_assert_eq(sn_fit(type, s->dense.w, s->dense.m, s->dense.n, options, &s->fit, &error), SN_OK,
                  "%s", error.message);
+    set_bits(s, bits);
     size_t n_words = s->fit.matrix->n_words;
     cr_assert_leq(n_words, 4 * MOST_ENTRIES);
     memcpy(s->usual, s->fit.words, n_words * sizeof(float));
@@ -491,15 +530,18 @@ static void structure_new(struct structure *s, const struct sn_fit_type *type,
     fclose(cfg);
     fclose(weights);
     cr_assert_not_null(s->cfg = cfg_read(s->cfg_path, &error), "%s", error.message);
+    *s->l = make_structured_layer(2, 3, 2, parse(s, &error), LINEAR, 1, 1, &error);
+    cr_assert(!error.code, "%s", error.message);
 }
 
 static void structure_free(struct structure *s)
 {
+    free_layer(*s->l);
     cfg_free(s->cfg);
     sn_fit_free(&s->fit);
 }
 
-enum { N_CALLS = 8 };
+enum { N_CALLS = 10 };
 
 /* Adds to asked how many blocks each of the calls asks for. */
 static void starve_structure(const char *type, const struct structure *s, long asked[N_CALLS])
@@ -507,13 +549,20 @@ static void starve_structure(const char *type, const struct structure *s, long a
     static const struct {
         const char *name;
         scarce_call *call;
-    } calls[N_CALLS] = { { "sn_dense", call_dense }, { "sn_refit", call_refit },
-                         { "cfg_read", call_cfg },   { "sn_head_read", call_head_read },
-                         { "parse", call_parse },    { "make_structured_layer", call_layer },
-                         { "unpack", call_unpack },  { "init", call_init } };
+    } calls[N_CALLS] = { { "sn_dense", call_dense },
+                         { "sn_refit", call_refit },
+                         { "cfg_read", call_cfg },
+                         { "sn_head_read", call_head_read },
+                         { "parse", call_parse },
+                         { "make_structured_layer", call_layer },
+                         { "unpack", call_unpack },
+                         { "init", call_init },
+                         { "sn_head_write", call_head_write },
+                         { "structured_dress", call_dress } };
     for (int c = 0; c < N_CALLS; c++) {
         char name[160];
-        snprintf(name, sizeof name, "%s of %s for %s", calls[c].name, type, s->dense.name);
+        snprintf(name, sizeof name, "%s of %s for %s, %d bits", calls[c].name, type, s->dense.name,
+                 s->fit.matrix->bits);
         asked[c] += starve(name, calls[c].call, s);
     }
 }
@@ -525,10 +574,10 @@ Test(memory, structures_of_every_type)
     long asked[N_CALLS] = { 0 };
     openblas_set_num_threads(1);
     for (int t = 0; (type = sn_fit_type_at(t)); t++)
-        for (int which = 0; make_dense(which, &s.dense); which++) {
+        for (int which = 0; make_dense(which / 2, &s.dense); which++) {
             struct sn_fit_options options = { .budget_bytes = share_bytes(&s.dense, .6),
                                               .settings = SETTING("block", 4) };
-            structure_new(&s, type, &options);
+            structure_new(&s, type, &options, which % 2 ? 4 : 32);
             starve_structure(type->name, &s, asked);
             structure_free(&s);
         }

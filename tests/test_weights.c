@@ -161,14 +161,6 @@ Test(weights, an_index_out_of_range_is_refused_with_the_layer, .init = set_paths
     net_free(net);
 }
 
-/* Two layers at 16 pixels; most index words of the first, as wide a gap as 8 bits hold, would be
- * NaN as floats. */
-static const char pixels_text[] =
-    "[net]\nbatch=1\nheight=4\nwidth=4\nchannels=4096\n"
-    "[psm]\noutput=64\nsize=1\nactivation=leaky\nbatch_normalize=1\nnonzeros=1088\nindex=8\n"
-    "[sss]\noutput=10\nsize=1\nactivation=linear\nstages=2\nstates=3\norder=both\n"
-    "[avgpool]\n[softmax]\n";
-
 static void check_saved(const void *text)
 {
     char command[] = "check", cfg[256], *arguments[] = { command, cfg, saved, NULL };
@@ -176,6 +168,85 @@ static void check_saved(const void *text)
     write_file(cfg, text, strlen(text));
     cmd_check.run(3, arguments);
 }
+
+/* Scales, codes, then batch statistics, behind them another layer. */
+static const char few_text[] =
+    "[net]\nbatch=2\ninputs=20\n"
+    "[sss]\noutput=10\nactivation=leaky\nbatch_normalize=1\nstages=1\nbits=8\n"
+    "[psm]\noutput=6\nactivation=linear\nnonzeros=24\nindex=4\nbits=4\ngroup=8\n[softmax]\n";
+
+Test(weights, damaged_values_of_few_bits_are_refused_with_the_layer, .init = set_paths)
+{
+    /* 10 biases, 20 bytes of scales, 200 of codes, 30 statistics; 6 biases, 8 bytes of scales, 12
+     * of codes, 12 of half bytes, 12 of lengths. */
+    enum {
+        SCALES = 20 + 40,
+        STATISTICS = SCALES + 220,
+        SECOND = STATISTICS + 120,
+        END = SECOND + 68
+    };
+    static const struct {
+        size_t at, n;
+        uint32_t value;
+        const char *expected;
+    } cases[] = {
+        { SCALES + 18, 2, 0x7f80, "layer 0 [sss]: scale 9: expected 0 to 2.67939e+36, found inf" },
+        { SCALES + 20 + 199, 1, 0, "layer 0 [sss]: value 199: expected -127 to 127, found -128" },
+        { SECOND + 24 + 4, 2, 0xbf80,
+          "layer 1 [psm]: scale 2: expected 0 to 2.26855e+37, found -1" },
+        { SECOND + 24 + 20, 1, 0x0f, "layer 1 [psm]: factor 1, row 0: column index " },
+        { STATISTICS, 4, 0x7f800000, "layer 0 [sss]: value 65 is inf, expected a finite number" },
+        { SECOND, 4, 0x7fc00000, "layer 1 [psm]: value 0 is nan, expected a finite number" },
+    };
+    char message[4096];
+    size_t n;
+    float losses[5];
+    network *net = net_from_text(few_text, 1);
+    train_random(net, 5, 1, losses);
+    save_weights(net, saved);
+    char *bytes = read_file_bytes(saved, &n);
+    cr_assert_eq(n, END);
+    cr_assert(!memcmp(bytes + STATISTICS, net->layers[0].scales, 40));
+    cr_assert(!memcmp(bytes + STATISTICS + 80, net->layers[0].rolling_variance, 40));
+    cr_assert_eq(run_in_child(check_saved, few_text, message, sizeof message), 0, "%s", message);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        char kept[4];
+        memcpy(kept, bytes + cases[c].at, 4);
+        memcpy(bytes + cases[c].at, &cases[c].value, cases[c].n);
+        write_file(saved, bytes, n);
+        cr_assert_eq(run_in_child(check_saved, few_text, message, sizeof message), 1, "case %zu",
+                     c);
+        cr_assert(strstr(message, cases[c].expected), "case %zu: %s", c, message);
+        memcpy(bytes + cases[c].at, kept, 4);
+    }
+    free(bytes);
+    net_free(net);
+}
+
+Test(weights, dontloadscales_reads_few_bits_without_batch_statistics, .init = set_paths)
+{
+    static const char text[] = "[net]\nbatch=2\ninputs=20\n[sss]\noutput=10\nstages=1\nbits=4\n"
+                               "activation=linear\n%s[softmax]\n";
+    char with[256], without[256];
+    snprintf(with, sizeof with, text, "batch_normalize=1\ndontloadscales=1\n");
+    snprintf(without, sizeof without, text, "");
+    network *source = net_from_text(without, 1), *net = net_from_text(with, 2);
+    save_weights(source, saved);
+    load_weights(net, saved);
+    cr_assert(!memcmp(net->layers[0].binary_weights, source->layers[0].binary_weights, 4 * 210));
+    cr_assert_eq(net->layers[0].scales[3], 1);
+    cr_assert_eq(net->layers[0].c, source->layers[0].c + 30);
+    net_free(net);
+    net_free(source);
+}
+
+/* Two layers at 16 pixels; most index words of the first, as wide a gap as 8 bits hold, would be
+ * NaN as floats. */
+static const char pixels_text[] =
+    "[net]\nbatch=1\nheight=4\nwidth=4\nchannels=4096\n"
+    "[psm]\noutput=64\nsize=1\nactivation=leaky\nbatch_normalize=1\nnonzeros=1088\nindex=8\n"
+    "[sss]\noutput=10\nsize=1\nactivation=linear\nstages=2\nstates=3\norder=both\n"
+    "[avgpool]\n[softmax]\n";
 
 static int count_not_finite(const char *bytes, size_t n)
 {
