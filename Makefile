@@ -14,7 +14,8 @@ SANITIZE =
 LIBRARY_FLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(SANITIZE) -fPIC -fvisibility=hidden -Ilayers -Iapprox
 OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import \
 	-isystem darknet/include -isystem darknet/src
-DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) -Idarknet/include -Idarknet/src -Dexit=plug_exit
+# Darknet adds offsets to null pointers that it then does not follow.
+DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize=pointer-overflow) -Idarknet/include -Idarknet/src -Dexit=plug_exit
 WRAP = -Wl,--wrap=gemm,--wrap=gemm_cpu,--wrap=error
 # What tests/scarce_memory.c takes the place of.
 SCARCE = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup realpath asprintf LAPACKE_dsyevr)

@@ -29,19 +29,11 @@ static inline int sn_bits_are_few(int bits) { return (bits >= 1 && bits <= 4) ||
 float sn_level_most(int bits);
 
 /* The level nearest to a value over its scale: the largest one beyond it. No ratio is out of range;
- * of two levels as near the greater one, of 8 bits the even one. Without calls of the C library, as
- * training rounds all values at every step. */
-static inline float sn_level_near(int bits, float ratio)
-{
-    const float whole = 0x1.8p23f; /* Floats of this size are whole numbers: a sum is rounded. */
-    float most = sn_level_most(bits);
-    ratio = ratio < most ? ratio : most;
-    ratio = ratio > -most ? ratio : -most;
-    if (bits == 8) return ratio + whole - whole;
-    float half = ratio / 2;
-    int towards_zero = (int)half;
-    return (float)(2 * (towards_zero - (half < (float)towards_zero)) + 1);
-}
+ * of two levels as near the one nearer to 0, of 8 bits the even one. */
+float sn_level_near(int bits, float ratio);
+
+uint32_t sn_level_code(int bits, float level);
+float sn_level_of(int bits, uint32_t code);
 
 /* scale times the level nearest to value / scale. With a scale of 0, zero; NaN when value is not
  * finite. */

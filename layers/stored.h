@@ -11,7 +11,8 @@
  *
  *     scales       n_scales as bfloat16
  *     codes        n_values in the order of the values, code i at bit i*bits from the low end of
- * the first byte on; of 3 bits some cross bytes structure    the same bytes
+ *                  the first byte on; of 3 bits some cross bytes
+ *     structure    the same bytes
  *
  * The scale of value i is number map[i], map being of sn_scale_map: with group=0 one for each row
  * of the family's (family.h), else one for every `group` values in storage order. */

@@ -9,12 +9,12 @@ seconds=$2
 out=$build/fuzz
 mkdir -p "$out/found"
 rm -f "$out"/fuzz-*.log "$out"/*.profraw
-target=$(cd "$build" && pwd)/fuzz_checkpoint
-seeds="$(pwd)/tests/checkpoints $(pwd)/tests/corpus"
 status=0
-# shellcheck disable=SC2086
-(cd "$out" && LLVM_PROFILE_FILE=%p.profraw "$target" -jobs=2 -workers=2 -max_total_time="$seconds" -max_len=65536 -timeout=10 \
-    -rss_limit_mb=2048 -print_final_stats=1 found $seeds) > "$out/log" 2>&1 || status=$?
+# libFuzzer starts its jobs by a shell, unquoted: none of these names may have a blank.
+ln -sfn "$(cd "$build" && pwd)/fuzz_checkpoint" "$out/target"
+for seeds in checkpoints corpus; do ln -sfn "$(pwd)/tests/$seeds" "$out/$seeds"; done
+(cd "$out" && LLVM_PROFILE_FILE=%p.profraw ./target -jobs=2 -workers=2 -max_total_time="$seconds" -max_len=65536 -timeout=10 \
+    -rss_limit_mb=2048 -print_final_stats=1 found checkpoints corpus) > "$out/log" 2>&1 || status=$?
 if [ $status != 0 ]; then
     tail -n 40 "$out"/fuzz-*.log >&2
     exit 1

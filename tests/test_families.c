@@ -676,7 +676,7 @@ Test(families, bridges_bring_every_difference_into_8_bits)
         cr_assert_eq(psm_bridge(&dense, block, 0), 0);
         cr_assert(psm_sparse_new(&sparse, &dense, block));
         cr_assert_eq(psm_sparse_values(&sparse), (size_t)((N_ENTRIES + N_BRIDGES) * block));
-        cr_assert_eq(psm_build(&search, &sparse, &bits, 1, &fit, &error), SN_OK, "%s",
+        cr_assert_eq(psm_build(&search, &sparse, &bits, NULL, 1, &fit, &error), SN_OK, "%s",
                      error.message);
         cr_assert(psm_reads_back((struct psm *)fit.matrix, fit.words), "block %d", block);
         psm_sparse_free(&sparse);
