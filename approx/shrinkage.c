@@ -64,13 +64,17 @@ static size_t part_of(size_t budget, double part)
     return size < (double)SIZE_MAX ? (size_t)size : SIZE_MAX;
 }
 
-/* A quick fit within part of the budget; a type without one is held to none. */
+/* A quick fit within part of the budget. PADDING is for the arrays of a type whose bytes the
+ * budget may equal. */
 static struct sn_fit_options simplify(const struct sn_fit_type *type,
                                       const struct sn_fit_options *options, double part)
 {
+    enum { PADDING = 16 };
     struct sn_fit_options simple = *options;
-    simple.budget_bytes = type->has_budget ? part_of(options->budget_bytes, part) : 0;
-    simple.budget_values = type->has_budget ? part_of(options->budget_values, part) : 0;
+    simple.budget_bytes = part_of(options->budget_bytes, part);
+    simple.budget_values = part_of(options->budget_values, part);
+    if (!type->has_budget && simple.budget_bytes && simple.budget_bytes < SIZE_MAX - PADDING)
+        simple.budget_bytes += PADDING;
     simple.effort = SN_QUICK;
     simple.progress = NULL;
     return simple;
