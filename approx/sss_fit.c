@@ -27,6 +27,7 @@
 #include "sss_round.h"
 #include "sss_segments.h"
 #include "sss_windows.h"
+#include "stored.h"
 #include "weighting.h"
 
 #include <cblas.h>
@@ -316,22 +317,32 @@ static enum sn_status fit_two_stages(const float *dense, int n_outputs, int n_in
     return fit_rounded(dense, n_outputs, n_inputs, 0, LOW_RANK, options, fit, error);
 }
 
+/* *bytes <- those of a float matrix with values of so many bits. */
+static enum sn_status bytes_with(struct sn_matrix *matrix, int bits, size_t *bytes,
+                                 struct sn_error *error)
+{
+    enum sn_status status = sn_matrix_set_bits(matrix, bits, 0, error);
+    if (status) return status;
+    *bytes = matrix->n_bytes;
+    return sn_matrix_set_bits(matrix, 32, 0, error);
+}
+
 /* All entries, whatever the budget, which must hold them. */
 static enum sn_status fit_dense(const float *dense, int n_outputs, int n_inputs,
                                 const struct sn_fit_options *options, struct sn_fit *fit,
                                 struct sn_error *error)
 {
-    size_t size = (size_t)n_outputs * (size_t)n_inputs;
+    size_t size = (size_t)n_outputs * (size_t)n_inputs, bytes = 0;
     struct sss *shape = sss_new(1, &n_inputs, &n_outputs, NULL, NULL, error);
     if (!shape) return error->code;
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = malloc(size * sizeof(float)) };
-    enum sn_status status = fit->words ? SN_OK : sn_no_memory(error, "%zu values", size);
+    enum sn_status status = fit->words ? bytes_with(fit->matrix, options->bits, &bytes, error)
+                                       : sn_no_memory(error, "%zu values", size);
+    if (!status && (bytes > options->budget_bytes || size > options->budget_values))
+        status = sn_fail(error, SN_BAD_INPUT,
+                         "all %zu entries take %zu bytes, the budget is too small", size, bytes);
     if (!status) memcpy(fit->words, dense, size * sizeof *fit->words);
     if (!status && options->bits < 32) status = sss_round(dense, options, fit, error);
-    size_t bytes = status ? 0 : fit->matrix->n_bytes;
-    if (bytes > options->budget_bytes || (!status && size > options->budget_values))
-        status = sn_fail(error, SN_BAD_INPUT, "all entries take %zu bytes, the budget is %zu",
-                         bytes, options->budget_bytes);
     if (!status) status = sn_fit_measure(fit, dense, options->weighting, error);
     if (status) sn_fit_free(fit);
     return status;

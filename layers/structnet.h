@@ -213,7 +213,8 @@ void sn_fit_free(struct sn_fit *fit);
 /* A weighting from all samples x (n_samples x n), finite, whose shrinkage and alignment are chosen
  * by the error of outputs on samples that did not fit, for dense (m x n), type and options (its
  * weighting is ignored). The caller frees with sn_weighting_free. Errors: those of sn_fit and of
- * sn_weighting_new. Cost: nine quick fits of the family's simplest type. */
+ * sn_weighting_new. Cost: nine quick fits of the family's simplest type, or of a type that has no
+ * budget itself. */
 enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
                                    const struct sn_fit_options *options, const float *dense, int m,
                                    int n, const float *x, int n_samples,

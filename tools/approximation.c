@@ -2,38 +2,17 @@
 
 #include <product.h>
 #include <sn_error.h>
+#include <stored.h>
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A number format, which stands in the reports for comparison. */
-static const struct sn_fit_type dense_int8 = {
-    "dense-int8",
-    "dense int8",
-    "one byte per value and one float32 per row, whatever the budget,\n"
-    "for comparison only: not with -o",
-    0,
-    NULL,
-    NULL
-};
-
-const struct sn_fit_type *approximation_type_at(int i)
-{
-    const struct sn_fit_type *type = sn_fit_type_at(i);
-    return type || (i && !sn_fit_type_at(i - 1)) ? type : &dense_int8;
-}
-
-const struct sn_fit_type *approximation_find(const char *name)
-{
-    return strcmp(name, dense_int8.name) ? sn_fit_type_find(name) : &dense_int8;
-}
-
 const char *approximation_names(void)
 {
     static char names[256];
     const struct sn_fit_type *type;
-    for (int i = 0; (i || !*names) && (type = approximation_type_at(i)); i++)
+    for (int i = 0; (i || !*names) && (type = sn_fit_type_at(i)); i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "," : "",
                  type->name);
     return names;
@@ -161,17 +140,6 @@ static void correct_bias(const struct problem *problem, const float *what, float
     }
 }
 
-/* Symmetric int8: each row in steps of its largest magnitude / 127, a float32. */
-static void quantise(const float *w, size_t m, size_t n, float *what)
-{
-    for (size_t i = 0; i < m; i++, w += n, what += n) {
-        float largest = 0;
-        for (size_t j = 0; j < n; j++) largest = fmaxf(largest, fabsf(w[j]));
-        float step = largest / 127;
-        for (size_t j = 0; j < n; j++) what[j] = step > 0 ? rintf(w[j] / step) * step : 0;
-    }
-}
-
 /* Fits the features' covariance, shrunk as the caller says or as suits the type and its budget
  * best. */
 static enum sn_status weigh(const struct problem *problem, const struct sn_fit_options *options,
@@ -190,64 +158,80 @@ static enum sn_status weigh(const struct problem *problem, const struct sn_fit_o
     return status;
 }
 
-/* Sets the fit or its stand-in, What, its size and its errors on the matrix. */
+/* a->index <- the value of the section's key "index". */
+static enum sn_status take_index(struct approximation *a, struct sn_error *error)
+{
+    static const char key[] = "\nindex=";
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    if (!file) return sn_no_memory(error, "the keys of a section");
+    fputc('\n', file);
+    sn_matrix_print(a->fit.matrix, file);
+    int failed = fclose(file);
+    const char *found = failed ? NULL : strstr(text, key);
+    if (found) {
+        found += sizeof key - 1;
+        snprintf(a->index, sizeof a->index, "%.*s", (int)strcspn(found, "\n"), found);
+    }
+    free(text);
+    return failed ? sn_no_memory(error, "the keys of a section") : SN_OK;
+}
+
+/* Sets the fit, what (the matrix that it stands for), its size and its errors on the matrix. */
 static enum sn_status reduce(const struct problem *problem, const struct sn_fit_options *options,
-                             struct approximation *a, struct sn_error *error)
+                             struct approximation *a, float *what, struct sn_error *error)
 {
     int m = problem->n_outputs, n = problem->n_inputs;
     struct sn_weighting weighting = { 0 };
     struct sn_fit_options own = *options;
-    if (a->type->fit) {
-        enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, error)
-                                              : SN_OK;
-        own.weighting = problem->mean ? &weighting : NULL;
-        if (!status) status = sn_fit(a->type, problem->dense, m, n, &own, &a->fit, error);
-        sn_weighting_free(&weighting);
-        if (status) return status;
-        a->params = a->fit.matrix->n_values;
-        a->bytes = a->fit.matrix->n_bytes;
-        a->error = a->fit.error;
-        a->choice = a->fit.weighted_error;
-    }
-    a->dense = malloc((size_t)m * (size_t)n * sizeof *a->dense);
-    if (!a->dense) return sn_no_memory(error, "a matrix of %d x %d", m, n);
-    if (a->type->fit) return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
-    quantise(problem->dense, (size_t)m, (size_t)n, a->dense);
-    a->params = (size_t)m * (size_t)n + (size_t)m;
-    a->bytes = (size_t)m * (size_t)n + sizeof(float) * (size_t)m;
-    a->error = sn_weighted_error(problem->dense, a->dense, m, n, NULL, error);
-    a->choice = a->error;
-    return a->error < 0 ? SN_NO_MEMORY : SN_OK;
+    enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, error) : SN_OK;
+    own.weighting = problem->mean ? &weighting : NULL;
+    if (!status) status = sn_fit(a->type, problem->dense, m, n, &own, &a->fit, error);
+    sn_weighting_free(&weighting);
+    if (status) return status;
+    a->bits = a->fit.matrix->bits;
+    a->n_values = a->fit.matrix->n_values;
+    a->bytes = a->fit.matrix->n_bytes;
+    a->error = a->fit.error;
+    a->choice = a->fit.weighted_error;
+    status = take_index(a, error);
+    return status ? status : sn_dense(a->fit.matrix, a->fit.words, what, error);
 }
 
 enum sn_status approximation_run(const struct problem *problem, const struct sn_fit_type *type,
                                  const struct sn_fit_options *options, struct approximation *a,
                                  struct sn_error *error)
 {
-    size_t m = (size_t)problem->n_outputs;
+    size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
     struct judgement chosen;
     double start = command_seconds();
     *a = (struct approximation){ .type = type, .bias = malloc(m * sizeof(float)) };
-    float *shift = malloc(m * sizeof *shift);
-    enum sn_status status = a->bias && shift
-        ? reduce(problem, options, a, error)
-        : sn_no_memory(error, "a matrix of %zu x %d", m, problem->n_inputs);
+    float *shift = malloc(m * sizeof *shift), *what = malloc(m * n * sizeof *what);
+    enum sn_status status = a->bias && shift && what
+        ? reduce(problem, options, a, what, error)
+        : sn_no_memory(error, "a matrix of %zu x %zu", m, n);
     a->seconds = command_seconds() - start;
-    if (!status) correct_bias(problem, a->dense, shift, a->bias);
+    if (!status) correct_bias(problem, what, shift, a->bias);
     const struct samples *choosing = problem->choose.n ? &problem->choose : &problem->fit;
-    if (!status) status = judge(problem, choosing, a->dense, shift, a->bias, &chosen, error);
-    if (!status)
-        status = judge(problem, &problem->judge, a->dense, shift, a->bias, &a->judged, error);
+    if (!status) status = judge(problem, choosing, what, shift, a->bias, &chosen, error);
+    if (!status) status = judge(problem, &problem->judge, what, shift, a->bias, &a->judged, error);
     if (!status && choosing->n) a->choice = chosen.error;
+    free(what);
     free(shift);
     if (status) approximation_free(a);
     return status;
 }
 
-void approximation_free(struct approximation *a)
+void approximation_forget(struct approximation *a)
 {
     sn_fit_free(&a->fit);
-    free(a->dense);
     free(a->bias);
+    a->bias = NULL;
+}
+
+void approximation_free(struct approximation *a)
+{
+    approximation_forget(a);
     *a = (struct approximation){ 0 };
 }

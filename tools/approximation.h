@@ -4,14 +4,7 @@
 
 #include "problem.h"
 
-/* The types of sn_fit_type_at, then number formats, which are compared but are no layers and have
- * no budget: their family and fit are NULL. NULL past the last. */
-const struct sn_fit_type *approximation_type_at(int i);
-
-/* The type of that name, or NULL. */
-const struct sn_fit_type *approximation_find(const char *name);
-
-/* All names, separated by commas, which belong to the table. */
+/* The names of all types, separated by commas, which belong to the table. */
 const char *approximation_names(void);
 
 /* How good outputs are on rows x that fitted nothing. Each is NAN where it does not exist. */
@@ -23,10 +16,12 @@ struct judgement {
 
 struct approximation {
     const struct sn_fit_type *type;
-    struct sn_fit fit; /* matrix is NULL for a number format */
-    float *dense;      /* What, n_outputs x n_inputs */
+    struct sn_fit fit; /* empty, as bias is, once it is forgotten; what follows stays */
     float *bias;       /* b' = b + (W - What) (mean of the rows that fitted); b without features */
-    size_t params, bytes;        /* stored values; bytes with indices */
+    int bits;          /* of a value */
+    size_t n_values;   /* stored; multiply-adds of one product */
+    size_t bytes;      /* with indices and scales */
+    char index[64];    /* the section's key "index"; empty where it has none */
     double shrinkage, alignment; /* of the weighting; 0 without one */
     double error;                /* ||W - What||_F / ||W||_F */
     /* What auto minimises: the outputs' error on the rows that choose, without them on those that
@@ -36,12 +31,15 @@ struct approximation {
     double seconds;
 };
 
-/* Approximates problem->dense within the budget of options, of which the weighting and what the
- * type sets are replaced, and judges the result. On success the caller frees with
- * approximation_free. SN_BAD_INPUT when the budget holds no matrix of the type. */
+/* Approximates problem->dense within the budget of options, of which the weighting is replaced, and
+ * judges the result. On success the caller frees with approximation_free. SN_BAD_INPUT when the
+ * budget holds no matrix of the type. */
 enum sn_status approximation_run(const struct problem *problem, const struct sn_fit_type *type,
                                  const struct sn_fit_options *options,
                                  struct approximation *approximation, struct sn_error *error);
+
+/* Frees the fit and the bias, and keeps the figures. */
+void approximation_forget(struct approximation *approximation);
 void approximation_free(struct approximation *approximation);
 
 /* Top-1 of W itself on the rows that judge; NAN without labels, negative without memory (error

@@ -1,14 +1,16 @@
 /* structnet approx: replaces a dense matrix, of a layer or from a file, by a structured one. */
+#include "candidates.h"
 #include "npy.h"
 #include "outputs.h"
 #include "replace_layer.h"
-#include "report.h"
 
 #include <plug_errors.h>
+#include <sn_error.h>
 
 #include <cblas.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int run(int argc, char **argv);
@@ -30,31 +32,41 @@ const struct command cmd_approx = {
         "  --share S       budget: bytes over bytes of the dense matrix, 0 < S <= 1, indices\n"
         "                  counted\n"
         "  --bytes B       budget in bytes, instead of --share\n"
-        "  --params P      budget in stored values, indices not counted, instead of --share\n",
+        "  --params P      budget in stored values, indices not counted, instead of --share\n"
+        "  --madds M       limit of the multiply-adds of a product, with a budget or instead\n",
     .print_options = print_options,
-    .usage_end = REQUEST_HELP
-    "  -o NAME         output files\n"
-    "  --dense-out F   the approximation as a dense matrix, .npy\n"
-    "  --bias-out F    with --matrix: the corrected bias, .npy\n"
-    "  --json          one object instead of the table\n"
-    "\n"
-    "Ctrl-C ends --effort thorough early, with the best that was found; a second one ends the\n"
-    "program.\n"
+    .usage_end =
+        "  --bits B        of a value: 32, float32 (default), 8, 4, 3, 2 or 1; auto takes a list,\n"
+        "                  32,8,4 and so on, and all six by default\n"
+        "  --target T      of auto: bytes or madds, the fewest of them for which an error of at most\n"
+        "                  1.1 times the least is found within the limits\n" REQUEST_HELP
+        "  -o NAME         output files\n"
+        "  --dense-out F   the approximation as a dense matrix, .npy\n"
+        "  --bias-out F    with --matrix: the corrected bias, .npy\n"
+        "  --json          one object instead of the table\n"
+        "\n"
+        "Ctrl-C ends --effort thorough early, with the best that was found; a second one ends the\n"
+        "program.\n"
 };
 
 /* The types, and the options that families add. */
 static void print_options(void)
 {
     const struct sn_fit_type *type;
-    char name[64];
+    char name[64], help[512];
+    int n = 0;
     puts("  --type T        one of");
-    for (int i = 0; (type = approximation_type_at(i)); i++) {
+    for (; (type = sn_fit_type_at(n)); n++) {
         snprintf(name, sizeof name, "                    %s", type->name);
         command_print_option(32, name, type->help);
     }
-    command_print_option(32, "                    auto",
-                         "all that are layers, and the best is kept, the best on\n"
-                         "half of the rows held out; the other half judges");
+    snprintf(help, sizeof help,
+             "the best of all types in all numbers of bits, the best on\n"
+             "half of the rows held out; the other half judges. These\n"
+             "are %d fits, with --target nearly three times as many:\n"
+             "--bits 8,4,2 halves them, --effort quick shortens each",
+             n * REQUEST_MAX_BITS);
+    command_print_option(32, "                    auto", help);
     request_print_settings();
 }
 
@@ -62,34 +74,51 @@ struct approx_request {
     struct request common;
     const struct sn_fit_type *type; /* NULL with automatic */
     int automatic, json;
-    double share, bytes, params;
+    enum target target;
+    double share, bytes, params, madds;
     const char *name, *dense_out, *bias_out;
 };
 
 static void read_type(struct approx_request *request, const char *name)
 {
     request->automatic = !strcmp(name, "auto");
-    request->type = approximation_find(name);
+    request->type = sn_fit_type_find(name);
     if (!request->type && !request->automatic)
         command_usage_error(&cmd_approx, "--type: expected one of auto,%s, found '%s'",
                             approximation_names(), name);
 }
 
+static enum target read_target(const char *name)
+{
+    if (!strcmp(name, "bytes")) return TARGET_BYTES;
+    if (!strcmp(name, "madds")) return TARGET_MADDS;
+    command_usage_error(&cmd_approx, "--target: expected bytes or madds, found '%s'", name);
+}
+
+static void check_budget(const struct approx_request *request)
+{
+    int n = (request->share > 0) + (request->bytes > 0) + (request->params > 0);
+    int is_needed = request->automatic || request->type->has_budget;
+    if (n > 1)
+        command_usage_error(&cmd_approx, "expected one of --share, --bytes and --params, found %d",
+                            n);
+    if (is_needed && !n && !(request->madds > 0))
+        command_usage_error(&cmd_approx,
+                            "expected one of --share, --bytes, --params and --madds, found none");
+}
+
 static void check_request(const struct approx_request *request)
 {
     const struct command *command = &cmd_approx;
-    int n_budgets = (request->share > 0) + (request->bytes > 0) + (request->params > 0);
-    int is_layer = request->automatic || (request->type && request->type->family);
     if (!request->type && !request->automatic) command_usage_error(command, "expected --type");
-    int needs_budget = request->automatic || (request->type && request->type->has_budget);
-    if (n_budgets > 1 || (needs_budget && !n_budgets))
-        command_usage_error(command, "expected one of --share, --bytes and --params, found %d",
-                            n_budgets);
-    if (!is_layer && request->name)
-        command_usage_error(command, "-o: expected a type of layer with it, found --type %s",
+    check_budget(request);
+    if (!request->automatic && request->common.n_bits > 1)
+        command_usage_error(command, "--bits: expected one number with --type %s, found %d",
+                            request->type->name, request->common.n_bits);
+    if (!request->automatic && request->target != TARGET_ERROR)
+        command_usage_error(command, "--target: expected --type auto with it, found --type %s",
                             request->type->name);
-    if (is_layer && !request->name && !request->common.matrix)
-        command_usage_error(command, "expected -o");
+    if (!request->name && !request->common.matrix) command_usage_error(command, "expected -o");
     if (request->bias_out && !request->common.matrix)
         command_usage_error(command, "--bias-out: expected --matrix with it");
     if (request->name && !outputs_is_name(request->name))
@@ -100,6 +129,7 @@ static struct approx_request read_request(int argc, char **argv)
 {
     static const struct option own[] = { { "type", 1, 0, 't' },     { "share", 1, 0, 's' },
                                          { "bytes", 1, 0, 'b' },    { "params", 1, 0, 'p' },
+                                         { "madds", 1, 0, 'm' },    { "target", 1, 0, 'g' },
                                          { "output", 1, 0, 'o' },   { "dense-out", 1, 0, 'd' },
                                          { "bias-out", 1, 0, 'c' }, { "json", 0, 0, 'j' },
                                          { "help", 0, 0, 'h' } };
@@ -113,6 +143,8 @@ static struct approx_request read_request(int argc, char **argv)
         case 's': request.share = command_number(command, "--share", optarg, 1e-12, 1); break;
         case 'b': request.bytes = command_number(command, "--bytes", optarg, 1, 1e12); break;
         case 'p': request.params = command_number(command, "--params", optarg, 1, 1e12); break;
+        case 'm': request.madds = command_number(command, "--madds", optarg, 1, 1e12); break;
+        case 'g': request.target = read_target(optarg); break;
         case 'o': request.name = optarg; break;
         case 'd': request.dense_out = optarg; break;
         case 'c': request.bias_out = optarg; break;
@@ -129,18 +161,6 @@ static struct approx_request read_request(int argc, char **argv)
 
 /* ---- running */
 
-struct progress {
-    const char *name;
-    int index, n;
-};
-
-static void show_progress(void *context, double done, double error)
-{
-    const struct progress *progress = context;
-    double all = (progress->index + done) / progress->n;
-    command_progress(all < 1 ? all : 0.999, "%s error %.4f", progress->name, error);
-}
-
 static volatile sig_atomic_t stop;
 
 static void on_interrupt(int signal)
@@ -156,61 +176,44 @@ static void catch_interrupt(void)
     sigaction(SIGINT, &action, NULL);
 }
 
-static int is_tried(const struct approx_request *request, const struct sn_fit_type *type)
-{
-    return request->automatic ? type->family != NULL : type == request->type;
-}
-
 static enum sn_status check_types(const struct approx_request *request,
                                   const struct problem *problem, struct sn_error *error)
 {
     const struct sn_fit_type *type;
-    for (int i = 0; (type = approximation_type_at(i)); i++)
-        if (is_tried(request, type) && type->family && replace_check(problem, type->family, error))
+    for (int i = 0; (type = sn_fit_type_at(i)); i++)
+        if ((request->automatic || type == request->type)
+            && replace_check(problem, type->family, error))
             return error->code;
     return SN_OK;
 }
 
-static struct sn_fit_options fit_options(const struct approx_request *request,
-                                         const struct problem *problem)
+/* The smaller of two limits, where 0 is none. */
+static size_t least_limit(double a, double b)
 {
-    struct sn_fit_options options = { .settings = request->common.settings };
-    options.budget_bytes = request->share > 0 ? problem_share_bytes(problem, request->share)
-                                              : (size_t)request->bytes;
-    options.budget_values = (size_t)request->params;
-    options.bits = request->common.n_bits ? request->common.bits[0] : 32;
-    options.effort = request->common.effort;
-    options.stop = &stop;
-    options.progress = show_progress;
-    return options;
+    return (size_t)(a > 0 && (a < b || !(b > 0)) ? a : b);
 }
 
-/* Runs the types. One for which the budget is too small is left out where there are others. */
-static enum sn_status run_types(const struct approx_request *request, const struct problem *problem,
-                                struct report *report, struct sn_error *error)
+static enum sn_status run_candidates(const struct approx_request *request,
+                                     const struct problem *problem, struct report *report,
+                                     struct sn_error *error)
 {
-    struct sn_fit_options options = fit_options(request, problem);
-    struct progress progress = { .n = 0 };
-    options.context = &progress;
-    const struct sn_fit_type *type;
-    for (int i = 0; (type = approximation_type_at(i)); i++) progress.n += is_tried(request, type);
-    for (int i = 0; (type = approximation_type_at(i)); i++) {
-        if (!is_tried(request, type)) continue;
-        progress.name = type->name;
-        enum sn_status status = approximation_run(problem, type, &options, &report->rows[report->n],
-                                                  error);
-        if (status && status != SN_BAD_INPUT) return status;
-        if (!status && report->rows[report->n].choice < report->rows[report->chosen].choice)
-            report->chosen = report->n;
-        report->n += !status;
-        progress.index++;
+    static const int all[] = { 32, 8, 4, 3, 2, 1 };
+    struct candidates candidates = { .type = request->type,
+                                     .target = request->target,
+                                     .bits = request->common.bits,
+                                     .n_bits = request->common.n_bits,
+                                     .options = { .settings = request->common.settings,
+                                                  .effort = request->common.effort,
+                                                  .stop = &stop } };
+    if (!candidates.n_bits) {
+        candidates.bits = all;
+        candidates.n_bits = request->automatic ? sizeof all / sizeof *all : 1;
     }
-    command_progress(1, " ");
-    if (!report->n) return error->code;
-    report->dense_top1 = approximation_dense_top1(problem, error);
-    if (report->dense_top1 < 0) return SN_NO_MEMORY;
-    return approximation_run(problem, approximation_find("dense-int8"), &options, &report->int8,
-                             error);
+    candidates.options.budget_bytes = request->share > 0
+        ? problem_share_bytes(problem, request->share)
+        : (size_t)request->bytes;
+    candidates.options.budget_values = least_limit(request->params, request->madds);
+    return candidates_run(&candidates, problem, report, error);
 }
 
 /* ---- files */
@@ -224,6 +227,21 @@ static enum sn_status write_array(struct outputs *outputs, const char *path, int
     npy_write_header(file, "<f4", n_dimensions, shape);
     fwrite(values, sizeof *values, shape[0] * (n_dimensions > 1 ? shape[1] : 1), file);
     return SN_OK;
+}
+
+/* What as a dense matrix. */
+static enum sn_status write_dense(struct outputs *outputs, const char *path,
+                                  const struct problem *problem, const struct approximation *a,
+                                  struct sn_error *error)
+{
+    const size_t shape[] = { (size_t)problem->n_outputs, (size_t)problem->n_inputs };
+    float *what = path ? malloc(shape[0] * shape[1] * sizeof *what) : NULL;
+    if (!path) return SN_OK;
+    enum sn_status status = what ? sn_dense(a->fit.matrix, a->fit.words, what, error)
+                                 : sn_no_memory(error, "a matrix of %zu x %zu", shape[0], shape[1]);
+    if (!status) status = write_array(outputs, path, 2, shape, what, error);
+    free(what);
+    return status;
 }
 
 static enum sn_status write_net(struct outputs *outputs, const char *name,
@@ -244,13 +262,13 @@ static enum sn_status write_files(const struct approx_request *request,
                                   struct sn_error *error)
 {
     struct outputs outputs;
-    const size_t shape[] = { (size_t)problem->n_outputs, (size_t)problem->n_inputs };
+    const size_t shape[] = { (size_t)problem->n_outputs };
     const char *inputs[PROBLEM_MAX_FILES];
     problem_files(problem, inputs);
     outputs_begin(&outputs, inputs);
     outputs_hold(); /* Ctrl-C that comes as a search ends does not take its result away. */
     enum sn_status status = write_net(&outputs, request->name, problem, a, error);
-    if (!status) status = write_array(&outputs, request->dense_out, 2, shape, a->dense, error);
+    if (!status) status = write_dense(&outputs, request->dense_out, problem, a, error);
     if (!status) status = write_array(&outputs, request->bias_out, 1, shape, a->bias, error);
     if (!status) return outputs_publish(&outputs, error);
     outputs_discard(&outputs);
@@ -266,7 +284,8 @@ static int run(int argc, char **argv)
     openblas_set_num_threads(1); /* Results must not depend on the number of threads. */
     if (request.common.effort == SN_THOROUGH) catch_interrupt();
     if (problem_read(&problem, &request.common, request.automatic, &error)
-        || check_types(&request, &problem, &error) || run_types(&request, &problem, &report, &error)
+        || check_types(&request, &problem, &error)
+        || run_candidates(&request, &problem, &report, &error)
         || write_files(&request, &problem, &report.rows[report.chosen], &error))
         sn_die(&error);
     if (request.json) report_print_json(&report, &problem);

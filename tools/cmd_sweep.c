@@ -1,4 +1,4 @@
-/* structnet sweep: error against size, for every type of approximation. */
+/* structnet sweep: error against size and time, for every type of approximation. */
 #include "outputs.h"
 #include "plot.h"
 #include "sweep_workers.h"
@@ -16,22 +16,26 @@ static void print_options(void);
 const struct command cmd_sweep = {
     .name = "sweep",
     .run = run,
-    .summary = "error and accuracy against bytes, for every type",
+    .summary = "error and accuracy against bytes, multiply-adds and time, for every type",
     .usage =
         "usage: structnet sweep CFG WEIGHTS -o NAME [OPTION]...\n"
         "       structnet sweep --matrix W.npy -o NAME [OPTION]...\n"
         "\n"
-        "Approximates a matrix by every type at every share and writes NAME.tsv, a row for\n"
-        "each, and the plots NAME.png and NAME.svg: error, and with features output error and\n"
-        "top-1, against bytes. The dense matrix in float32 and in int8 has a row of its own.\n"
-        "Each row is in NAME.tsv as soon as it is known; the same command, after an interrupt,\n"
-        "computes only those that are missing. A budget that holds no matrix of a type leaves\n"
-        "cells empty.\n"
+        "Approximates a matrix by every type in every number of bits at every share and writes\n"
+        "NAME.tsv, a row for each, and the plots NAME.png and NAME.svg: error, and with features\n"
+        "output error and top-1, against bytes, multiply-adds and time, with the best front of\n"
+        "all. us are the microseconds of one product with one vector on this machine, with the\n"
+        "values as floats, whatever they take in a file. Each row is in NAME.tsv as soon as it\n"
+        "is known; the same command, after an interrupt, computes only those that are missing. A\n"
+        "budget that holds no matrix of a type leaves cells empty.\n"
         "\n"
-        "  --shares S,...  bytes over bytes of the dense matrix (default .02,.05,.1,.2,.3,.5)\n",
+        "  --shares S,...  bytes over bytes of the dense matrix (default .02,.05,.1,.2,.3,.5)\n"
+        "  --bits B,...    of a value, of 32, 8, 4, 3, 2 and 1 (default 32,8,4,2); the dense\n"
+        "                  matrix has a row for each, and one in float32\n",
     .print_options = print_options,
     .usage_end = REQUEST_HELP
-    "  -j N            N rows at a time, each in a process of its own; the results are the same\n"
+    "  -j N            N rows at a time, each in a process of its own; the results are the same,\n"
+    "                  and a product is timed while the others stand still\n"
     "  --no-plot       NAME.tsv only\n"
     "  -o NAME         output files\n"
 };
@@ -41,11 +45,11 @@ static void print_options(void)
     const struct sn_fit_type *type;
     printf("  --types T,...   of ");
     for (int i = 0; (type = sn_fit_type_at(i)); i++) printf("%s%s", i ? ", " : "", type->name);
-    puts(" (default: all; structnet approx --help)");
+    puts(" (default: all; structnet\n                  approx --help)");
     request_print_settings();
 }
 
-enum { MAX_SHARES = 100, MAX_CURVES = 32 };
+enum { MAX_SHARES = 100, MAX_CURVES = 100 };
 
 struct sweep_request {
     struct request common;
@@ -86,11 +90,19 @@ static void check_types(const char *types)
     for (const char *at = types;; at++) {
         size_t n = strcspn(at, ",");
         snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), at);
-        if (!approximation_find(name))
+        if (!sn_fit_type_find(name))
             command_usage_error(&cmd_sweep, "--types: expected some of %s, found '%s'",
                                 approximation_names(), name);
         if (!*(at += n)) return;
     }
+}
+
+static void set_bits(struct request *request)
+{
+    static const int usual[] = { 32, 8, 4, 2 };
+    if (request->n_bits) return;
+    request->n_bits = sizeof usual / sizeof *usual;
+    memcpy(request->bits, usual, sizeof usual);
 }
 
 static struct sweep_request read_request(int argc, char **argv)
@@ -122,57 +134,96 @@ static struct sweep_request read_request(int argc, char **argv)
     request_arguments(&request.common, command, argc, argv);
     read_shares(&request);
     check_types(request.types);
+    set_bits(&request.common);
     if (!outputs_is_name(request.name)) command_usage_error(command, "expected -o NAME");
     return request;
 }
 
-/* Types by the table, shares as given, number formats last. */
+/* A row for each number of bits that a user asked for, and one in float32. */
+static void add_dense(const struct sweep_request *request, const struct sn_fit_type *type,
+                      struct sweep_table *table)
+{
+    int has_floats = 0, is_asked = is_in(request->types, type->name);
+    for (int i = 0; i < request->common.n_bits; i++) {
+        int bits = request->common.bits[i];
+        has_floats |= bits == 32;
+        if (is_asked || bits == 32) sweep_table_add(table, type, bits, 0);
+    }
+    if (!has_floats) sweep_table_add(table, type, 32, 0);
+}
+
+/* Types by the table, numbers of bits and shares as given, what has no budget last. */
 static void add_cells(const struct sweep_request *request, struct sweep_table *table)
 {
     const struct sn_fit_type *type;
-    for (int t = 0; (type = approximation_type_at(t)); t++)
-        for (int i = 0; type->family && is_in(request->types, type->name) && i < request->n_shares;
-             i++)
-            sweep_table_add(table, type, request->share[i]);
-    for (int t = 0; (type = approximation_type_at(t)); t++)
-        if (!type->family) sweep_table_add(table, type, .25 + 1. / table->problem->n_inputs);
-    sweep_table_add(table, NULL, 1);
+    for (int t = 0; (type = sn_fit_type_at(t)); t++)
+        for (int b = 0;
+             type->has_budget && is_in(request->types, type->name) && b < request->common.n_bits;
+             b++)
+            for (int i = 0; i < request->n_shares; i++)
+                sweep_table_add(table, type, request->common.bits[b], request->share[i]);
+    for (int t = 0; (type = sn_fit_type_at(t)); t++)
+        if (!type->has_budget) add_dense(request, type, table);
 }
 
 /* ---- plots */
 
-/* The rows of a type (NULL: dense) as one string, free(). */
-static char *rows_of(const struct sweep_table *table, const struct sn_fit_type *type)
+static int belongs(const struct sweep_cell *cell, const struct sweep_cell *first)
+{
+    return cell->type == first->type && cell->bits == first->bits;
+}
+
+/* The rows of a cell's type and number of bits as one string, free(). */
+static char *rows_of(const struct sweep_table *table, const struct sweep_cell *first)
 {
     size_t size = 1;
     for (int i = 0; i < table->n; i++)
-        size += table->cells[i].type == type ? strlen(table->cells[i].row) : 0;
+        size += belongs(&table->cells[i], first) ? strlen(table->cells[i].row) : 0;
     char *rows = calloc(size, 1), *end = rows;
     for (int i = 0; rows && i < table->n; i++)
-        if (table->cells[i].type == type) end += sprintf(end, "%s", table->cells[i].row);
+        if (belongs(&table->cells[i], first)) end += sprintf(end, "%s", table->cells[i].row);
     return rows;
+}
+
+/* Types have colours, numbers of bits have points, in the order of the table. */
+static struct plot_curve curve_of(const struct sweep_table *table, const struct sweep_cell *cell)
+{
+    const struct request *request = table->problem->request;
+    struct plot_curve curve = { .rows = rows_of(table, cell), .point = request->n_bits };
+    while (sn_fit_type_at(curve.color) != cell->type) curve.color++;
+    for (int i = 0; i < request->n_bits; i++)
+        if (request->bits[i] == cell->bits) curve.point = i;
+    if (cell->bits == 32) snprintf(curve.label, sizeof curve.label, "%s", cell->type->label);
+    else
+        snprintf(curve.label, sizeof curve.label, "%s, %d bit%s", cell->type->label, cell->bits,
+                 cell->bits > 1 ? "s" : "");
+    return curve;
 }
 
 static enum sn_status plot(const struct sweep_table *table, const char *name,
                            struct sn_error *error)
 {
-    static const struct plot_panel panels[] = { { "matrix", "relative error", SWEEP_ERROR, 1 },
-                                                { "outputs", "relative error", SWEEP_OUTPUT_ERROR,
-                                                  1 },
-                                                { "accuracy", "top-1 in %", SWEEP_TOP1, 100 } };
+    static const struct plot_axis x[] = { { "bytes", SWEEP_BYTES, 1, 0 },
+                                          { "multiply-adds", SWEEP_MADDS, 1, 0 },
+                                          { "seconds of one product", SWEEP_US, 1e-6, 0 } };
+    static const struct plot_axis y[] = { { "relative error of the matrix", SWEEP_ERROR, 1, 0 },
+                                          { "relative error of the outputs", SWEEP_OUTPUT_ERROR, 1,
+                                            0 },
+                                          { "top-1 in %", SWEEP_TOP1, 100, 1 } };
+    const struct samples *judge = &table->problem->judge;
+    struct plot_grid grid = { 3, !judge->n ? 1 : judge->labels ? 3 : 2, x, y };
     struct plot_curve curves[MAX_CURVES];
     const char *inputs[PROBLEM_MAX_FILES];
-    int n = 0, n_panels = !table->problem->judge.n ? 1 : table->problem->judge.labels ? 3 : 2;
+    int n = 0;
     enum sn_status status = SN_OK;
     problem_files(table->problem, inputs);
-    for (int i = 0; i < table->n && !status; i++) {
-        const struct sn_fit_type *type = table->cells[i].type;
-        if (i && table->cells[i - 1].type == type) continue;
-        curves[n] = (struct plot_curve){ type ? type->label : "dense", rows_of(table, type) };
+    for (int i = 0; i < table->n && n < MAX_CURVES && !status; i++) {
+        if (i && belongs(&table->cells[i], &table->cells[i - 1])) continue;
+        curves[n] = curve_of(table, &table->cells[i]);
         if (!curves[n++].rows) status = sn_no_memory(error, "the plots");
     }
-    if (!status) status = plot_write(name, n, curves, n_panels, panels, SWEEP_BYTES, inputs, error);
-    while (n) free((char *)curves[--n].rows);
+    if (!status) status = plot_write(name, n, curves, &grid, inputs, error);
+    while (n) free(curves[--n].rows);
     return status;
 }
 

@@ -3,8 +3,10 @@
 #include "outputs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { PANEL_WIDTH = 560, HEIGHT = 420 };
+/* In pixels. */
+enum { PANEL_WIDTH = 520, PANEL_HEIGHT = 380, MARGIN = 70, LEGEND_WIDTH = 240 };
 
 enum sn_status plot_check(struct sn_error *error)
 {
@@ -15,6 +17,72 @@ enum sn_status plot_check(struct sn_error *error)
         "gnuplot: not found; it draws the plots (Debian: gnuplot-nox), --no-plot does without");
 }
 
+/* ---- The best front */
+
+struct point {
+    double x, y; /* y is negated where large values are the good ones */
+};
+
+/* The value in a column of a line; 0 where the cell is empty. */
+static int read_cell(const char *line, int column, double *value)
+{
+    for (; column > 1; column--) {
+        line += strcspn(line, "\t\n");
+        if (*line++ != '\t') return 0;
+    }
+    char *end;
+    *value = strtod(line, &end);
+    return end != line && *line != '\t' && *line != '\n';
+}
+
+static int compare_points(const void *a, const void *b)
+{
+    const struct point *p = a, *q = b;
+    return p->x != q->x ? (p->x > q->x) - (p->x < q->x) : (p->y > q->y) - (p->y < q->y);
+}
+
+static size_t count_lines(int n_curves, const struct plot_curve *curves)
+{
+    size_t n = 0;
+    for (int i = 0; i < n_curves; i++)
+        for (const char *c = curves[i].rows; *c; c++) n += *c == '\n';
+    return n;
+}
+
+/* The points of all curves; how many there are. */
+static size_t take_points(int n_curves, const struct plot_curve *curves, const struct plot_axis *x,
+                          const struct plot_axis *y, struct point *points)
+{
+    size_t n = 0;
+    for (int i = 0; i < n_curves; i++)
+        for (const char *line = curves[i].rows; *line; line += strcspn(line, "\n") + 1) {
+            struct point p;
+            if (!read_cell(line, x->column, &p.x) || !read_cell(line, y->column, &p.y)) continue;
+            if (y->is_rising) p.y = -p.y;
+            points[n++] = p;
+        }
+    return n;
+}
+
+/* The front as a data block $front<k>. points is scratch for all lines of curves. */
+static void print_front(FILE *gnuplot, int k, int n_curves, const struct plot_curve *curves,
+                        const struct plot_axis *x, const struct plot_axis *y, struct point *points)
+{
+    size_t n = take_points(n_curves, curves, x, y, points);
+    const struct point *last = NULL;
+    qsort(points, n, sizeof *points, compare_points);
+    fprintf(gnuplot, "$front%d << END\n", k);
+    for (size_t i = 0; i < n; i++) {
+        if (last && points[i].y >= last->y) continue;
+        last = &points[i];
+        fprintf(gnuplot, "%.9g\t%.9g\n", last->x * x->scale,
+                (y->is_rising ? -last->y : last->y) * y->scale);
+    }
+    fprintf(gnuplot, "END\n");
+}
+
+/* ---- Pictures */
+
 /* A string of gnuplot's, in which only the quote is special. */
 static void print_quoted(FILE *file, const char *text)
 {
@@ -23,63 +91,88 @@ static void print_quoted(FILE *file, const char *text)
     fputc('\'', file);
 }
 
-static void print_panel(FILE *gnuplot, int n_curves, const struct plot_curve *curves,
-                        const struct plot_panel *panel, int x_column)
+static void print_panel(FILE *gnuplot, int k, int n_curves, const struct plot_curve *curves,
+                        const struct plot_axis *x, const struct plot_axis *y)
 {
-    fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\nplot ", panel->title, panel->label);
+    fprintf(gnuplot,
+            "set xlabel '%s'\nset ylabel '%s'\n"
+            "plot $front%d using 1:2 with lines linewidth 5 linecolor rgb '#cccccc' title 'best'",
+            x->label, y->label, k);
     for (int i = 0; i < n_curves; i++)
         fprintf(gnuplot,
-                "%s$curve%d using %d:(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 "
-                "pointtype %d title '%s'",
-                i ? ", " : "", i, x_column, panel->scale, panel->column, 4 + i, curves[i].label);
-    fprintf(gnuplot, "\n");
+                ", $curve%d using (%g*$%d):(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 "
+                "linecolor %d pointtype %d title '%s'",
+                i, x->scale, x->column, y->scale, y->column, 1 + curves[i].color,
+                4 + curves[i].point, curves[i].label);
+    fprintf(gnuplot, "\nunset key\n");
 }
 
-/* One picture; gnuplot itself opens the output, a file that outputs_open made. */
+/* One picture; gnuplot itself opens the output, a file that outputs_open made. The legend stands
+ * right of the panels, once. */
 static void print_picture(FILE *gnuplot, const char *terminal, const struct whole_file *file,
-                          int n_curves, const struct plot_curve *curves, int n_panels,
-                          const struct plot_panel *panels, int x_column)
+                          int n_curves, const struct plot_curve *curves,
+                          const struct plot_grid *grid)
 {
-    fprintf(gnuplot, "set terminal %s size %d,%d\nset output ", terminal, n_panels * PANEL_WIDTH,
-            HEIGHT);
+    double width = grid->n_y * PANEL_WIDTH + LEGEND_WIDTH, height = grid->n_x * PANEL_HEIGHT;
+    fprintf(gnuplot, "set terminal %s size %g,%g\nset output ", terminal, width, height);
     print_quoted(gnuplot, file->temporary ? file->temporary : file->path);
-    fprintf(gnuplot, "\nset multiplot layout 1,%d\n", n_panels);
-    for (int i = 0; i < n_panels; i++) print_panel(gnuplot, n_curves, curves, &panels[i], x_column);
+    fprintf(gnuplot,
+            "\nset multiplot layout %d,%d margins %g,%g,%g,%g spacing %g,%g\n"
+            "set key at screen %g,%g left top Left reverse vertical maxrows %d\n",
+            grid->n_x, grid->n_y, MARGIN / width, 1 - LEGEND_WIDTH / width, MARGIN / height,
+            1 - MARGIN / 3. / height, MARGIN / width, MARGIN / height,
+            1 - (LEGEND_WIDTH - 10) / width, 1 - MARGIN / 3. / height, n_curves + 1);
+    for (int i = 0; i < grid->n_x; i++)
+        for (int j = 0; j < grid->n_y; j++)
+            print_panel(gnuplot, i * grid->n_y + j, n_curves, curves, &grid->x[i], &grid->y[j]);
     fprintf(gnuplot, "unset multiplot\nunset output\n");
 }
 
-static enum sn_status draw(const struct outputs *outputs, int n_curves,
-                           const struct plot_curve *curves, int n_panels,
-                           const struct plot_panel *panels, int x_column, struct sn_error *error)
+static void print_data(FILE *gnuplot, int n_curves, const struct plot_curve *curves,
+                       const struct plot_grid *grid, struct point *points)
 {
-    static const char *const terminals[] = { "pngcairo", "svg" };
-    /* NOLINTNEXTLINE(cert-env33-c): likewise; no text of others is in the command. */
-    FILE *gnuplot = popen("gnuplot > /dev/null 2>&1", "w");
-    if (!gnuplot) return sn_fail(error, SN_IO, "gnuplot: cannot start");
     fprintf(gnuplot,
-            "set datafile separator '\\t'\nset logscale x\nset grid\nset key below\n"
-            "set colorsequence podo\nset xlabel 'bytes'\nset format x '%%.0s%%c'\n"
-            "set yrange [0:*]\n");
+            "set datafile separator '\\t'\nset logscale x\nset grid\nset colorsequence podo\n"
+            "set format x '%%.0s%%c'\nset yrange [0:*]\n");
     for (int i = 0; i < n_curves; i++)
         fprintf(gnuplot, "$curve%d << END\n%sEND\n", i, curves[i].rows);
-    for (int k = 0; k < 2; k++)
-        print_picture(gnuplot, terminals[k], &outputs->files[k], n_curves, curves, n_panels, panels,
-                      x_column);
+    for (int i = 0; i < grid->n_x; i++)
+        for (int j = 0; j < grid->n_y; j++)
+            print_front(gnuplot, i * grid->n_y + j, n_curves, curves, &grid->x[i], &grid->y[j],
+                        points);
+}
+
+static enum sn_status draw(const struct outputs *outputs, int n_curves,
+                           const struct plot_curve *curves, const struct plot_grid *grid,
+                           struct sn_error *error)
+{
+    static const char *const terminals[] = { "pngcairo", "svg" };
+    struct point *points = malloc((count_lines(n_curves, curves) + 1) * sizeof *points);
+    if (!points) return sn_fail(error, SN_NO_MEMORY, "the plots: out of memory");
+    /* NOLINTNEXTLINE(cert-env33-c): likewise; no text of others is in the command. */
+    FILE *gnuplot = popen("gnuplot > /dev/null 2>&1", "w");
+    if (gnuplot) {
+        print_data(gnuplot, n_curves, curves, grid, points);
+        for (int k = 0; k < 2; k++)
+            print_picture(gnuplot, terminals[k], &outputs->files[k], n_curves, curves, grid);
+    }
+    free(points);
+    if (!gnuplot) return sn_fail(error, SN_IO, "gnuplot: cannot start");
     return pclose(gnuplot)
         ? sn_fail(error, SN_IO, "gnuplot: cannot draw %s", outputs->files[0].path)
         : SN_OK;
 }
 
 enum sn_status plot_write(const char *name, int n_curves, const struct plot_curve *curves,
-                          int n_panels, const struct plot_panel *panels, int x_column,
-                          const char *const *inputs, struct sn_error *error)
+                          const struct plot_grid *grid, const char *const *inputs,
+                          struct sn_error *error)
 {
     struct outputs outputs;
     outputs_begin(&outputs, inputs);
     outputs_hold(); /* Nobody could tell gnuplot that its files are gone. */
     if (!outputs_open_named(&outputs, name, "png", error)
         || !outputs_open_named(&outputs, name, "svg", error)
-        || draw(&outputs, n_curves, curves, n_panels, panels, x_column, error)) {
+        || draw(&outputs, n_curves, curves, grid, error)) {
         outputs_discard(&outputs);
         return error->code;
     }

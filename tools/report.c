@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* ---- JSON */
 
@@ -21,7 +22,10 @@ static cJSON *to_json(const struct problem *problem, const struct report *report
     cJSON_AddStringToObject(root, "type", a->type->name);
     cJSON_AddNumberToObject(root, "outputs", problem->n_outputs);
     cJSON_AddNumberToObject(root, "inputs", problem->n_inputs);
-    cJSON_AddNumberToObject(root, "params", (double)a->params);
+    cJSON_AddNumberToObject(root, "bits", a->bits);
+    if (a->index[0]) cJSON_AddStringToObject(root, "index", a->index);
+    cJSON_AddNumberToObject(root, "params", (double)a->n_values);
+    cJSON_AddNumberToObject(root, "multiply_adds", (double)a->n_values);
     cJSON_AddNumberToObject(root, "bytes", (double)a->bytes);
     cJSON_AddNumberToObject(root, "dense_bytes", problem_dense_bytes(problem));
     cJSON_AddNumberToObject(root, "share", (double)a->bytes / problem_dense_bytes(problem));
@@ -48,7 +52,6 @@ void report_print_json(const struct report *report, const struct problem *proble
         for (int i = 0; i < report->n; i++)
             cJSON_AddItemToArray(candidates, to_json(problem, report, &report->rows[i], 1));
     }
-    cJSON_AddItemToObject(root, "dense_int8", to_json(problem, report, &report->int8, 0));
     command_print_json(root);
 }
 
@@ -61,11 +64,28 @@ static void print_cell(double value, double scale, int width, int decimals)
     else printf(" %*.*f", width, decimals, scale * value);
 }
 
-static void print_row(const struct problem *problem, const struct approximation *a, char mark)
+/* Whether no other row has both at most its error and at most its size, and less of one. */
+static int is_on_front(const struct report *report, int row, int by_bytes)
 {
-    printf("%c %-10s %9zu %7.4f %9.6f", mark, a->type->name, a->bytes,
-           (double)a->bytes / problem_dense_bytes(problem), a->error);
-    print_cell(a->type->family ? a->choice : NAN, 1, 9, 6);
+    const struct approximation *a = &report->rows[row];
+    size_t size = by_bytes ? a->bytes : a->n_values;
+    for (int i = 0; i < report->n; i++) {
+        const struct approximation *b = &report->rows[i];
+        size_t other = by_bytes ? b->bytes : b->n_values;
+        if (b->choice <= a->choice && other <= size && (b->choice < a->choice || other < size))
+            return 0;
+    }
+    return 1;
+}
+
+static void print_row(const struct problem *problem, const struct report *report, int row)
+{
+    const struct approximation *a = &report->rows[row];
+    printf("%c%c%c %-8s %4d %9zu %7.4f %9zu %9.6f", row == report->chosen ? '*' : ' ',
+           is_on_front(report, row, 1) ? 'b' : ' ', is_on_front(report, row, 0) ? 'm' : ' ',
+           a->type->name, a->bits, a->bytes, (double)a->bytes / problem_dense_bytes(problem),
+           a->n_values, a->error);
+    print_cell(a->choice, 1, 9, 6);
     print_cell(a->judged.error, 1, 9, 6);
     print_cell(a->judged.top1, 100, 7, 2);
     printf(" %8.2f\n", a->seconds);
@@ -73,17 +93,20 @@ static void print_row(const struct problem *problem, const struct approximation 
 
 static void print_candidates(const struct problem *problem, const struct report *report)
 {
-    printf("  %-10s %9s %7s %9s %9s %9s %7s %8s\n", "type", "bytes", "share", "error", "choice",
-           "output", "top-1", "seconds");
-    for (int i = 0; i < report->n; i++)
-        print_row(problem, &report->rows[i], i == report->chosen ? '*' : ' ');
-    print_row(problem, &report->int8, ' ');
-    printf("* chosen: least error of %s",
+    static const char *const targets[] = {
+        [TARGET_ERROR] = "",
+        [TARGET_BYTES] = "fewest bytes within 1.1 times the ",
+        [TARGET_MADDS] = "fewest multiply-adds within 1.1 times the "
+    };
+    printf("    %-8s %4s %9s %7s %9s %9s %9s %9s %7s %8s\n", "type", "bits", "bytes", "share",
+           "madds", "error", "choice", "output", "top-1", "seconds");
+    for (int i = 0; i < report->n; i++) print_row(problem, report, i);
+    printf("*    chosen: %sleast error of %s", targets[report->target],
            problem->choose.n   ? "outputs on the rows that choose"
                : problem->mean ? "outputs on the rows that fitted"
                                : "the matrix");
     if (problem->judge.n) printf("; output error and top-1 on %d other rows", problem->judge.n);
-    printf("\n\n");
+    printf("\nb, m best front: no other has both less error and fewer bytes, multiply-adds\n\n");
 }
 
 static void print_judged(const struct problem *problem, const struct report *report,
@@ -98,14 +121,6 @@ static void print_judged(const struct problem *problem, const struct report *rep
     if (a->shrinkage > 0) printf("shrinkage  %.3g, alignment %.3g\n", a->shrinkage, a->alignment);
 }
 
-static void print_int8(const struct approximation *a)
-{
-    printf("dense-int8 %zu bytes, error %.6f", a->bytes, a->error);
-    if (!isnan(a->judged.error)) printf(", output %.6f", a->judged.error);
-    if (!isnan(a->judged.top1)) printf(", top-1 %.2f %%", 100 * a->judged.top1);
-    printf("\n");
-}
-
 void report_print_table(const struct report *report, const struct problem *problem,
                         const char *name)
 {
@@ -116,19 +131,18 @@ void report_print_table(const struct report *report, const struct problem *probl
     else printf("matrix     %d x %d\n", problem->n_outputs, problem->n_inputs);
     printf("type       %s\n", a->type->name);
     if (a->fit.matrix) sn_matrix_print(a->fit.matrix, stdout);
-    printf("parameters %zu of %.0f\n", a->params, problem_dense_bytes(problem) / sizeof(float));
+    printf("parameters %zu of %.0f\n", a->n_values, problem_dense_bytes(problem) / sizeof(float));
     printf("bytes      %zu of %.0f, share %.4f\n", a->bytes, problem_dense_bytes(problem),
            (double)a->bytes / problem_dense_bytes(problem));
     printf("error      %.6f relative, Frobenius\n", a->error);
     print_judged(problem, report, a);
     printf("seconds    %.2f\n", a->seconds);
-    if (!report->is_choice && a->type->family && problem->mean) print_int8(&report->int8);
     if (name) printf("files      %s.cfg %s.weights\n", name, name);
 }
 
 void report_free(struct report *report)
 {
     for (int i = 0; i < report->n; i++) approximation_free(&report->rows[i]);
-    approximation_free(&report->int8);
-    report->n = 0;
+    free(report->rows);
+    *report = (struct report){ 0 };
 }

@@ -1,18 +1,21 @@
-/* What approx found: the types it tried, the one that is kept, and the dense matrix in int8 and in
- * float32 to compare with. */
+/* What approx found: the approximations it made, the one that is kept, and the accuracy of the
+ * dense matrix to compare with. */
 #ifndef REPORT_H
 #define REPORT_H
 
 #include "approximation.h"
 
-enum { REPORT_MAX_ROWS = 16 };
+/* What the chosen one has least of: error, or, among those whose error is at most REPORT_TOLERANCE
+ * times the least, bytes or multiply-adds. The error is struct approximation's choice. */
+enum target { TARGET_ERROR, TARGET_BYTES, TARGET_MADDS };
+#define REPORT_TOLERANCE 1.1
 
 struct report {
-    int is_choice; /* whether several types competed */
+    int is_choice; /* whether several competed */
+    enum target target;
     int n;
-    struct approximation rows[REPORT_MAX_ROWS];
-    int chosen; /* among them */
-    struct approximation int8;
+    struct approximation *rows;
+    int chosen;        /* among them */
     double dense_top1; /* NAN without labels */
 };
 

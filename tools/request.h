@@ -45,7 +45,8 @@ int request_option(struct request *request, const struct command *command, int o
 void request_arguments(struct request *request, const struct command *command, int argc,
                        char **argv);
 
-/* The part of --help about the options of families; REQUEST_HELP is the part about the others. */
+/* The part of --help about the options of families; REQUEST_HELP is the part about the others
+ * but --bits, whose default is the command's. */
 void request_print_settings(void);
 
 #define REQUEST_HELP                                                                         \
@@ -64,7 +65,6 @@ void request_print_settings(void);
     "                  default: chosen\n"                                                    \
     "  --effort E      time for 1000 x 1280 on one core: quick, 3 to 40 seconds; normal\n"   \
     "                  (default), a minute; thorough, ten minutes\n"                         \
-    "  --bits B        values in 1, 2, 3, 4 or 8 bits, or 32, float32 (default)\n"           \
     "  --seed N        of the draw of the rows held out (default 0)\n"
 
 #endif

@@ -26,6 +26,8 @@ static size_t print_request(const struct problem *problem, const char *types, co
                                 problem->judge.n, (int)request->effort, request->holdout,
                                 request->shrinkage, (unsigned long long)request->seed, types,
                                 shares);
+    for (int i = 0; i < request->n_bits && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, " %d bits", request->bits[i]);
     for (const struct sn_fit_setting *s = request->settings; s->name && n < size; s++)
         if (s->value) n += (size_t)snprintf(text + n, size - n, " %s=%d", s->name, s->value);
     return n < size ? n : size - 1;
@@ -64,7 +66,8 @@ static void print_cpu(FILE *file)
 }
 
 static const char FINGERPRINT[] = "# fingerprint: ";
-static const char COLUMNS[] = "type\tshare\tbytes\tparams\terror\toutput_error\ttop1\tseconds\n";
+static const char COLUMNS[] =
+    "type\tbits\tshare\tbytes\tmadds\terror\toutput_error\ttop1\tseconds\tus\n";
 
 enum sn_status sweep_table_write(const struct sweep_table *table, struct sn_error *error)
 {
@@ -114,11 +117,14 @@ enum sn_status sweep_table_resume(struct sweep_table *table, struct sn_error *er
         table->path, expected, found);
 }
 
-void sweep_table_add(struct sweep_table *table, const struct sn_fit_type *type, double share)
+void sweep_table_add(struct sweep_table *table, const struct sn_fit_type *type, int bits,
+                     double share)
 {
     struct sweep_cell *cell = &table->cells[table->n++];
-    *cell = (struct sweep_cell){ .type = type, .share = share };
-    snprintf(cell->key, sizeof cell->key, "%s\t%.9g\t", type ? type->name : "dense", share);
+    char budget[32] = "";
+    *cell = (struct sweep_cell){ .type = type, .bits = bits, .share = share };
+    if (share > 0) snprintf(budget, sizeof budget, "%.9g", share);
+    snprintf(cell->key, sizeof cell->key, "%s\t%d\t%s\t", type->name, bits, budget);
 }
 
 int sweep_table_n_known(const struct sweep_table *table)
@@ -128,20 +134,25 @@ int sweep_table_n_known(const struct sweep_table *table)
     return n;
 }
 
-static int print_number(char *text, double value)
+void sweep_table_print_row(const struct sweep_cell *cell, const struct approximation *a, double us,
+                           char row[SWEEP_MAX_ROW])
 {
-    return isnan(value) ? sprintf(text, "\t") : sprintf(text, "\t%.9g", value);
-}
-
-void sweep_table_print_row(const struct sweep_cell *cell, double bytes, double params, double error,
-                           const struct judgement *judged, double seconds, char row[SWEEP_MAX_ROW])
-{
-    const double values[] = { params, error, judged->error, judged->top1 };
+    enum { N_COLUMNS = 7 };
+    double values[N_COLUMNS];
+    for (int i = 0; i < N_COLUMNS; i++) values[i] = NAN;
+    if (a) {
+        const double known[N_COLUMNS] = {
+            (double)a->bytes, (double)a->n_values, a->error, a->judged.error,
+            a->judged.top1,   a->seconds,          us
+        };
+        memcpy(values, known, sizeof values);
+    }
     int n = sprintf(row, "%s", cell->key);
-    n += isnan(bytes) ? 0 : sprintf(row + n, "%.0f", bytes);
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        n += print_number(row + n, values[i]);
-    sprintf(row + n, isnan(seconds) ? "\t\n" : "\t%.3f\n", seconds);
+    for (int i = 0; i < N_COLUMNS; i++) {
+        if (!isnan(values[i])) n += sprintf(row + n, "%.9g", values[i]);
+        row[n++] = i < N_COLUMNS - 1 ? '\t' : '\n';
+    }
+    row[n] = '\0';
 }
 
 void sweep_table_free(struct sweep_table *table)

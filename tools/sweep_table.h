@@ -6,15 +6,16 @@
 
 #include "approximation.h"
 
-enum { SWEEP_MAX_CELLS = 1024, SWEEP_MAX_ROW = 1200 };
+enum { SWEEP_MAX_CELLS = 4096, SWEEP_MAX_ROW = 1200 };
 
 /* The columns that plots show, counted from 1. */
-enum { SWEEP_BYTES = 3, SWEEP_ERROR = 5, SWEEP_OUTPUT_ERROR = 6, SWEEP_TOP1 = 7 };
+enum { SWEEP_BYTES = 4, SWEEP_MADDS, SWEEP_ERROR, SWEEP_OUTPUT_ERROR, SWEEP_TOP1, SWEEP_US = 10 };
 
 struct sweep_cell {
-    const struct sn_fit_type *type; /* NULL: the dense matrix */
-    double share;
-    char key[64]; /* its first two columns, by which a row that was read is found */
+    const struct sn_fit_type *type;
+    int bits;
+    double share; /* the budget; 0 with a type that has none */
+    char key[64]; /* its first three columns, by which a row that was read is found */
     char *row;    /* with its newline, free(); NULL until it is known */
 };
 
@@ -27,13 +28,14 @@ struct sweep_table {
     struct sweep_cell cells[SWEEP_MAX_CELLS];
 };
 
-/* CRC-32 of all that rows depend on: the problem as it was read and split, its request, and the
- * lists of types and shares as they were given. */
+/* CRC-32 of all that rows depend on: the problem as it was read and split, its request, its
+ * numbers of bits, and the lists of types and shares as they were given. */
 uint32_t sweep_table_fingerprint(const struct problem *problem, const char *types,
                                  const char *shares);
 
 /* Adds a cell without a row. */
-void sweep_table_add(struct sweep_table *table, const struct sn_fit_type *type, double share);
+void sweep_table_add(struct sweep_table *table, const struct sn_fit_type *type, int bits,
+                     double share);
 
 /* Takes over the rows of the file. SN_BAD_INPUT when it is not a table of this sweep; no file is no
  * failure. */
@@ -47,8 +49,9 @@ enum sn_status sweep_table_write(const struct sweep_table *table, struct sn_erro
 
 void sweep_table_free(struct sweep_table *table);
 
-/* The row of a cell; a number that is NAN leaves its column empty. */
-void sweep_table_print_row(const struct sweep_cell *cell, double bytes, double params, double error,
-                           const struct judgement *judged, double seconds, char row[SWEEP_MAX_ROW]);
+/* The row of a cell: us are the microseconds of a product. A number that is NAN leaves its column
+ * empty, and so do all of them without an approximation, NULL. */
+void sweep_table_print_row(const struct sweep_cell *cell, const struct approximation *a, double us,
+                           char row[SWEEP_MAX_ROW]);
 
 #endif
