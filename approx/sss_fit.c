@@ -349,4 +349,4 @@ static const struct sn_fit_option fit_options[] = {
     { "stages", "N", 1, 1000000, NULL, "sss: N equal segments instead of a search" }, { 0 }
 };
 
-const struct sn_fitter sss_fitter = { types, fit_options };
+const struct sn_fitter sss_fitter = { .types = types, .options = fit_options };

@@ -1,5 +1,6 @@
 #include "approximation.h"
 
+#include <fit.h>
 #include <product.h>
 #include <sn_error.h>
 
@@ -211,7 +212,7 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
     }
     a->dense = malloc((size_t)m * (size_t)n * sizeof *a->dense);
     if (!a->dense) return sn_no_memory(error, "a matrix of %d x %d", m, n);
-    if (a->type->fit) return sn_dense(a->fit.matrix, a->fit.words, a->dense, error);
+    if (a->type->fit) return sn_fit_dense(a->fit.matrix, a->fit.words, a->dense, error);
     quantise(problem->dense, (size_t)m, (size_t)n, a->dense);
     a->params = (size_t)m * (size_t)n + (size_t)m;
     a->bytes = (size_t)m * (size_t)n + sizeof(float) * (size_t)m;
