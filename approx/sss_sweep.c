@@ -1,7 +1,7 @@
 #include "sss_sweep.h"
+#include "sss_eigen.h"
 
 #include <cblas.h>
-#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +25,10 @@ struct sweep {
     double *gram;      /* o and reach take its place once it is decomposed */
     double *o;         /* O_k, rows x states, row-major */
     double *reach;     /* [A B], states x columns, row-major, behind o */
-    double *vectors;   /* eigenvectors, one a row, ascending, then descending */
+    double *vectors;   /* eigenvectors, one a row, descending */
     double *values;    /* eigenvalues, likewise */
     double *work;      /* of the eigenvalue solver */
-    lapack_int *integers;
+    int *integers;
 };
 
 static int stage_of(const struct sweep *sweep, int k)
@@ -66,11 +66,6 @@ static void sweep_free(struct sweep *sweep)
     free(sweep->integers);
 }
 
-/* Scratch of dsyevr: blocks of 64 for the reduction to a tridiagonal matrix; 10 n integers, and 2 n
- * for its supports. */
-static size_t work_size(size_t order) { return (64 + 6) * order; }
-static size_t integers_size(size_t order) { return 12 * order; }
-
 /* Scratch for the largest M, its Gram matrix, O and [A B] that the plan can lead to. */
 static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
 {
@@ -93,8 +88,8 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
     sweep->gram = malloc((both > order * order ? both : order * order) * sizeof(double));
     sweep->vectors = malloc(order * order * sizeof(double));
     sweep->values = malloc(order * sizeof(double));
-    sweep->work = malloc(work_size(order) * sizeof(double));
-    sweep->integers = malloc(integers_size(order) * sizeof(lapack_int));
+    sweep->work = malloc(sss_eigen_work(order) * sizeof(double));
+    sweep->integers = malloc(sss_eigen_integers(order) * sizeof(int));
     if (!sweep->m || !sweep->gram || !sweep->vectors || !sweep->values || !sweep->work
         || !sweep->integers) {
         sweep_free(sweep);
@@ -130,41 +125,16 @@ static double load(struct sweep *sweep, int k)
     return energy;
 }
 
-/* M M^T = U S^2 U^T or M^T M = V S^2 V^T, whichever is smaller; order is its size. */
-static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error *error)
+/* M M^T = U S^2 U^T or M^T M = V S^2 V^T, whichever is smaller; order is its size. At least the
+ * wanted values and vectors, the largest, are found. */
+static enum sn_status decompose(struct sweep *sweep, int order, int wanted, struct sn_error *error)
 {
     int wide = sweep->rows < sweep->columns;
     cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
                 wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram,
                 order);
-    /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our
-     * rows. */
-    lapack_int found, *supports = sweep->integers + 10 * (size_t)order,
-                      n_work = (lapack_int)work_size((size_t)order);
-    if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0,
-                            0, &found, sweep->values, sweep->vectors, order, supports, sweep->work,
-                            n_work, sweep->integers, 10 * order)
-        || found < order)
-        return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge",
-                       order, order);
-    return SN_OK;
-}
-
-/* Puts the eigenvectors of the largest eigenvalues first, and the eigenvalues with them. */
-static void descend(double *vectors, double *values, int order)
-{
-    for (int low = 0, high = order - 1; low < high; low++, high--) {
-        double *a = vectors + (size_t)low * (size_t)order,
-               *b = vectors + (size_t)high * (size_t)order;
-        double value = values[low];
-        values[low] = values[high];
-        values[high] = value;
-        for (int j = 0; j < order; j++) {
-            double entry = a[j];
-            a[j] = b[j];
-            b[j] = entry;
-        }
-    }
+    return sss_eigen(sweep->gram, order, wanted, sweep->values, sweep->vectors, sweep->work,
+                     sweep->integers, error);
 }
 
 /* O = M V and [A B] = V^T, or with U in place of V: O = U S and [A B] = S^-1 U^T M. The latter
@@ -235,11 +205,10 @@ static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spect
     double energy = load(sweep, k), kept = 0;
     int order = sss_smaller(sweep->rows, sweep->columns), limit = limit_of(sweep, k), states = 0;
     if (order && energy > 0 && (limit || spectra)) {
-        enum sn_status status = decompose(sweep, order, error);
+        int wanted = sss_smaller(order, sss_larger(limit, spectra ? spectra->cap : 0)), live = 0;
+        enum sn_status status = decompose(sweep, order, wanted, error);
         if (status) return status;
-        descend(sweep->vectors, sweep->values, order);
-        int live = 0;
-        while (live < order && sweep->values[live] > noise_energy * energy) live++;
+        while (live < wanted && sweep->values[live] > noise_energy * energy) live++;
         states = sss_smaller(live, limit);
         for (int s = 0; s < states; s++) kept += sweep->values[s];
         if (spectra) {
