@@ -43,7 +43,6 @@ static void unscale(const float *scale, const struct sss *shape, float *values)
 enum sn_status sss_realise(const struct sss_problem *problem, const struct sss_plan *plan,
                            int *reached, struct sn_fit *fit, struct sn_error *error)
 {
-    double lost = 0;
     struct sss *shape = sss_new(plan->n_stages, plan->inputs, plan->outputs,
                                 plan->states[SSS_CAUSAL] + 1, plan->states[SSS_ANTICAUSAL] + 1,
                                 error);
@@ -53,7 +52,7 @@ enum sn_status sss_realise(const struct sss_problem *problem, const struct sss_p
     if (!status) store_diagonal(problem, shape, words);
     for (int d = 0; d < 2 && !status; d++)
         status = sss_sweep(problem->w, problem->n_outputs, problem->n_inputs, plan, d,
-                           d == SSS_CAUSAL ? reached : NULL, NULL, &lost, shape, words, error);
+                           d == SSS_CAUSAL ? reached : NULL, NULL, NULL, shape, words, error);
     if (!status && problem->scale) unscale(problem->scale, shape, words);
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
     if (status) sn_fit_free(fit);

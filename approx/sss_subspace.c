@@ -1,4 +1,5 @@
 #include "sss_subspace.h"
+#include "panels.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -40,12 +41,27 @@ static enum sn_status subspace_new(struct subspace *s, struct sn_error *error)
     return fine ? SN_OK : sn_no_memory(error, "the eigenvalues of a %d x %d matrix", s->n, s->n);
 }
 
+struct product {
+    const struct subspace *s;
+    double alpha, beta;
+    const double *from;
+    double *to;
+};
+
+static void multiply(void *context, size_t first, size_t count)
+{
+    const struct product *p = context;
+    int n = p->s->n;
+    cblas_dsymm(CblasRowMajor, CblasRight, CblasUpper, (int)count, n, p->alpha, p->s->a, n,
+                p->from + first * (size_t)n, n, p->beta, p->to + first * (size_t)n, n);
+}
+
 /* to = alpha from A + beta to. */
 static void times_a(const struct subspace *s, double alpha, const double *from, double beta,
                     double *to)
 {
-    cblas_dsymm(CblasRowMajor, CblasRight, CblasUpper, s->l, s->n, alpha, s->a, s->n, from, s->n,
-                beta, to, s->n);
+    struct product p = { s, alpha, beta, from, to };
+    sn_panels((size_t)s->l, (double)s->n * s->n * s->l, multiply, &p);
 }
 
 static void orthonormalise(struct subspace *s)

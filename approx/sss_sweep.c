@@ -1,4 +1,5 @@
 #include "sss_sweep.h"
+#include "panels.h"
 #include "sss_eigen.h"
 
 #include <cblas.h>
@@ -125,14 +126,30 @@ static double load(struct sweep *sweep, int k)
     return energy;
 }
 
+/* Rows first .. first+count-1 of the upper triangle of M M^T or M^T M. */
+static void gram_panel(void *context, size_t first, size_t count)
+{
+    const struct sweep *sweep = context;
+    int wide = sweep->rows < sweep->columns, ld = sweep->columns, n = (int)count,
+        order = wide ? sweep->rows : sweep->columns, depth = wide ? sweep->columns : sweep->rows,
+        behind = order - (int)first - n;
+    const double *m = sweep->m + first * (wide ? (size_t)ld : 1),
+                 *next = m + count * (wide ? (size_t)ld : 1);
+    double *gram = sweep->gram + first * ((size_t)order + 1);
+    cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, n, depth, 1, m, ld, 0,
+                gram, order);
+    if (behind)
+        cblas_dgemm(CblasRowMajor, wide ? CblasNoTrans : CblasTrans,
+                    wide ? CblasTrans : CblasNoTrans, n, behind, depth, 1, m, ld, next, ld, 0,
+                    gram + count, order);
+}
+
 /* M M^T = U S^2 U^T or M^T M = V S^2 V^T, whichever is smaller; order is its size. At least the
  * wanted values and vectors, the largest, are found. */
 static enum sn_status decompose(struct sweep *sweep, int order, int wanted, struct sn_error *error)
 {
-    int wide = sweep->rows < sweep->columns;
-    cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
-                wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram,
-                order);
+    double multiply_adds = (double)sweep->rows * sweep->columns * order / 2;
+    sn_panels((size_t)order, multiply_adds, gram_panel, sweep);
     return sss_eigen(sweep->gram, order, wanted, sweep->values, sweep->vectors, sweep->work,
                      sweep->integers, error);
 }
@@ -198,7 +215,7 @@ static void store(const struct sweep *sweep, int k, int n_before, double *before
     for (int s = 0; s < sweep->states; s++) before[s] = balance(sweep->values[s]);
 }
 
-/* One boundary: M, its singular values, how many of them stay, O. Adds what is cut to *lost. */
+/* One boundary: M, its singular values, how many of them stay, O. *lost is what is cut. */
 static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spectra, int want_reach,
                            double *lost, struct sn_error *error)
 {
@@ -219,7 +236,7 @@ static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spect
         }
     }
     project(sweep, order, states, want_reach);
-    *lost += fmax(0, energy - kept);
+    *lost = fmax(0, energy - kept);
     return SN_OK;
 }
 
@@ -236,7 +253,9 @@ enum sn_status sss_sweep(const float *w, int n_outputs, int n_inputs, const stru
     if (status) goto done;
     for (int k = 1; k < plan->n_stages && !status; k++) {
         int n_before = sweep.states;
-        status = step(&sweep, k, spectra, values != NULL, lost, error);
+        double cut;
+        status = step(&sweep, k, spectra, values != NULL, &cut, error);
+        if (!status && lost) lost[k] = cut;
         if (!status && values) store(&sweep, k, n_before, scale, shape, values);
         if (!status && reached) reached[boundary_of(&sweep, k)] = sweep.states;
     }
