@@ -1,12 +1,13 @@
 #!/bin/sh
-# Seconds of one core that every type of approximation takes, from 256 x 256 to 4096 x 9216. Usage: bench/sizes.sh W.npy
-# [EFFORT], a float32 matrix of at least 4096 x 9216 whose upper left parts are approximated at a tenth of the bytes, and
-# quick (default), normal or thorough. The table goes to bench/results/sizes-EFFORT.tsv, a plot of it beside it. Finished
-# rows are kept: remove them to measure them again.
+# Seconds of processor time that every type of approximation takes on one core, from 256 x 256 to 4096 x 9216. Usage:
+# bench/sizes.sh W.npy [EFFORT [TYPE...]], a float32 matrix of at least 4096 x 9216 whose upper left parts are approximated
+# at a tenth of the bytes; quick (default), normal or thorough; all types by default. The table goes to
+# bench/results/sizes-EFFORT.tsv, a plot of it beside it. Finished rows are kept: remove them to measure them again.
 set -eu
 
-[ $# -ge 1 ] && [ -s "$1" ] || { echo "usage: bench/sizes.sh W.npy [quick|normal|thorough]" >&2; exit 2; }
+[ $# -ge 1 ] && [ -s "$1" ] || { echo "usage: bench/sizes.sh W.npy [quick|normal|thorough [TYPE...]]" >&2; exit 2; }
 weights=$1 effort=${2:-quick}
+[ $# -le 2 ] && types='pruned lowrank sss psm' || { shift 2; types=$*; }
 build=build
 share=0.1
 table=bench/results/sizes-$effort.tsv
@@ -34,6 +35,15 @@ cut_part() {
         }' "$weights" $part $1 $2
 }
 
+# measure COMMAND...: prints its seconds of processor time; $report gets what it prints.
+measure() {
+    perl -e 'my $report = shift;
+        open my $out, ">&", \*STDOUT; open STDOUT, ">", $report or die "$report: $!\n";
+        system(@ARGV) == 0 or exit 1;
+        my @times = times;
+        printf $out "%.2f\n", $times[2] + $times[3];' $report "$@"
+}
+
 value() { sed -n "s/^	\"$1\":[^0-9]*\([0-9.e+-]*\).*/\1/p" $report | head -n 1; }
 
 if [ ! -s $table ]; then
@@ -46,11 +56,11 @@ fi
 for size in 256x256 512x512 1024x1024 1024x2048 2048x2048 2048x4096 4096x4096 4096x9216; do
     rows=${size%x*} columns=${size#*x}
     cut_part $rows $columns
-    for type in pruned lowrank sss psm; do
+    for type in $types; do
         ! grep -q "^$rows	$columns	[0-9]*	$type	" $table || continue
-        $build/structnet approx --matrix $part --type $type --share $share --effort $effort --json > $report
+        seconds=$(measure $build/structnet approx --matrix $part --type $type --share $share --effort $effort --json)
         printf '%s\t%s\t%s\t%s\t%.4f\t%.2f\n' $rows $columns $((rows * columns * rows)) $type \
-            "$(value error)" "$(value seconds)" >> $table
+            "$(value error)" $seconds >> $table
         tail -n 1 $table
     done
 done
@@ -63,7 +73,7 @@ set output '$2'
 set datafile separator '\t'
 set logscale xy
 set grid
-set key below
+set key left top
 set colorsequence podo
 set format x '10^{%T}'
 set xlabel 'rows x columns x the smaller of both'
