@@ -157,13 +157,22 @@ enum sn_status sn_fit_set_bits(struct sn_fit *fit, int bits, struct sn_error *er
     return SN_OK;
 }
 
+enum sn_status sn_fit_dense(const struct sn_matrix *matrix, const float *words, float *dense,
+                            struct sn_error *error)
+{
+    for (int f = 0; f < N_FITTERS; f++)
+        if (fitters[f]->types->family == matrix->family && fitters[f]->dense)
+            return fitters[f]->dense(matrix, words, dense, error);
+    return sn_dense(matrix, words, dense, error);
+}
+
 enum sn_status sn_fit_measure(struct sn_fit *fit, const float *dense,
                               const struct sn_weighting *weighting, struct sn_error *error)
 {
     int m = fit->matrix->n_outputs, n = fit->matrix->n_inputs;
     float *what = malloc((size_t)m * (size_t)n * sizeof *what);
     if (!what) return sn_no_memory(error, "a matrix of %d x %d", m, n);
-    enum sn_status status = sn_dense(fit->matrix, fit->words, what, error);
+    enum sn_status status = sn_fit_dense(fit->matrix, fit->words, what, error);
     if (!status) {
         fit->error = sn_weighted_error(dense, what, m, n, NULL, error);
         fit->weighted_error = weighting ? sn_weighted_error(dense, what, m, n, weighting, error)

@@ -11,6 +11,9 @@ struct sn_fitter {
      * it sn_weighting_choose compares ways to weigh errors. */
     const struct sn_fit_type *types;
     const struct sn_fit_option *options; /* likewise; several families may share one by its name */
+    /* What sn_dense computes, in less time; NULL: sn_dense. */
+    enum sn_status (*dense)(const struct sn_matrix *matrix, const float *words, float *dense,
+                            struct sn_error *error);
 };
 
 #define FAMILY(name) extern const struct sn_fitter name##_fitter;
@@ -27,6 +30,11 @@ int sn_fit_setting(const struct sn_fit_options *options, const char *name);
  * 0 for the caller to set. The only failures are those of sn_set_bits, and SN_NO_MEMORY; *fit is
  * empty then. */
 enum sn_status sn_fit_set_bits(struct sn_fit *fit, int bits, struct sn_error *error);
+
+/* Writes W (n_outputs x n_inputs), the same floats as sn_dense, by the quickest way that the family
+ * has. SN_NO_MEMORY is the only failure. */
+enum sn_status sn_fit_dense(const struct sn_matrix *matrix, const float *words, float *dense,
+                            struct sn_error *error);
 
 /* Fills in fit->error and fit->weighted_error from fit's words. SN_NO_MEMORY is the only failure.
  */

@@ -2,6 +2,7 @@
  * (psm_pair.h), the better of both, or more (psm_chain.h). Entries may come in blocks of rows
  * (psm_order.h). */
 #include "psm_chain.h"
+#include "psm_dense.h"
 #include "psm_index.h"
 #include "psm_order.h"
 #include "psm_pair.h"
@@ -196,4 +197,4 @@ static const struct sn_fit_option fit_options[] = {
     { 0 }
 };
 
-const struct sn_fitter psm_fitter = { types, fit_options };
+const struct sn_fitter psm_fitter = { .types = types, .options = fit_options, .dense = psm_dense };

@@ -3,7 +3,6 @@
 #include "psm_cgls.h"
 #include "weighting.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,9 +100,7 @@ static void find_target(struct pruning *p)
 /* out <- x M. */
 static void times_moment(const struct psm_search *search, const float *x, float *out)
 {
-    int m = search->m, n = search->n;
-    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, m, n, 1, search->options->weighting->moment,
-                n, x, n, 0, out, n);
+    sn_weighting_apply(search->options->weighting, x, search->m, out);
 }
 
 /* The residual (What - W) M is the gradient where What has entries; the others are not needed. */

@@ -39,17 +39,49 @@
 /* ---- Plans ---- */
 
 /* Widths (n, 0), heights (0, m): the only Hankel block is W, the state size is the rank, so this is
- * the truncated SVD. */
+ * the truncated SVD. As many states as the budget holds. */
+static struct sss_plan *low_rank_plan(const struct sss_problem *problem, struct sn_error *error)
+{
+    int m = problem->n_outputs, n = problem->n_inputs;
+    size_t rank = problem->budget / ((size_t)m + (size_t)n);
+    struct sss_plan *plan = sss_plan_new(2, error);
+    if (!plan) return NULL;
+    plan->inputs[0] = n;
+    plan->outputs[1] = m;
+    plan->states[SSS_CAUSAL][1] = sss_smaller(m, n);
+    if (rank < (size_t)sss_smaller(m, n)) plan->states[SSS_CAUSAL][1] = (int)rank;
+    return plan;
+}
+
 static enum sn_status examine_low_rank(const struct sss_problem *problem, struct sss_found *found,
                                        struct sn_error *error)
 {
     double lost;
-    struct sss_plan *plan = sss_plan_new(2, error);
-    if (plan) {
-        plan->inputs[0] = problem->n_inputs;
-        plan->outputs[1] = problem->n_outputs;
+    struct sss_plan *plan = low_rank_plan(problem, error);
+    if (!plan) return SN_NO_MEMORY;
+    enum sn_status status = sss_measure(problem, plan, NULL, &lost, error);
+    if (!status) status = sss_consider(problem, found, plan, lost, error);
+    free(plan);
+    return status;
+}
+
+/* Low rank that was not measured before, at least rank one: a matrix of less rank than the budget
+ * holds is realised again. */
+static enum sn_status realise_low_rank(const struct sss_problem *problem, struct sn_fit *fit,
+                                       struct sn_error *error)
+{
+    struct sss_plan *plan = low_rank_plan(problem, error);
+    enum sn_status status = SN_NO_MEMORY;
+    for (int fits = 0; plan && !fits;) {
+        int *rank = &plan->states[SSS_CAUSAL][1], reached[3] = { 0 };
+        status = sss_realise(problem, plan, reached, fit, error);
+        reached[1] = sss_larger(1, reached[1]);
+        fits = status || reached[1] == *rank;
+        *rank = reached[1];
+        if (!fits) sn_fit_free(fit);
     }
-    return sss_examine_new(problem, found, plan, &lost, error);
+    free(plan);
+    return status;
 }
 
 /* Low rank alone, and windows where the budget is below rank one. */
@@ -57,9 +89,10 @@ static enum sn_status search_low_rank(const struct sss_problem *problem, struct 
                                       struct sn_error *error)
 {
     size_t rank_one = (size_t)problem->n_outputs + (size_t)problem->n_inputs;
-    enum sn_status status = SN_OK;
-    if (problem->budget < rank_one) status = sss_examine_windows(problem, found, error);
-    return status ? status : examine_low_rank(problem, found, error);
+    if (problem->budget < rank_one) return sss_examine_windows(problem, found, error);
+    struct sn_fit fit = { 0 };
+    enum sn_status status = realise_low_rank(problem, &fit, error);
+    return status ? status : sss_offer(problem, &fit, found, error);
 }
 
 /* All candidates, the one dense stage first. */
@@ -116,6 +149,7 @@ static enum sn_status settle_all(const struct sss_problem *problem, struct sss_f
     int others = efforts[problem->options->effort].others,
         rounds = efforts[problem->options->effort].rounds;
     if (!found->best.plan) return SN_OK;
+    if (sss_plan_is_low_rank(found->best.plan)) others--; /* Others hardly overtake it. */
     sss_report(problem, found, SSS_SEARCH_PART);
     enum sn_status status = sss_settle(problem, found->best.plan, rounds, found, error);
     for (int i = 0; i < others && !status && !sss_stopped(problem); i++) {
@@ -169,7 +203,6 @@ static enum sn_status fit_low_rank(const struct sss_problem *problem, struct sss
 {
     size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
     struct sss_problem weighted = *problem;
-    struct sss_found low = { 0 };
     struct sn_fit fit = { 0 };
     float *w;
     if (problem->budget < m + n) return SN_OK;
@@ -177,16 +210,11 @@ static enum sn_status fit_low_rank(const struct sss_problem *problem, struct sss
     if (status) return status;
     weighted.w = w;
     weighted.scale = NULL;
-    weighted.energy = cblas_dsdot((int)(m * n), w, 1, w, 1);
-    status = examine_low_rank(&weighted, &low, error);
-    if (!status && low.best.plan) status = sss_realise(&weighted, low.best.plan, &fit, error);
-    if (!status && fit.matrix) {
-        project_rows(problem, &fit);
-        status = sss_offer(problem, &fit, found, error);
-    }
-    sss_found_free(&low);
+    status = realise_low_rank(&weighted, &fit, error);
     free(w);
-    return status;
+    if (status) return status;
+    project_rows(problem, &fit);
+    return sss_offer(problem, &fit, found, error);
 }
 
 /* w and scale: the matrix with its columns times the standard deviations of the inputs, and these.
@@ -360,4 +388,4 @@ static const struct sn_fit_option fit_options[] = {
     { "stages", "N", 1, 1000000, NULL, "sss: N equal segments instead of a search" }, { 0 }
 };
 
-const struct sn_fitter sss_fitter = { types, fit_options };
+const struct sn_fitter sss_fitter = { .types = types, .options = fit_options };

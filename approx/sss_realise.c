@@ -41,9 +41,8 @@ static void unscale(const float *scale, const struct sss *shape, float *values)
 }
 
 enum sn_status sss_realise(const struct sss_problem *problem, const struct sss_plan *plan,
-                           struct sn_fit *fit, struct sn_error *error)
+                           int *reached, struct sn_fit *fit, struct sn_error *error)
 {
-    double lost = 0;
     struct sss *shape = sss_new(plan->n_stages, plan->inputs, plan->outputs,
                                 plan->states[SSS_CAUSAL] + 1, plan->states[SSS_ANTICAUSAL] + 1,
                                 error);
@@ -52,8 +51,8 @@ enum sn_status sss_realise(const struct sss_problem *problem, const struct sss_p
     enum sn_status status = words ? SN_OK : sn_no_memory(error, "an SSS approximation");
     if (!status) store_diagonal(problem, shape, words);
     for (int d = 0; d < 2 && !status; d++)
-        status = sss_sweep(problem->w, problem->n_outputs, problem->n_inputs, plan, d, NULL, NULL,
-                           &lost, shape, words, error);
+        status = sss_sweep(problem->w, problem->n_outputs, problem->n_inputs, plan, d,
+                           d == SSS_CAUSAL ? reached : NULL, NULL, NULL, shape, words, error);
     if (!status && problem->scale) unscale(problem->scale, shape, words);
     *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = words };
     if (status) sn_fit_free(fit);
@@ -106,7 +105,7 @@ enum sn_status sss_settle(const struct sss_problem *problem, const struct sss_pl
     if (sss_plan_is_low_rank(plan)) rounds = 0;
     for (int refined = 0; refined < (rounds > 0 ? 2 : 1) && !status; refined++) {
         if (refined && (sss_stopped(problem) || !sss_improvable(found))) break;
-        status = sss_realise(problem, plan, &fit, error);
+        status = sss_realise(problem, plan, NULL, &fit, error);
         if (!status && refined)
             status = sss_refine((struct sss *)fit.matrix, fit.words, problem->dense,
                                 problem->weighting, rounds, problem->options->stop, error);

@@ -13,9 +13,11 @@
 #include "sss_search.h"
 
 /* A plan as a matrix of problem->dense. The sweeps repeat those that measured it, so they lead to
- * the same states. The caller frees *fit (sn_fit_free), whose errors are left unmeasured. */
+ * the same states. Without a measure before, reached (n_stages+1, may be NULL) says how many causal
+ * states the sweep used; others are zero. The caller frees *fit (sn_fit_free), whose errors are
+ * left unmeasured. */
 enum sn_status sss_realise(const struct sss_problem *problem, const struct sss_plan *plan,
-                           struct sn_fit *fit, struct sn_error *error);
+                           int *reached, struct sn_fit *fit, struct sn_error *error);
 
 /* Measures a fit of problem->given, which becomes the found one where it is better, and is freed
  * otherwise. */

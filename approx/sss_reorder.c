@@ -97,7 +97,7 @@ static enum sn_status reassign(struct reordered *to, int by_rows, struct sn_erro
     struct sn_fit fit = { 0 };
     struct sss_problem plain = to->problem;
     plain.scale = NULL; /* The energies are those of w. */
-    enum sn_status status = sss_realise(&plain, to->found.best.plan, &fit, error);
+    enum sn_status status = sss_realise(&plain, to->found.best.plan, NULL, &fit, error);
     if (!status)
         status = sss_reassign((struct sss *)fit.matrix, fit.words, plain.w, by_rows, to->now,
                               error);

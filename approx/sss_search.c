@@ -1,4 +1,5 @@
 #include "sss_search.h"
+#include "panels.h"
 #include "sss_sweep.h"
 
 #include <math.h>
@@ -91,14 +92,48 @@ enum sn_status sss_consider(const struct sss_problem *problem, struct sss_found 
 
 /* ---- Trying a plan ---- */
 
+/* Sweeps of one plan, which do not depend on each other. */
+struct sweeps {
+    const struct sss_problem *problem;
+    struct sss_plan *plan;
+    struct sss_spectra *spectra;
+    double *lost; /* n_stages for each direction */
+    struct sn_error errors[2];
+};
+
+static void sweep(void *context, size_t d)
+{
+    struct sweeps *sweeps = context;
+    const struct sss_problem *problem = sweeps->problem;
+    struct sss_plan *plan = sweeps->plan;
+    sss_sweep(problem->w, problem->n_outputs, problem->n_inputs, plan, (int)d, plan->states[d],
+              sweeps->spectra, sweeps->lost + d * (size_t)plan->n_stages, NULL, NULL,
+              &sweeps->errors[d]);
+}
+
+/* Both directions at the same time where that is worth a thread. */
 enum sn_status sss_measure(const struct sss_problem *problem, struct sss_plan *plan,
                            struct sss_spectra *spectra, double *lost, struct sn_error *error)
 {
+    const size_t large = 1 << 17;
+    size_t n_stages = (size_t)plan->n_stages;
+    struct sweeps sweeps = { .problem = problem,
+                             .plan = plan,
+                             .spectra = spectra,
+                             .lost = malloc(2 * n_stages * sizeof(double)) };
     *lost = 0;
+    if (!sweeps.lost) return sn_no_memory(error, "an SSS approximation");
+    if ((size_t)problem->n_outputs * (size_t)problem->n_inputs >= large)
+        sn_tasks(2, sweep, &sweeps);
+    else
+        for (size_t d = 0; d < 2; d++) sweep(&sweeps, d);
     enum sn_status status = SN_OK;
-    for (int d = 0; d < 2 && !status; d++)
-        status = sss_sweep(problem->w, problem->n_outputs, problem->n_inputs, plan, d,
-                           plan->states[d], spectra, lost, NULL, NULL, error);
+    for (size_t d = 0; d < 2 && !status; d++) {
+        status = sweeps.errors[d].code;
+        if (status && error) *error = sweeps.errors[d];
+        for (size_t k = 1; k < n_stages && !status; k++) *lost += sweeps.lost[d * n_stages + k];
+    }
+    free(sweeps.lost);
     return status;
 }
 

@@ -1,7 +1,8 @@
 #include "sss_sweep.h"
+#include "panels.h"
+#include "sss_eigen.h"
 
 #include <cblas.h>
-#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,10 @@ struct sweep {
     double *gram;      /* o and reach take its place once it is decomposed */
     double *o;         /* O_k, rows x states, row-major */
     double *reach;     /* [A B], states x columns, row-major, behind o */
-    double *vectors;   /* eigenvectors, one a row, ascending, then descending */
+    double *vectors;   /* eigenvectors, one a row, descending */
     double *values;    /* eigenvalues, likewise */
     double *work;      /* of the eigenvalue solver */
-    lapack_int *integers;
+    int *integers;
 };
 
 static int stage_of(const struct sweep *sweep, int k)
@@ -66,11 +67,6 @@ static void sweep_free(struct sweep *sweep)
     free(sweep->integers);
 }
 
-/* Scratch of dsyevr: blocks of 64 for the reduction to a tridiagonal matrix; 10 n integers, and 2 n
- * for its supports. */
-static size_t work_size(size_t order) { return (64 + 6) * order; }
-static size_t integers_size(size_t order) { return 12 * order; }
-
 /* Scratch for the largest M, its Gram matrix, O and [A B] that the plan can lead to. */
 static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
 {
@@ -93,8 +89,8 @@ static enum sn_status sweep_new(struct sweep *sweep, struct sn_error *error)
     sweep->gram = malloc((both > order * order ? both : order * order) * sizeof(double));
     sweep->vectors = malloc(order * order * sizeof(double));
     sweep->values = malloc(order * sizeof(double));
-    sweep->work = malloc(work_size(order) * sizeof(double));
-    sweep->integers = malloc(integers_size(order) * sizeof(lapack_int));
+    sweep->work = malloc(sss_eigen_work(order) * sizeof(double));
+    sweep->integers = malloc(sss_eigen_integers(order) * sizeof(int));
     if (!sweep->m || !sweep->gram || !sweep->vectors || !sweep->values || !sweep->work
         || !sweep->integers) {
         sweep_free(sweep);
@@ -130,41 +126,32 @@ static double load(struct sweep *sweep, int k)
     return energy;
 }
 
-/* M M^T = U S^2 U^T or M^T M = V S^2 V^T, whichever is smaller; order is its size. */
-static enum sn_status decompose(struct sweep *sweep, int order, struct sn_error *error)
+/* Rows first .. first+count-1 of the upper triangle of M M^T or M^T M. */
+static void gram_panel(void *context, size_t first, size_t count)
 {
-    int wide = sweep->rows < sweep->columns;
-    cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, order,
-                wide ? sweep->columns : sweep->rows, 1, sweep->m, sweep->columns, 0, sweep->gram,
-                order);
-    /* Upper in row-major is lower in column-major, where eigenvectors come out as columns: our
-     * rows. */
-    lapack_int found, *supports = sweep->integers + 10 * (size_t)order,
-                      n_work = (lapack_int)work_size((size_t)order);
-    if (LAPACKE_dsyevr_work(LAPACK_COL_MAJOR, 'V', 'A', 'L', order, sweep->gram, order, 0, 0, 0, 0,
-                            0, &found, sweep->values, sweep->vectors, order, supports, sweep->work,
-                            n_work, sweep->integers, 10 * order)
-        || found < order)
-        return sn_fail(error, SN_BAD_INPUT, "the eigenvalues of a %d x %d matrix did not converge",
-                       order, order);
-    return SN_OK;
+    const struct sweep *sweep = context;
+    int wide = sweep->rows < sweep->columns, ld = sweep->columns, n = (int)count,
+        order = wide ? sweep->rows : sweep->columns, depth = wide ? sweep->columns : sweep->rows,
+        behind = order - (int)first - n;
+    const double *m = sweep->m + first * (wide ? (size_t)ld : 1),
+                 *next = m + count * (wide ? (size_t)ld : 1);
+    double *gram = sweep->gram + first * ((size_t)order + 1);
+    cblas_dsyrk(CblasRowMajor, CblasUpper, wide ? CblasNoTrans : CblasTrans, n, depth, 1, m, ld, 0,
+                gram, order);
+    if (behind)
+        cblas_dgemm(CblasRowMajor, wide ? CblasNoTrans : CblasTrans,
+                    wide ? CblasTrans : CblasNoTrans, n, behind, depth, 1, m, ld, next, ld, 0,
+                    gram + count, order);
 }
 
-/* Puts the eigenvectors of the largest eigenvalues first, and the eigenvalues with them. */
-static void descend(double *vectors, double *values, int order)
+/* M M^T = U S^2 U^T or M^T M = V S^2 V^T, whichever is smaller; order is its size. At least the
+ * wanted values and vectors, the largest, are found. */
+static enum sn_status decompose(struct sweep *sweep, int order, int wanted, struct sn_error *error)
 {
-    for (int low = 0, high = order - 1; low < high; low++, high--) {
-        double *a = vectors + (size_t)low * (size_t)order,
-               *b = vectors + (size_t)high * (size_t)order;
-        double value = values[low];
-        values[low] = values[high];
-        values[high] = value;
-        for (int j = 0; j < order; j++) {
-            double entry = a[j];
-            a[j] = b[j];
-            b[j] = entry;
-        }
-    }
+    double multiply_adds = (double)sweep->rows * sweep->columns * order / 2;
+    sn_panels((size_t)order, multiply_adds, gram_panel, sweep);
+    return sss_eigen(sweep->gram, order, wanted, sweep->values, sweep->vectors, sweep->work,
+                     sweep->integers, error);
 }
 
 /* O = M V and [A B] = V^T, or with U in place of V: O = U S and [A B] = S^-1 U^T M. The latter
@@ -228,18 +215,17 @@ static void store(const struct sweep *sweep, int k, int n_before, double *before
     for (int s = 0; s < sweep->states; s++) before[s] = balance(sweep->values[s]);
 }
 
-/* One boundary: M, its singular values, how many of them stay, O. Adds what is cut to *lost. */
+/* One boundary: M, its singular values, how many of them stay, O. *lost is what is cut. */
 static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spectra, int want_reach,
                            double *lost, struct sn_error *error)
 {
     double energy = load(sweep, k), kept = 0;
     int order = sss_smaller(sweep->rows, sweep->columns), limit = limit_of(sweep, k), states = 0;
     if (order && energy > 0 && (limit || spectra)) {
-        enum sn_status status = decompose(sweep, order, error);
+        int wanted = sss_smaller(order, sss_larger(limit, spectra ? spectra->cap : 0)), live = 0;
+        enum sn_status status = decompose(sweep, order, wanted, error);
         if (status) return status;
-        descend(sweep->vectors, sweep->values, order);
-        int live = 0;
-        while (live < order && sweep->values[live] > noise_energy * energy) live++;
+        while (live < wanted && sweep->values[live] > noise_energy * energy) live++;
         states = sss_smaller(live, limit);
         for (int s = 0; s < states; s++) kept += sweep->values[s];
         if (spectra) {
@@ -250,7 +236,7 @@ static enum sn_status step(struct sweep *sweep, int k, struct sss_spectra *spect
         }
     }
     project(sweep, order, states, want_reach);
-    *lost += fmax(0, energy - kept);
+    *lost = fmax(0, energy - kept);
     return SN_OK;
 }
 
@@ -267,7 +253,9 @@ enum sn_status sss_sweep(const float *w, int n_outputs, int n_inputs, const stru
     if (status) goto done;
     for (int k = 1; k < plan->n_stages && !status; k++) {
         int n_before = sweep.states;
-        status = step(&sweep, k, spectra, values != NULL, lost, error);
+        double cut;
+        status = step(&sweep, k, spectra, values != NULL, &cut, error);
+        if (!status && lost) lost[k] = cut;
         if (!status && values) store(&sweep, k, n_before, scale, shape, values);
         if (!status && reached) reached[boundary_of(&sweep, k)] = sweep.states;
     }

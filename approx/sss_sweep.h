@@ -34,9 +34,10 @@
 #include "sss_plan.h"
 
 /* Sweeps the part of w (n_outputs x n_inputs, row-major, the plan's sums) in one direction with at
- * most plan->states[direction] states, and adds the squared error to *lost. Any of these may be
- * NULL: reached gets the state sizes used, n_stages+1, and may be plan->states[direction]; spectra
- * the singular values; values the blocks A, B, C (or E, F, G) of shape. */
+ * most plan->states[direction] states. Any of these may be NULL: reached gets the state sizes used,
+ * n_stages+1, and may be plan->states[direction]; spectra the singular values; lost (n_stages) the
+ * squared errors, from its second entry on in the order of the sweep; values the blocks A, B, C (or
+ * E, F, G) of shape. Sweeps in both directions may run at the same time. */
 enum sn_status sss_sweep(const float *w, int n_outputs, int n_inputs, const struct sss_plan *plan,
                          int direction, int *reached, struct sss_spectra *spectra, double *lost,
                          const struct sss *shape, float *values, struct sn_error *error);

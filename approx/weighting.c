@@ -1,4 +1,5 @@
 #include "weighting.h"
+#include "panels.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -146,14 +147,47 @@ void sn_filter_set(const struct sn_weighting *weighting, float penalty, float *f
     LAPACKE_spftrf_work(LAPACK_COL_MAJOR, 'N', 'L', (int)n, filter);
 }
 
+/* What multiplies the rows of a matrix, by panels. */
+struct lines {
+    const float *matrix;
+    int n, lines, transposed;
+    const float *x;
+    float *out;
+};
+
+/* Row-major is column-major of the transpose. */
+static void filter_panel(void *context, size_t first, size_t count)
+{
+    const struct lines *p = context;
+    int transposed = p->transposed, rows = transposed ? (int)count : p->n;
+    float *x = p->out + first * (transposed ? 1 : (size_t)p->n);
+    for (int step = 0; step < 2; step++)
+        LAPACKE_stfsm_work(LAPACK_COL_MAJOR, 'N', transposed ? 'R' : 'L', 'L',
+                           (step == 0) == transposed ? 'T' : 'N', 'N', rows,
+                           transposed ? p->n : (int)count, 1, p->matrix, x,
+                           transposed ? p->lines : p->n);
+}
+
 void sn_filter_apply(const float *filter, int n, float *x, int lines, int transposed)
 {
-    /* Row-major is column-major of the transpose. */
-    int rows = transposed ? lines : n, columns = transposed ? n : lines;
-    char side = transposed ? 'R' : 'L';
-    for (int step = 0; step < 2; step++)
-        LAPACKE_stfsm_work(LAPACK_COL_MAJOR, 'N', side, 'L', (step == 0) == transposed ? 'T' : 'N',
-                           'N', rows, columns, 1, filter, x, rows);
+    struct lines p = { filter, n, lines, transposed, NULL, x };
+    sn_panels((size_t)lines, (double)lines * n * n, filter_panel, &p);
+}
+
+static void multiply_panel(void *context, size_t first, size_t count)
+{
+    const struct lines *p = context;
+    int n = p->n;
+    size_t at = first * (size_t)n;
+    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, (int)count, n, 1, p->matrix, n, p->x + at, n,
+                0, p->out + at, n);
+}
+
+void sn_weighting_apply(const struct sn_weighting *weighting, const float *x, int rows, float *out)
+{
+    int n = weighting->n;
+    struct lines p = { weighting->moment, n, rows, 0, x, out };
+    sn_panels((size_t)rows, (double)rows * n * n, multiply_panel, &p);
 }
 
 enum { BATCH = 64 }; /* rows at a time */
@@ -169,9 +203,7 @@ static double weighted_energy(const float *w, const float *what, int m, int n,
         size_t start = (size_t)first * (size_t)n, count = (size_t)rows * (size_t)n;
         for (size_t i = 0; i < count; i++)
             a[i] = what ? w[start + i] - what[start + i] : w[start + i];
-        if (weighting)
-            cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, rows, n, 1, weighting->moment, n, a,
-                        n, 0, b, n);
+        if (weighting) sn_weighting_apply(weighting, a, rows, b);
         for (size_t i = 0; i < count; i++) sum += (double)a[i] * (double)(weighting ? b[i] : a[i]);
     }
     return fmax(0, sum);

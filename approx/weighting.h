@@ -27,6 +27,9 @@
 enum sn_status sn_weighting_root(const struct sn_weighting *weighting, float **root,
                                  struct sn_error *error);
 
+/* out <- X M, X of rows x n, row-major; out is another array. Cost: rows n^2 multiply-adds. */
+void sn_weighting_apply(const struct sn_weighting *weighting, const float *x, int rows, float *out);
+
 /* filter <- the Cholesky factor of M' + penalty I, M' = D^-1 M D^-1 with D^2 the diagonal of M: the
  * moment of columns that are scaled to count alike. filter has sn_filter_size(n) floats; penalty >
  * 0, so that the factor exists. Cost: n^3 / 6 multiply-adds. */

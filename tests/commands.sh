@@ -727,4 +727,39 @@ ok "... goes on" says 0 '^rows  *14, of which [1-9][0-9]* were there$'
 ok "... to the same table" [ "$(table "$out/killed.tsv")" = "$(table "$out/whole.tsv")" ]
 ok "no file of a mistake is left" [ -z "$(ls "$out" | grep -e '^x\.[^n]' -e tmp)" ]
 
+# ---- threads: of sizes that are cut into panels, or that have both sweeps of a plan run at the same time
+perl_npy() {
+    npy '<f4' "$1, $2"
+    perl -e 'srand 1; for (1 .. $ARGV[0]) { print pack "f<*", map { (rand) + (rand) - 1 } 1 .. $ARGV[1] }' $1 $2
+}
+perl_npy 1320 2500 > "$out/wide.npy"
+perl_npy 900 1560 > "$out/large.npy"
+perl_npy 60 1560 > "$out/large-x.npy"
+perl_npy 420 400 > "$out/middle.npy"
+perl_npy 60 400 > "$out/middle-x.npy"
+# threads NAME OPTION...: the same files whatever OpenBLAS is allowed.
+threads() {
+    name=$1
+    shift
+    for n in 1 2 all; do
+        [ $n = all ] && allowed= || allowed=OPENBLAS_NUM_THREADS=$n
+        try env -u OPENBLAS_NUM_THREADS $allowed "$structnet" approx --effort quick -o "$out/threads-$n" "$@"
+        ok "$name, threads: $n" is 0
+        ok "... the same weights" cmp "$out/threads-1.weights" "$out/threads-$n.weights"
+        ok "... the same cfg" cmp "$out/threads-1.cfg" "$out/threads-$n.cfg"
+    done
+}
+weighed="--features $out/large-x.npy --shrinkage 0.5"
+threads "low rank" --matrix "$out/wide.npy" --type lowrank --share 0.1
+threads "low rank by features" --matrix "$out/large.npy" $weighed --type lowrank --share 0.1
+threads "pruned" --matrix "$out/wide.npy" --type pruned --share 0.1
+threads "pruned by features" --matrix "$out/large.npy" $weighed --type pruned --share 0.1
+threads "sss" --matrix "$out/middle.npy" --type sss --share 0.1
+threads "sss by features" --matrix "$out/large.npy" $weighed --type sss --stages 12 --share 0.2
+threads "psm" --matrix "$out/middle.npy" --type psm --share 0.1
+threads "psm by features" --matrix "$out/middle.npy" --features "$out/middle-x.npy" --type psm --share 0.1
+try env -u OPENBLAS_NUM_THREADS "$structnet" sweep --matrix "$out/large.npy" $weighed -j 2 --effort quick --shares 0.1 \
+    --types lowrank,pruned --no-plot -o "$out/threads"
+ok "sweep of processes and threads" says 0 '^rows  *4, '
+
 summary commands

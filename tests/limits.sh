@@ -1,29 +1,37 @@
 #!/bin/sh
-# What an approximation of 1000 x 1280 may take with --effort normal: a minute on one core and 12 times the memory of the
-# matrix, at any share; 14 times with features. Usage: tests/limits.sh BUILD, from the repository's root. Takes about eight
-# minutes.
+# What an approximation may take on one core. Of 1000 x 1280 with --effort normal a minute, at any share; of 4096 x 9216, the
+# first connected layer of AlexNet, at a tenth of the bytes: with --effort quick a minute for low rank and one factor and
+# three for the others, with --effort normal twenty minutes, with features too. 12 times the memory of the matrix, 14 times
+# with features. Usage: tests/limits.sh BUILD [large|small], from the repository's root. Takes about eight minutes for the
+# small ones, an hour and a half for the large ones.
 set -eu
 
 structnet=$1/structnet
 out=$1/limits
-rows=1000 columns=1280 samples=500
-most_seconds=60
+which=${2:-all}
 rm -rf "$out"
 mkdir -p "$out"
 
-# array ROWS: sums of two uniform values.
+# array ROWS COLUMNS: sums of two uniform values.
 array() {
-    printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': ($1, $columns), }"
-    perl -e 'srand 1; for (1 .. $ARGV[0]) { print pack "f<*", map { (rand) + (rand) - 1 } 1 .. $ARGV[1] }' $1 $columns
+    printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': ($1, $2), }"
+    perl -e 'srand 1; for (1 .. $ARGV[0]) { print pack "f<*", map { (rand) + (rand) - 1 } 1 .. $ARGV[1] }' $1 $2
 }
-array $rows > "$out/w.npy"
-array $samples > "$out/x.npy"
 
-# measure TYPE SHARE COPIES [FEATURES]: fails where that many copies of the matrix are exceeded.
+# matrix ROWS COLUMNS SAMPLES: what is measured from now on.
+matrix() {
+    rows=$1 columns=$2 samples=$3
+    array $rows $columns > "$out/w.npy"
+    array $samples $columns > "$out/x.npy"
+}
+
+# measure TYPE SHARE EFFORT SECONDS COPIES [FEATURES]: fails where it takes longer, or that many copies of the matrix are
+# exceeded.
 measure() {
-    most_kilobytes=$(($3 * rows * columns * 4 / 1024))
+    most_kilobytes=$(($5 * rows * columns * 4 / 1024))
     start=$(date +%s) peak=0
-    "$structnet" approx --matrix "$out/w.npy" ${4:+--features "$4"} --type $1 --share $2 > "$out/report" 2> "$out/errors" &
+    "$structnet" approx --matrix "$out/w.npy" ${6:+--features "$6"} --type $1 --share $2 --effort $3 \
+        > "$out/report" 2> "$out/errors" &
     while kill -0 $! 2> "$out/gone"; do
         now=$(awk '/^VmHWM/ { print $2 }' /proc/$!/status 2> "$out/gone" || true)
         [ -z "$now" ] || peak=$now
@@ -31,14 +39,27 @@ measure() {
     done
     wait $! || { cat "$out/errors" >&2; exit 1; }
     seconds=$(($(date +%s) - start))
-    printf '%s\t%s\t%s\t%s\t%s\n' $1 $2 "${4:+$samples}" $seconds "$(awk "BEGIN { printf \"%.1f\", $3 * $peak / $most_kilobytes }")"
-    [ $seconds -le $most_seconds ] || { echo "FAILED: more than $most_seconds s" >&2; exit 1; }
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' $rows $1 $2 $3 "${6:+$samples}" $seconds \
+        "$(awk "BEGIN { printf \"%.1f\", $5 * $peak / $most_kilobytes }")"
+    [ $seconds -le $4 ] || { echo "FAILED: more than $4 s" >&2; exit 1; }
     [ "$peak" -gt 0 ] && [ "$peak" -le $most_kilobytes ] || { echo "FAILED: more than $most_kilobytes kB" >&2; exit 1; }
 }
 
-printf 'type\tshare\tfeatures\tseconds\tcopies\n'
+printf 'rows\ttype\tshare\teffort\tfeatures\tseconds\tcopies\n'
 export OPENBLAS_NUM_THREADS=1
-for type in sss psm lowrank pruned; do
-    for share in 0.02 0.2 0.5 0.9; do measure $type $share 12; done
-    for share in 0.2 0.9; do measure $type $share 14 "$out/x.npy"; done
-done
+if [ $which != large ]; then
+    matrix 1000 1280 500
+    for type in sss psm lowrank pruned; do
+        for share in 0.02 0.2 0.5 0.9; do measure $type $share normal 60 12; done
+        for share in 0.2 0.9; do measure $type $share normal 60 14 "$out/x.npy"; done
+    done
+fi
+if [ $which != small ]; then
+    matrix 4096 9216 300
+    for type in lowrank pruned; do measure $type 0.1 quick 60 12; done
+    for type in sss psm; do measure $type 0.1 quick 180 12; done
+    for type in sss psm lowrank pruned; do
+        measure $type 0.1 normal 1200 12
+        measure $type 0.1 normal 1200 14 "$out/x.npy"
+    done
+fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Slow proofs. Usage: tests/long.sh BUILD, from the repository's root. Takes over half an hour; logs go to BUILD/long.
+# Slow proofs. Usage: tests/long.sh BUILD, from the repository's root. Takes over two hours; logs go to BUILD/long.
 #
 # What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
 # pass, no compiler may warn, and the demo must reach its figures in time. Then come the limits of time and memory

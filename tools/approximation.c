@@ -1,5 +1,6 @@
 #include "approximation.h"
 
+#include <fit.h>
 #include <product.h>
 #include <sn_error.h>
 #include <stored.h>
@@ -196,7 +197,7 @@ static enum sn_status reduce(const struct problem *problem, const struct sn_fit_
     a->error = a->fit.error;
     a->choice = a->fit.weighted_error;
     status = take_index(a, error);
-    return status ? status : sn_dense(a->fit.matrix, a->fit.words, what, error);
+    return status ? status : sn_fit_dense(a->fit.matrix, a->fit.words, what, error);
 }
 
 enum sn_status approximation_run(const struct problem *problem, const struct sn_fit_type *type,

@@ -7,7 +7,6 @@
 #include <plug_errors.h>
 #include <sn_error.h>
 
-#include <cblas.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,7 +280,7 @@ static int run(int argc, char **argv)
     struct sn_error error = { 0 };
     struct problem problem;
     struct report report = { .is_choice = request.automatic };
-    openblas_set_num_threads(1); /* Results must not depend on the number of threads. */
+    command_use_threads(1);
     if (request.common.effort == SN_THOROUGH) catch_interrupt();
     if (problem_read(&problem, &request.common, request.automatic, &error)
         || check_types(&request, &problem, &error)

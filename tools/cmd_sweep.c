@@ -5,7 +5,6 @@
 
 #include <plug_errors.h>
 
-#include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,7 +245,7 @@ static int run(int argc, char **argv)
     struct sn_error error = { 0 };
     struct problem problem;
     struct sweep_table table = { .problem = &problem, .command = command ? command : "" };
-    openblas_set_num_threads(1); /* Results must not depend on the number of threads. */
+    command_use_threads(request.n_workers);
     snprintf(table.path, sizeof table.path, "%s.tsv", request.name);
     if ((!request.no_plot && plot_check(&error))
         || problem_read(&problem, &request.common, 0, &error))

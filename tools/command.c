@@ -1,7 +1,9 @@
 #include "command.h"
 
+#include <panels.h>
 #include <plug_errors.h>
 
+#include <cblas.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -69,6 +71,13 @@ int command_whole_number(const struct command *command, const char *option, cons
     if (value != floor(value))
         command_usage_error(command, "%s: expected a whole number, found '%s'", option, text);
     return (int)value;
+}
+
+void command_use_threads(int n_processes)
+{
+    int n = openblas_get_num_threads() / n_processes;
+    openblas_set_num_threads(1);
+    sn_threads_set(n > 1 ? n : 1);
 }
 
 double command_seconds(void)

@@ -41,6 +41,10 @@ double command_number(const struct command *command, const char *option, const c
 int command_whole_number(const struct command *command, const char *option, const char *text,
                          int minimum, int maximum);
 
+/* Shares the threads that OpenBLAS would use (OPENBLAS_NUM_THREADS, or all cores) out between so
+ * many processes. Each uses them in panels (panels.h), so that results do not depend on them. */
+void command_use_threads(int n_processes);
+
 /* Seconds since some moment in the past, on a clock that never jumps. */
 double command_seconds(void);
 

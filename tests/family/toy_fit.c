@@ -70,4 +70,4 @@ static const struct sn_fit_option fit_options[] = {
     { "steps", "N", 1, 1000, NULL, "toy: at most N steps of the fit of all values" }, { 0 }
 };
 
-const struct sn_fitter toy_fitter = { types, fit_options };
+const struct sn_fitter toy_fitter = { .types = types, .options = fit_options };
