@@ -122,6 +122,7 @@ Test(every_family, a_weighting_lowers_the_weighted_error)
     for (int i = 0; i < SAMPLES * N; i++) x[i] *= i % N < 5 ? 10 : 1;
     cr_assert(!sn_weighting_new(NULL, 0, x, SAMPLES, N, .1, 0, &weighting, NULL));
     for (int t = 0; (type = sn_fit_type_at(t)); t++) {
+        if (!type->has_budget) continue; /* All entries lose nothing. */
         struct sn_fit plain = fit_random(type, .5, w), weighted = { 0 };
         struct sn_fit_options options = { .budget_bytes = 4 * M * N / 2, .weighting = &weighting };
         cr_assert(!sn_fit(type, w, M, N, &options, &weighted, NULL), "%s", type->name);

@@ -312,13 +312,13 @@ static const struct {
     unsigned char bytes[24];
     float dense[40];
 } golden[] = {
-    /* Scales 1/2 and 2; levels 1 -1 15, -15 3 -3. */
+    /* Scales 1/2 and 2; levels 6 -6 127, -127 18 -18. */
     { "[sss]\noutput=2\nactivation=linear\nstages=1\nbits=4\n",
       2,
       3,
       8,
       { 0x00, 0x3f, 0x00, 0x40, 0x78, 0x0f, 0x69, 0 },
-      { .5f, -.5f, 7.5f, -30, 6, -6 } },
+      { 3, -3, 63.5f, -254, 36, -36 } },
     /* A scale of 1/4; 127, -127, 0. */
     { "[sss]\noutput=1\nactivation=linear\nstages=1\nbits=8\n",
       1,
@@ -326,14 +326,14 @@ static const struct {
       8,
       { 0x80, 0x3e, 0, 0, 0xff, 0x01, 0x80, 0 },
       { 31.75f, -31.75f, 0 } },
-    /* One scale, 3/2; levels 7, -7, 1 in columns 17; 0, 3. */
+    /* One scale, 3/2; levels 127, -127, 14 in columns 17; 0, 3. */
     { "[psm]\noutput=2\nactivation=linear\nfactors=1\nnonzeros=3\nindex=4\nescapes=1\nbits=3\n"
       "group=8\n",
       2,
       20,
       16,
       { 0xc0, 0x3f, 0, 0, 0x07, 0x01, 0, 0, 0x2f, 0x20, 0, 0, 1, 0, 2, 0 },
-      { [17] = 10.5f, [20] = -10.5f, [23] = 1.5f } },
+      { [17] = 190.5f, [20] = -190.5f, [23] = 21 } },
     /* Scales 1 and 4; signs -, + + in columns 9; 0, 8. */
     { "[psm]\noutput=2\nactivation=linear\nfactors=1\nnonzeros=3\nindex=1\nbits=1\n",
       2,
@@ -412,10 +412,10 @@ Test(few_bits, damaged_heads_are_refused, .init = set_paths)
         uint16_t value;
         const char *expected;
     } cases[] = {
-        { 0, 2, 0x7f80, "scale 1: expected 0 to 2.26855e+37, found inf" },
-        { 0, 2, 0x7fc0, "scale 1: expected 0 to 2.26855e+37, found nan" },
-        { 0, 0, 0xbf80, "scale 0: expected 0 to 2.26855e+37, found -1" },
-        { 0, 0, 0x7e00, "scale 0: expected 0 to 2.26855e+37, found 4.25353e+37" },
+        { 0, 2, 0x7f80, "scale 1: expected 0 to 2.67939e+36, found inf" },
+        { 0, 2, 0x7fc0, "scale 1: expected 0 to 2.67939e+36, found nan" },
+        { 0, 0, 0xbf80, "scale 0: expected 0 to 2.67939e+36, found -1" },
+        { 0, 0, 0x7e00, "scale 0: expected 0 to 2.67939e+36, found 4.25353e+37" },
         { 1, 0, 0x7f7f, "scale 0: expected 0 to 2.67939e+36, found 3.38953e+38" },
         { 1, 5, 0x8000, "value 1: expected -127 to 127, found -128" },
         { 2, 8, 0xffff, "factor 1, row 0: expected at most 1 escapes, found more" },

@@ -516,7 +516,9 @@ static void structure_new(struct structure *s, const struct sn_fit_type *type,
                           const struct sn_fit_options *options, int bits)
 {
     struct sn_error error = { 0 };
-    cr_assert_eq(sn_fit(type, s->dense.w, s->dense.m, s->dense.n, options, &s->fit, &error), SN_OK,
+    struct sn_fit_options own = *options;
+    if (!type->has_budget) own.budget_bytes = own.budget_values = 0;
+    cr_assert_eq(sn_fit(type, s->dense.w, s->dense.m, s->dense.n, &own, &s->fit, &error), SN_OK,
                  "%s", error.message);
     set_bits(s, bits);
     size_t n_words = s->fit.matrix->n_words;
