@@ -96,38 +96,59 @@ static void print_panel(FILE *gnuplot, int k, int n_curves, const struct plot_cu
 {
     fprintf(gnuplot,
             "set xlabel '%s'\nset ylabel '%s'\n"
-            "plot $front%d using 1:2 with lines linewidth 5 linecolor rgb '#cccccc' title 'best'",
+            "plot $front%d using 1:2 with lines linewidth 6 linecolor rgb '#cccccc'",
             x->label, y->label, k);
     for (int i = 0; i < n_curves; i++)
         fprintf(gnuplot,
                 ", $curve%d using (%g*$%d):(%g*$%d) with linespoints linewidth 1.5 pointsize 0.9 "
-                "linecolor %d pointtype %d title '%s'",
+                "linecolor %d pointtype %d",
                 i, x->scale, x->column, y->scale, y->column, 1 + curves[i].color,
-                4 + curves[i].point, curves[i].label);
-    fprintf(gnuplot, "\nunset key\n");
+                4 + curves[i].point);
+    fprintf(gnuplot, "\n");
+}
+
+/* A panel of nothing but titles, over the whole picture: gnuplot shortens those of a small one. */
+static void print_legend(FILE *gnuplot, int n_curves, const struct plot_curve *curves, double left,
+                         double top)
+{
+    fprintf(gnuplot,
+            "unset border\nunset tics\nunset xlabel\nunset ylabel\n"
+            "set lmargin at screen 0\nset rmargin at screen 1\n"
+            "set bmargin at screen 0\nset tmargin at screen 1\n"
+            "set key at screen %g,%g left top Left reverse vertical maxrows %d\n"
+            "plot [1:2] [1:2] NaN with lines linewidth 6 linecolor rgb '#cccccc' title 'best'",
+            left, top, n_curves + 1);
+    for (int i = 0; i < n_curves; i++)
+        fprintf(gnuplot,
+                ", NaN with linespoints linewidth 1.5 pointsize 0.9 linecolor %d pointtype %d "
+                "title '%s'",
+                1 + curves[i].color, 4 + curves[i].point, curves[i].label);
+    fprintf(gnuplot, "\n");
 }
 
 /* One picture; gnuplot itself opens the output, a file that outputs_open made. The legend stands
- * right of the panels, once. */
+ * right of the panels. */
 static void print_picture(FILE *gnuplot, const char *terminal, const struct whole_file *file,
                           int n_curves, const struct plot_curve *curves,
                           const struct plot_grid *grid)
 {
     double width = grid->n_y * PANEL_WIDTH + LEGEND_WIDTH, height = grid->n_x * PANEL_HEIGHT;
+    double right = 1 - LEGEND_WIDTH / width, top = 1 - MARGIN / 3. / height;
     fprintf(gnuplot, "set terminal %s size %g,%g\nset output ", terminal, width, height);
     print_quoted(gnuplot, file->temporary ? file->temporary : file->path);
     fprintf(gnuplot,
-            "\nset multiplot layout %d,%d margins %g,%g,%g,%g spacing %g,%g\n"
-            "set key at screen %g,%g left top Left reverse vertical maxrows %d\n",
-            grid->n_x, grid->n_y, MARGIN / width, 1 - LEGEND_WIDTH / width, MARGIN / height,
-            1 - MARGIN / 3. / height, MARGIN / width, MARGIN / height,
-            1 - (LEGEND_WIDTH - 10) / width, 1 - MARGIN / 3. / height, n_curves + 1);
+            "\nunset key\nset border\nset tics\n"
+            "set multiplot layout %d,%d margins %g,%g,%g,%g spacing %g,%g\n",
+            grid->n_x, grid->n_y, MARGIN / width, right, MARGIN / height, top, MARGIN / width,
+            MARGIN / height);
     for (int i = 0; i < grid->n_x; i++)
         for (int j = 0; j < grid->n_y; j++)
             print_panel(gnuplot, i * grid->n_y + j, n_curves, curves, &grid->x[i], &grid->y[j]);
+    print_legend(gnuplot, n_curves, curves, right + 10 / width, top);
     fprintf(gnuplot, "unset multiplot\nunset output\n");
 }
 
+/* The style of all panels, the curves, and the fronts. */
 static void print_data(FILE *gnuplot, int n_curves, const struct plot_curve *curves,
                        const struct plot_grid *grid, struct point *points)
 {
