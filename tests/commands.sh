@@ -117,6 +117,25 @@ for type in sss psm; do
     ok "... for the three batches that are left" [ "$(grep -c ' images$' "$out/stdout")" = 3 ]
 done
 
+# All entries in four bits: no budget, and a layer as any other.
+dense() { try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type dense --bits 4 --layer 2 -o "$out/dense4" "$@"; }
+dense --bytes 600
+ok "all entries in a budget that is too small" complains 1 'all 1200 entries take 660 bytes'
+ok "... leave no file" [ ! -e "$out/dense4.cfg" ]
+dense --json
+ok "all entries in 4 bits need no budget" [ "$(value bytes "$out/stdout")" = 660 ]
+try "$structnet" check "$out/dense4.cfg" "$out/dense4.weights"
+ok "... are a whole net" says 0 '^ok$'
+sed -i 's/^learning_rate=.*/learning_rate=0.003/' "$out/dense4.cfg"
+try "$darknet" classifier train "$out/task.data" "$out/dense4.cfg" "$out/dense4.weights"
+ok "... are fine-tuned from batch 0" says 0 '^1, .* 8 images$'
+try "$structnet" eval "$out/dense4.cfg" "$out/backup/dense4.weights" "$out/task.data" --json
+ok "... know the colours" at_least "$(value top1 "$out/stdout")" 0.95
+sed 's/max_batches=150/max_batches=153/' "$out/dense4.cfg" > "$out/dense4-long.cfg"
+try "$darknet" classifier train "$out/task.data" "$out/dense4-long.cfg" "$out/backup/dense4.weights"
+ok "... resume" says 0 '^151, '
+ok "... for the three batches that are left" [ "$(grep -c ' images$' "$out/stdout")" = 3 ]
+
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type psm --share 0.3 -o "$out/last" --json
 ok "approx replaces the last connected layer" [ "$(value layer "$out/stdout")" = 3 ]
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.5 --layer 2 --stages 4 -o "$out/four"
@@ -163,7 +182,7 @@ ok "6 bits" complains 1 'bad.cfg:[0-9]*: \[psm\] bits: expected 1, 2, 3, 4, 8 or
 
 # ---- mistakes: one line, status 1, nothing written
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type qqq --share 0.3 -o "$out/x"
-ok "an unknown family" complains 2 "expected one of auto,sss,psm,lowrank,pruned,dense-int8, found 'qqq'"
+ok "an unknown family" complains 2 "expected one of auto,sss,psm,dense,pruned,lowrank, found 'qqq'"
 for share in 0 -1 1.5 nan x; do
     try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share $share -o "$out/x"
     ok "share $share" complains 2 '--share: expected a number'
@@ -490,8 +509,6 @@ ok "the net has the bias" [ "$(floats "$out/bias.y.npy" | cut -d ' ' -f 2-5)" = 
 matrix --features "$out/f.x.npy" --type pruned --bytes 32 --holdout 0 --json
 ok "--holdout 0 judges nothing" [ -z "$(value output_error "$out/stdout")$(value top1 "$out/stdout")" ]
 ok "... and fits" says 0 '"shrinkage"'
-matrix --features "$out/f" --type pruned --bytes 32
-ok "a report with features compares int8" says 0 '^dense-int8 36 bytes, error 0.00[0-9]*, output 0.000000, top-1 100'
 matrix --features "$out/f" --type pruned --bytes 32 --shrinkage 0.25
 ok "--shrinkage is obeyed" says 0 '^shrinkage  *0.25, alignment 0$'
 judged() { matrix --features "$out/f" --type pruned --bytes 20 --seed "$1" --json; grep output_error "$out/stdout"; }
@@ -504,10 +521,17 @@ for params in 4 7 12; do
     matrix --type sss --params $params --json
     ok "--params $params is kept to" at_least $params "$(value params "$out/stdout")"
 done
-matrix --type dense-int8 --dense-out "$out/int8.npy" --json
-ok "int8 takes a byte per value and four per row" [ "$(value bytes "$out/stdout")" = 36 ]
-matrix --type auto --bytes 32 --json
-ok "auto compares all types" [ "$(grep -c '"type":	"\(sss\|psm\|lowrank\|pruned\)"' "$out/stdout")" = 5 ]
+matrix --type dense --bits 8 --json
+ok "all entries in 8 bits take a byte each and two per row" [ "$(value bytes "$out/stdout")" = 28 ]
+ok "... and are multiplied" [ "$(value multiply_adds "$out/stdout")" = 20 ]
+ok "... nearly as they were" at_least 0.01 "$(value error "$out/stdout")"
+matrix --type dense --bits 8 --bytes 27
+ok "... which a smaller budget does not hold" complains 1 'all 20 entries take 28 bytes'
+matrix --type auto --bits 32,8 --bytes 32 --json
+ok "auto compares all types that fit" [ "$(grep -c '"type":	"\(sss\|psm\|lowrank\|pruned\|dense\)"' "$out/stdout")" = 10 ]
+ok "... in all numbers of bits" [ "$(grep -c '"bits":	8' "$out/stdout")" = 6 ]
+ok "... within the budget" [ -z "$(sed -n 's/.*"bytes":[^0-9]*\([0-9]*\).*/\1/p' "$out/stdout" | awk '$1 > 32')" ]
+ok "... and says how columns are stored" says 0 '"index":	"1"'
 least() { sed -n 's/.*"choice_error":[^0-9]*\([0-9.e-]*\).*/\1/p' "$1" | sort -g | head -n 1; }
 ok "auto takes the least error" [ "$(value choice_error "$out/stdout")" = "$(least "$out/stdout")" ]
 ok "... of the matrix without features" [ "$(value choice_error "$out/stdout")" = "$(value error "$out/stdout")" ]
@@ -516,7 +540,56 @@ ok "auto takes the least error of outputs" [ "$(value choice_error "$out/stdout"
 ok "rows held out choose" at_least 1e-6 "$(value choice_error "$out/stdout")"
 ok "half of the rows held out judge" [ "$(value holdout_rows "$out/stdout")" = 3 ]
 matrix --features "$out/f" --type auto --bytes 32
-ok "auto marks its choice" [ "$(grep -c '^\* [a-z]* *[0-9]' "$out/stdout")" = 1 ]
+ok "auto marks its choice" [ "$(grep -c '^\*[b ][m ] [a-z]* *[0-9]' "$out/stdout")" = 1 ]
+# front CHOICE SIZE MARK: the rows of a table that no other has both less error and a smaller size than have the mark.
+is_front() {
+    awk -v mark="$1" -v size="$2" '/^[* ][b ][m ] [a-z]/ && !/type/ {
+            n++; marked[n] = index(substr($0, 1, 3), mark) > 0; $0 = substr($0, 4); e[n] = $7; s[n] = $size
+        }
+        END {
+            for (i = 1; i <= n; i++) {
+                front = 1
+                for (j = 1; j <= n; j++)
+                    if (e[j] <= e[i] && s[j] <= s[i] && (e[j] < e[i] || s[j] < s[i])) front = 0
+                wrong += front != marked[i]; some += front
+            }
+            exit !(n > 8 && some && some < n && !wrong)
+        }' "$out/stdout"
+}
+matrix --type auto --bytes 40
+ok "auto marks the best of error and bytes" is_front b 3
+ok "... and of error and multiply-adds" is_front m 5
+# The diagonal and the ones are eight values of a sparse matrix, and twenty of an SSS one.
+matrix --type auto --bits 32 --bytes 80 --json
+ok "auto takes what is exact" [ "$(value error "$out/stdout") $(value multiply_adds "$out/stdout")" = "0 20" ]
+matrix --type auto --bits 32 --bytes 80 --target madds --json
+ok "--target madds takes the fewest of them" [ "$(value error "$out/stdout") $(value multiply_adds "$out/stdout")" = "0 8" ]
+ok "... after all parts of the budget" [ "$(grep -c '"type"' "$out/stdout")" -ge 10 ]
+# chosen COST: whether the first object has the least cost of those whose error is at most 1.1 times the least.
+chosen() {
+    awk -F '[:,]' -v cost="\"$1\"" '$1 ~ "\"" { gsub(/[ \t]/, "", $1) }
+        $1 == cost { c = $2 }
+        /"choice_error"/ { n++; errors[n] = $2 + 0; costs[n] = c + 0; if (n == 2 || $2 + 0 < least) least = $2 + 0 }
+        END {
+            for (i = 2; i <= n; i++)
+                if (errors[i] <= 1.1 * least && (best == "" || costs[i] < best)) best = costs[i]
+            exit !(n > 2 && costs[1] == best && errors[1] <= 1.1 * least)
+        }' "$out/stdout"
+}
+for cost in bytes madds; do
+    matrix --type auto --bits 32,4 --madds 20 --target $cost --json
+    ok "--target $cost within --madds" chosen $(echo $cost | sed s/madds/multiply_adds/)
+done
+matrix --type auto --madds 6 --bits 32,4 --json
+ok "--madds is kept to" [ -z "$(sed -n 's/.*"multiply_adds":[^0-9]*\([0-9]*\).*/\1/p' "$out/stdout" | awk '$1 > 6')" ]
+matrix --type auto --bytes 32 --target seconds
+ok "a target that is none" complains 2 "--target: expected bytes or madds, found 'seconds'"
+matrix --type psm --bytes 32 --target bytes
+ok "a target of one type" complains 2 '--target: expected --type auto with it, found --type psm'
+matrix --type psm --bytes 32 --bits 8,4
+ok "several numbers of bits for one type" complains 2 '--bits: expected one number with --type psm, found 2'
+matrix --type psm
+ok "no budget at all" complains 2 'expected one of --share, --bytes, --params and --madds, found none'
 
 # The same layer in a net, with and without batch normalisation: the outputs on the constant feature do not change.
 for normalize in 0 1; do
@@ -534,10 +607,6 @@ for normalize in 0 1; do
     ok "... nor a mean" [ "$(tail -c $((48 * normalize)) "$out/bn.weights" | cksum)" = \
         "$(tail -c $((48 * normalize)) "$out/bn-out.weights" | cksum)" ]
 done
-try "$structnet" approx "$out/bn.cfg" "$out/bn.weights" --type dense-int8 -o "$out/x"
-ok "int8 is no layer" complains 2 '-o: expected a type of layer with it, found --type dense-int8'
-try "$structnet" approx "$out/bn.cfg" "$out/bn.weights" --type dense-int8 --dense-out "$out/int8.npy"
-ok "... but a matrix" says 0 '^bytes  *36 of 80'
 printf 'dontloadscales=1\n' >> "$out/bn.cfg"
 head -c 116 "$out/bn.weights" > "$out/bn-less.weights"
 try "$structnet" approx "$out/bn.cfg" "$out/bn-less.weights" --features "$out/f" --type sss --share 0.5 -o "$out/x"
@@ -668,26 +737,31 @@ large --share 0.1 --factors 17
 ok "too many factors" complains 2 '--factors: expected a number from 1 to 16'
 
 # ---- sweep
-sweep() { try "$structnet" sweep --matrix "$out/w.npy" --features "$out/f" "$@"; }
-table() { grep -v '^#' "$1" | cut -f 1-7; }
+sweep() { try "$structnet" sweep --matrix "$out/w.npy" --features "$out/f" --bits 32,4 "$@"; }
+table() { grep -v '^#' "$1" | cut -f 1-8; }  # all but times
 sweep -o "$out/sweep"
-ok "sweep" says 0 '^rows  *26, of which 0 were there$'
-ok "a row for each type and share, and two dense ones" [ "$(table "$out/sweep.tsv" | wc -l)" = 27 ]
-ok "every row has its columns" [ "$(grep -v '^#' "$out/sweep.tsv" | awk -F '\t' '{ print NF }' | sort -u)" = 8 ]
+ok "sweep" says 0 '^rows  *50, of which 0 were there$'
+ok "a row for each type, number of bits and share, and dense ones" [ "$(table "$out/sweep.tsv" | wc -l)" = 51 ]
+ok "every row has its columns" [ "$(grep -v '^#' "$out/sweep.tsv" | awk -F '\t' '{ print NF }' | sort -u)" = 10 ]
+ok "... with these names" grep -q '^type	bits	share	bytes	madds	error	output_error	top1	seconds	us$' "$out/sweep.tsv"
+ok "a row for the dense matrix in floats" grep -q '^dense	32		80	20	0	0	1	[0-9.e-]*	[0-9.e-]*$' "$out/sweep.tsv"
+ok "... and in 4 bits" grep -q '^dense	4		20	20	0[.]' "$out/sweep.tsv"
+ok "every matrix has a time" [ -z "$(awk -F '\t' '/^[^#]/ && $1 != "type" && $4 != "" && !($10 > 0)' "$out/sweep.tsv")" ]
 ok "a picture" [ "$(bytes "$out/sweep.png" 1 3)" = PNG ]
 ok "another" grep -q '<svg' "$out/sweep.svg"
-ok "curves have names" grep -q 'low rank' "$out/sweep.svg"
-ok "a budget for nothing leaves cells empty" grep -q "^pruned	0.02						$" "$out/sweep.tsv"
+ok "curves have names" grep -q 'low rank, 4 bits' "$out/sweep.svg"
+ok "... and so has every axis" [ "$(grep -c '>\(bytes\|multiply-adds\|seconds of one product\)<' "$out/sweep.svg")" = 9 ]
+ok "a budget for nothing leaves cells empty" grep -q "^pruned	32	0.02							$" "$out/sweep.tsv"
 matrix --features "$out/f" --type pruned --share 0.5 --json
 ok "a row says what approx says" [ "$(value error "$out/stdout" | cut -c 1-8)" = \
-    "$(sed -n 's/^pruned	0.5	[0-9]*	[0-9]*	\([^	]*\).*/\1/p' "$out/sweep.tsv" | cut -c 1-8)" ]
+    "$(sed -n 's/^pruned	32	0.5	[0-9]*	[0-9]*	\([^	]*\).*/\1/p' "$out/sweep.tsv" | cut -c 1-8)" ]
 sweep -o "$out/sweep2" -j 2 --no-plot
 table "$out/sweep.tsv" > "$out/table"
 ok "two processes, the same table" [ "$(table "$out/sweep2.tsv")" = "$(cat "$out/table")" ]
 ok "--no-plot draws nothing" [ ! -e "$out/sweep2.png" ]
-sed -i '/^sss	0.1/d; /^dense	/d' "$out/sweep2.tsv"
+sed -i '/^sss	32	0.1/d; /^dense	4/d' "$out/sweep2.tsv"
 sweep -o "$out/sweep2"
-ok "a sweep computes what is missing" says 0 '^rows  *26, of which 24 were there$'
+ok "a sweep computes what is missing" says 0 '^rows  *50, of which 48 were there$'
 ok "... in its place" [ "$(table "$out/sweep2.tsv")" = "$(cat "$out/table")" ]
 echo "type	share" > "$out/foreign.tsv"
 sweep -o "$out/foreign"
@@ -695,15 +769,17 @@ ok "a table of others is not touched" complains 1 'foreign.tsv: expected a table
 sweep -o "$out/sweep2" --seed 1
 ok "another sweep is refused" complains 1 'sweep2.tsv: expected a table of this sweep, fingerprint [0-9a-f]*, found [0-9a-f]*; remove'
 sweep -o "$out/sweep3" --shares .5,.3 --types pruned --no-plot
-ok "--shares and --types choose the rows" [ "$(table "$out/sweep3.tsv" | cut -f 1,2 | head -n 3 | tail -n 2 | tr '\t\n' '  ')" = \
-    "pruned 0.5 pruned 0.3 " ]
+ok "--shares, --types and --bits choose the rows" [ "$(table "$out/sweep3.tsv" | cut -f 1-3 | tail -n +2 | tr '\t\n' '  ')" = \
+    "pruned 32 0.5 pruned 32 0.3 pruned 4 0.5 pruned 4 0.3 dense 32  " ]
+sweep -o "$out/sweep3" --shares .5,.3 --types pruned --no-plot --bits 4
+ok "other numbers of bits make another sweep" complains 1 'sweep3.tsv: expected a table of this sweep'
 sweep -o "$out/sweep3" --shares .5,.3 --types pruned --no-plot --factors 2
 ok "an option of a family makes another sweep" complains 1 'sweep3.tsv: expected a table of this sweep'
 sweep -o "$out/sweep4" --shares .5 --types psm --no-plot --stages 2 --factors 2
 matrix --features "$out/f" --type psm --share 0.5 --factors 2 --json
 ok "two factors are worse here" at_least "$(value error "$out/stdout")" 0.5
 ok "a sweep obeys it" [ "$(value error "$out/stdout" | cut -c 1-8)" = \
-    "$(sed -n 's/^psm	0.5	[0-9]*	[0-9]*	\([^	]*\).*/\1/p' "$out/sweep4.tsv" | cut -c 1-8)" ]
+    "$(sed -n 's/^psm	32	0.5	[0-9]*	[0-9]*	\([^	]*\).*/\1/p' "$out/sweep4.tsv" | cut -c 1-8)" ]
 sweep -o "$out/x" --types pruned,qqq
 ok "a type that is none" complains 2 "--types: expected some of .*, found 'qqq'"
 sweep -o "$out/x" --shares .1,.1
@@ -714,16 +790,16 @@ try env PATH="$out" "$structnet" sweep --matrix "$out/w.npy" -o "$out/x"
 ok "sweep without gnuplot" complains 1 'gnuplot: not found'
 large="$structnet sweep $out/net.cfg $out/net.weights --layer 1 --types sss,psm --no-plot"
 try $large -o "$out/whole"
-ok "sweep of a layer" says 0 '^rows  *14, '
+ok "sweep of a layer" says 0 '^rows  *49, '
 $large -o "$out/killed" > "$out/log" 2>&1 &
 has_rows() { [ "$(cat "$out/killed.tsv" 2> "$out/log" | wc -l)" -ge 8 ]; }
 within 60 has_rows
 kill -KILL $!
 wait $! 2> "$out/log"
 rm -f "$out"/killed.tsv.tmp*  # which only kill -9 leaves
-ok "a killed sweep leaves its rows" [ "$(table "$out/killed.tsv" | wc -l)" -lt 15 ]
+ok "a killed sweep leaves its rows" [ "$(table "$out/killed.tsv" | wc -l)" -lt 50 ]
 try $large -o "$out/killed"
-ok "... goes on" says 0 '^rows  *14, of which [1-9][0-9]* were there$'
+ok "... goes on" says 0 '^rows  *49, of which [1-9][0-9]* were there$'
 ok "... to the same table" [ "$(table "$out/killed.tsv")" = "$(table "$out/whole.tsv")" ]
 ok "no file of a mistake is left" [ -z "$(ls "$out" | grep -e '^x\.[^n]' -e tmp)" ]
 
