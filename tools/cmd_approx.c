@@ -4,6 +4,7 @@
 #include "outputs.h"
 #include "replace_layer.h"
 
+#include <fit.h>
 #include <plug_errors.h>
 #include <sn_error.h>
 
