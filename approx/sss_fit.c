@@ -316,7 +316,7 @@ static enum sn_status fit_rounded(const float *dense, int n_outputs, int n_input
         size_t values = (size_t)(8. * (double)left / options->bits);
         if (values < floats.budget_values) floats.budget_values = values;
     }
-    for (;;) {
+    while (floats.budget_values) {
         enum sn_status status = fit_within(dense, n_outputs, n_inputs, n_stages, restriction,
                                            &floats, fit, error);
         if (!status) status = sss_round(dense, options, fit, error);
@@ -328,6 +328,8 @@ static enum sn_status fit_rounded(const float *dense, int n_outputs, int n_input
         floats.budget_values = (size_t)(part * (double)fit->matrix->n_values);
         sn_fit_free(fit);
     }
+    return sn_fail(error, SN_BAD_INPUT, "a budget of %zu bytes is too small for values of %d bits",
+                   bytes, options->bits);
 }
 
 static enum sn_status fit_any(const float *dense, int n_outputs, int n_inputs,
