@@ -1,11 +1,11 @@
 /* How far the covariance of few features is to be trusted. The last fifth of the samples is held
  * out, and for each of a few shrinkages and alignments W, or 300 of its rows when it has more, is
  * approximated with the weighting of the others, by the simplest form that the family has within
- * the budget (its low rank, one sparse factor), in as many bits, or by all entries where they are
- * asked for, whatever the budget. Of the shrinkages whose error lies within a
- * thirtieth of the least the largest is taken, since it trusts the samples least (as in the
- * one-standard-error rule: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning,
- * 2nd ed., section 7.10). Fewer than ten samples are shrunk entirely. */
+ * the budget (its low rank, one sparse factor; a type without a budget by itself). Of the
+ * shrinkages whose error lies within a hundredth of the least the largest is taken, since it trusts
+ * the samples least (as in the one-standard-error rule: Hastie, Tibshirani and Friedman, The
+ * Elements of Statistical Learning, 2nd ed., section 7.10). Fewer than ten samples are shrunk
+ * entirely. */
 #include "fit.h"
 #include "product.h"
 
@@ -96,7 +96,6 @@ enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
     *weighting = (struct sn_weighting){ 0 };
     if (n_samples < LEAST_SAMPLES)
         return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
-    const struct sn_fit_type *tried = type->has_budget ? sn_fit_simplest(type->family) : type;
     int rows = m < MOST_ROWS ? m : MOST_ROWS;
     struct sn_fit_options simple = simplify(type, options, (double)rows / m);
     size_t size = (size_t)rows * (size_t)n, count = (size_t)n_held * (size_t)n;
@@ -107,12 +106,12 @@ enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
     for (size_t i = 0; !status && i < size; i++)
         part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
     for (int i = 0; !status && i < n_trials; i++) {
-        status = try_shrinkage(tried, &simple, w, m, part, rows, n, x, n_fitting, held, n_held, y,
-                               &trials[i], error);
+        status = try_shrinkage(type->has_budget ? sn_fit_simplest(type->family) : type, &simple, w,
+                               m, part, rows, n, x, n_fitting, held, n_held, y, &trials[i], error);
         if (!status) least = fmin(least, trials[i].energy);
     }
     for (int i = 0; !status && i < n_trials; i++)
-        if (trials[i].energy <= least * (1 + 2. / 30)) { /* Of squares, hence twice. */
+        if (trials[i].energy <= least * (1 + 2. / 100)) { /* Of squares, hence twice. */
             int less = best && best->shrinkage == trials[i].shrinkage
                 && best->energy < trials[i].energy;
             if (!less) best = &trials[i];
