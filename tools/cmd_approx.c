@@ -237,7 +237,7 @@ static enum sn_status write_dense(struct outputs *outputs, const char *path,
     const size_t shape[] = { (size_t)problem->n_outputs, (size_t)problem->n_inputs };
     float *what = path ? malloc(shape[0] * shape[1] * sizeof *what) : NULL;
     if (!path) return SN_OK;
-    enum sn_status status = what ? sn_dense(a->fit.matrix, a->fit.words, what, error)
+    enum sn_status status = what ? sn_fit_dense(a->fit.matrix, a->fit.words, what, error)
                                  : sn_no_memory(error, "a matrix of %zu x %zu", shape[0], shape[1]);
     if (!status) status = write_array(outputs, path, 2, shape, what, error);
     free(what);
