@@ -685,60 +685,58 @@ Test(families, bridges_bring_every_difference_into_8_bits)
     }
 }
 
+static const struct {
+    int rows, bits, block, order;
+    size_t at, n_bytes;
+    uint32_t value;
+    const char *expected;
+} damages[] = {
+    /* 8 columns, then 4 row lengths */
+    { 4, 0, 1, 0, 0, 2, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
+    { 4, 0, 1, 0, 2, 2, 0xffff, "factor 1, row 0: column index 65535, expected ascending below 6" },
+    { 4, 0, 1, 0, 16, 2, 7, "factor 1, row 0: length 7, expected at most 6" },
+    { 4, 0, 1, 0, 16, 2, 0, "factor 1: row lengths sum to 6, expected 8 nonzeros" },
+    { 4, 32, 1, 0, 4, 4, 0xffffffff,
+      "factor 1, row 0: column index 4294967295, expected ascending below 6" },
+    { 4, 8, 1, 0, 0, 1, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
+    { 4, 8, 1, 0, 0, 2, 0xff00, "factor 1, row 0: column index 256, expected ascending below 6" },
+    { 4, 8, 1, 0, 8, 2, 9, "factor 1, row 0: length 9, expected at most 6" },
+    /* 2 blocks, then 1 or 2 group lengths, then the order */
+    { 4, 8, 4, 0, 4, 2, 3, "factor 1, row 0: length 3, expected at most 2" },
+    { 4, 8, 4, 0, 4, 2, 1, "factor 1: row lengths sum to 1, expected 2 blocks" },
+    { 6, 16, 4, 0, 2, 2, 6, "factor 1, row 4: column index 6, expected ascending below 6" },
+    { 6, 16, 4, 0, 6, 2, 2, "factor 1, row 4: length 2, expected at most 1" },
+    { 6, 16, 4, 1, 8, 2, 6, "order of the outputs, index 0: expected below 6, found 6" },
+    { 6, 16, 4, 1, 10, 2, 0,
+      "order of the outputs, index 1: expected one not yet used, found 0 again" },
+    { 6, 8, 8, 1, 18, 2, 0xffff, "order of the outputs, index 5: expected below 6, found 65535" },
+    /* 8 half bytes, then 4 row lengths */
+    { 4, 4, 1, 0, 0, 1, 0x06, "factor 1, row 0: column index 6, expected ascending below 6" },
+    { 4, 4, 1, 0, 0, 1, 0x0f, "factor 1, row 0: column index 15, expected ascending below 6" },
+    { 4, 4, 1, 0, 10, 2, 3, "factor 1, row 3: length 3, expected at most 2" },
+    /* 4 or 2 bitmaps of a byte */
+    { 4, 1, 1, 0, 1, 1, 0x41, "factor 1, row 1: column index 6, expected below 6" },
+    { 4, 1, 1, 0, 2, 1, 0x20, "factor 1: bitmaps hold 7, expected 8 nonzeros" },
+    { 6, 1, 4, 0, 1, 1, 0x80, "factor 1, row 4: column index 7, expected below 6" },
+    { 6, 1, 4, 0, 0, 1, 0x3f, "factor 1: bitmaps hold 7, expected 2 blocks" },
+};
+
 Test(families, damaged_indices_are_refused_and_leave_the_matrix_alone)
 {
-    static const struct {
-        int rows, bits, block, order;
-        size_t at, n_bytes;
-        uint32_t value;
-        const char *expected;
-    } cases[] = {
-        /* 8 columns, then 4 row lengths */
-        { 4, 0, 1, 0, 0, 2, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
-        { 4, 0, 1, 0, 2, 2, 0xffff,
-          "factor 1, row 0: column index 65535, expected ascending below 6" },
-        { 4, 0, 1, 0, 16, 2, 7, "factor 1, row 0: length 7, expected at most 6" },
-        { 4, 0, 1, 0, 16, 2, 0, "factor 1: row lengths sum to 6, expected 8 nonzeros" },
-        { 4, 32, 1, 0, 4, 4, 0xffffffff,
-          "factor 1, row 0: column index 4294967295, expected ascending below 6" },
-        { 4, 8, 1, 0, 0, 1, 6, "factor 1, row 0: column index 6, expected ascending below 6" },
-        { 4, 8, 1, 0, 0, 2, 0xff00,
-          "factor 1, row 0: column index 256, expected ascending below 6" },
-        { 4, 8, 1, 0, 8, 2, 9, "factor 1, row 0: length 9, expected at most 6" },
-        /* 2 blocks, then 1 or 2 group lengths, then the order */
-        { 4, 8, 4, 0, 4, 2, 3, "factor 1, row 0: length 3, expected at most 2" },
-        { 4, 8, 4, 0, 4, 2, 1, "factor 1: row lengths sum to 1, expected 2 blocks" },
-        { 6, 16, 4, 0, 2, 2, 6, "factor 1, row 4: column index 6, expected ascending below 6" },
-        { 6, 16, 4, 0, 6, 2, 2, "factor 1, row 4: length 2, expected at most 1" },
-        { 6, 16, 4, 1, 8, 2, 6, "order of the outputs, index 0: expected below 6, found 6" },
-        { 6, 16, 4, 1, 10, 2, 0,
-          "order of the outputs, index 1: expected one not yet used, found 0 again" },
-        { 6, 8, 8, 1, 18, 2, 0xffff,
-          "order of the outputs, index 5: expected below 6, found 65535" },
-        /* 8 half bytes, then 4 row lengths */
-        { 4, 4, 1, 0, 0, 1, 0x06, "factor 1, row 0: column index 6, expected ascending below 6" },
-        { 4, 4, 1, 0, 0, 1, 0x0f, "factor 1, row 0: column index 15, expected ascending below 6" },
-        { 4, 4, 1, 0, 10, 2, 3, "factor 1, row 3: length 3, expected at most 2" },
-        /* 4 or 2 bitmaps of a byte */
-        { 4, 1, 1, 0, 1, 1, 0x41, "factor 1, row 1: column index 6, expected below 6" },
-        { 4, 1, 1, 0, 2, 1, 0x20, "factor 1: bitmaps hold 7, expected 8 nonzeros" },
-        { 6, 1, 4, 0, 1, 1, 0x80, "factor 1, row 4: column index 7, expected below 6" },
-        { 6, 1, 4, 0, 0, 1, 0x3f, "factor 1: bitmaps hold 7, expected 2 blocks" },
-    };
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    for (size_t c = 0; c < sizeof damages / sizeof *damages; c++) {
         struct sn_error error = { 0 };
-        int sizes[] = { cases[c].rows, 6 }, nonzeros[] = { 8 };
+        int sizes[] = { damages[c].rows, 6 }, nonzeros[] = { 8 };
         struct psm_layout layout = {
-            1, sizes, nonzeros, &cases[c].bits, cases[c].block, cases[c].order, NULL
+            1, sizes, nonzeros, &damages[c].bits, damages[c].block, damages[c].order, NULL
         };
         struct psm *shape = psm_new(&layout, &error);
         float *words = calloc(shape->matrix.n_words, sizeof *words);
         psm_family.init(&shape->matrix, words, test_uniform, NULL);
         uint32_t kept[64];
         memcpy(kept, shape->storage, 4 * shape->n_storage);
-        memcpy((char *)(words + 8) + cases[c].at, &cases[c].value, cases[c].n_bytes);
+        memcpy((char *)(words + 8) + damages[c].at, &damages[c].value, damages[c].n_bytes);
         cr_assert_eq(psm_family.unpack(&shape->matrix, words, &error), SN_BAD_INPUT, "case %zu", c);
-        cr_assert_str_eq(error.message, cases[c].expected);
+        cr_assert_str_eq(error.message, damages[c].expected);
         cr_assert(!memcmp(kept, shape->storage, 4 * shape->n_storage), "case %zu", c);
         free(shape), free(words);
     }

@@ -169,6 +169,14 @@ static void check_saved(const void *text)
     cmd_check.run(3, arguments);
 }
 
+static int count_not_finite(const char *bytes, size_t n)
+{
+    int count = 0;
+    for (float value; n; n--, bytes += sizeof value)
+        count += !isfinite((memcpy(&value, bytes, sizeof value), value));
+    return count;
+}
+
 /* Scales, codes, then batch statistics, behind them another layer. */
 static const char few_text[] =
     "[net]\nbatch=2\ninputs=20\n"
@@ -208,6 +216,10 @@ Test(weights, damaged_values_of_few_bits_are_refused_with_the_layer, .init = set
     cr_assert_eq(n, END);
     cr_assert(!memcmp(bytes + STATISTICS, net->layers[0].scales, 40));
     cr_assert(!memcmp(bytes + STATISTICS + 80, net->layers[0].rolling_variance, 40));
+    memset(bytes + SCALES + 20, 0xff, 200); /* Fine codes, which would be NaN as floats. */
+    memset(bytes + SECOND + 24 + 8, 0xff, 12);
+    cr_assert(count_not_finite(bytes + SCALES + 20, 50) == 50);
+    write_file(saved, bytes, n);
     cr_assert_eq(run_in_child(check_saved, few_text, message, sizeof message), 0, "%s", message);
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         char kept[4];
@@ -247,14 +259,6 @@ static const char pixels_text[] =
     "[psm]\noutput=64\nsize=1\nactivation=leaky\nbatch_normalize=1\nnonzeros=1088\nindex=8\n"
     "[sss]\noutput=10\nsize=1\nactivation=linear\nstages=2\nstates=3\norder=both\n"
     "[avgpool]\n[softmax]\n";
-
-static int count_not_finite(const char *bytes, size_t n)
-{
-    int count = 0;
-    for (float value; n; n--, bytes += sizeof value)
-        count += !isfinite((memcpy(&value, bytes, sizeof value), value));
-    return count;
-}
 
 Test(weights, check_takes_index_words_for_no_floats, .init = set_paths)
 {
