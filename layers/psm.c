@@ -78,9 +78,8 @@ static enum sn_status check_index(const struct psm_layout *layout, int j, const 
         return sn_fail(error, SN_BAD_INPUT,
                        "factor %d: expected 1, 4, 8 or 32 at a width of %d, found 16", j + 1,
                        columns);
-    double most = bits == 4
-        ? (double)psm_count_groups(layout->sizes[j], layout->block) * ((columns - 1) / PSM_ESCAPE)
-        : 0;
+    int skips = bits == 4 ? (columns - 1) / PSM_ESCAPE : 0; /* of a group at most */
+    double most = (double)psm_count_groups(layout->sizes[j], layout->block) * skips;
     *key = "escapes";
     if (n < 0 || n > most)
         return sn_fail(error, SN_BAD_INPUT, "factor %d: expected 0 to %.0f with index=%d, found %d",

@@ -181,8 +181,9 @@ enum sn_status sn_start_scales(const struct sn_matrix *matrix, const uint32_t *m
     int bits = matrix->bits;
     size_t n = matrix->n_values, n_scales = matrix->n_scales;
     float *scales = words + n;
-    double *drawn = calloc(2 * n_scales + 1, sizeof *drawn), *rounded = drawn + n_scales;
+    double *drawn = calloc(2 * n_scales + 1, sizeof *drawn);
     if (!drawn) return sn_no_memory(error, "%zu scales", n_scales);
+    double *rounded = drawn + n_scales;
     memset(scales, 0, n_scales * sizeof *scales);
     for (size_t i = 0; i < n; i++)
         scales[map[i]] = fmaxf(scales[map[i]], fabsf(words[i]) / sn_level_most(bits));

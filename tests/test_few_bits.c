@@ -17,12 +17,7 @@ enum { N_FEW = 5 };
 /* The level that a code of so many bits stands for, from the text of levels.h. */
 static double documented_level(int bits, int code)
 {
-    static const int levels[][8] = { [1] = { 1 },
-                                     [2] = { 1, 3 },
-                                     [3] = { 14, 45, 79, 127 },
-                                     [4] = { 6, 18, 31, 44, 58, 75, 96, 127 } };
-    int k = code - (1 << (bits - 1));
-    return bits == 8 ? k : k >= 0 ? levels[bits][k] : -levels[bits][-1 - k];
+    return bits == 8 ? code - 128 : 2 * code - ((1 << bits) - 1);
 }
 
 Test(few_bits, levels_are_the_documented_ones)
@@ -312,13 +307,13 @@ static const struct {
     unsigned char bytes[24];
     float dense[40];
 } golden[] = {
-    /* Scales 1/2 and 2; levels 6 -6 127, -127 18 -18. */
+    /* Scales 1/2 and 2; levels 1 -1 15, -15 3 -3. */
     { "[sss]\noutput=2\nactivation=linear\nstages=1\nbits=4\n",
       2,
       3,
       8,
       { 0x00, 0x3f, 0x00, 0x40, 0x78, 0x0f, 0x69, 0 },
-      { 3, -3, 63.5f, -254, 36, -36 } },
+      { .5f, -.5f, 7.5f, -30, 6, -6 } },
     /* A scale of 1/4; 127, -127, 0. */
     { "[sss]\noutput=1\nactivation=linear\nstages=1\nbits=8\n",
       1,
@@ -326,14 +321,14 @@ static const struct {
       8,
       { 0x80, 0x3e, 0, 0, 0xff, 0x01, 0x80, 0 },
       { 31.75f, -31.75f, 0 } },
-    /* One scale, 3/2; levels 127, -127, 14 in columns 17; 0, 3. */
+    /* One scale, 3/2; levels 7, -7, 1 in columns 17; 0, 3. */
     { "[psm]\noutput=2\nactivation=linear\nfactors=1\nnonzeros=3\nindex=4\nescapes=1\nbits=3\n"
       "group=8\n",
       2,
       20,
       16,
       { 0xc0, 0x3f, 0, 0, 0x07, 0x01, 0, 0, 0x2f, 0x20, 0, 0, 1, 0, 2, 0 },
-      { [17] = 190.5f, [20] = -190.5f, [23] = 21 } },
+      { [17] = 10.5f, [20] = -10.5f, [23] = 1.5f } },
     /* Scales 1 and 4; signs -, + + in columns 9; 0, 8. */
     { "[psm]\noutput=2\nactivation=linear\nfactors=1\nnonzeros=3\nindex=1\nbits=1\n",
       2,
@@ -407,20 +402,20 @@ Test(few_bits, heads_are_the_bytes_written_by_hand, .init = set_paths)
 Test(few_bits, damaged_heads_are_refused, .init = set_paths)
 {
     static const struct {
-        int which;
-        size_t at; /* behind the bias */
-        uint16_t value;
         const char *expected;
+        size_t at; /* behind the bias */
+        int which;
+        uint16_t value;
     } cases[] = {
-        { 0, 2, 0x7f80, "scale 1: expected 0 to 2.67939e+36, found inf" },
-        { 0, 2, 0x7fc0, "scale 1: expected 0 to 2.67939e+36, found nan" },
-        { 0, 0, 0xbf80, "scale 0: expected 0 to 2.67939e+36, found -1" },
-        { 0, 0, 0x7e00, "scale 0: expected 0 to 2.67939e+36, found 4.25353e+37" },
-        { 1, 0, 0x7f7f, "scale 0: expected 0 to 2.67939e+36, found 3.38953e+38" },
-        { 1, 5, 0x8000, "value 1: expected -127 to 127, found -128" },
-        { 2, 8, 0xffff, "factor 1, row 0: expected at most 1 escapes, found more" },
-        { 2, 12, 3, "factor 1, row 1: length 2, expected at most 0" },
-        { 3, 8, 0, "factor 1: bitmaps hold 2, expected 3 nonzeros" },
+        { "scale 1: expected 0 to 2.67939e+36, found inf", 2, 0, 0x7f80 },
+        { "scale 1: expected 0 to 2.67939e+36, found nan", 2, 0, 0x7fc0 },
+        { "scale 0: expected 0 to 2.67939e+36, found -1", 0, 0, 0xbf80 },
+        { "scale 0: expected 0 to 2.67939e+36, found 4.25353e+37", 0, 0, 0x7e00 },
+        { "scale 0: expected 0 to 2.67939e+36, found 3.38953e+38", 0, 1, 0x7f7f },
+        { "value 1: expected -127 to 127, found -128", 5, 1, 0x8000 },
+        { "factor 1, row 0: expected at most 1 escapes, found more", 8, 2, 0xffff },
+        { "factor 1, row 1: length 2, expected at most 0", 12, 2, 3 },
+        { "factor 1: bitmaps hold 2, expected 3 nonzeros", 8, 3, 0 },
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct sn_head head;

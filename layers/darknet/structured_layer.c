@@ -118,7 +118,8 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
     l->weights = zeros(fmax(l->c, (double)matrix->n_words), &missing);
     if (has_few_bits(matrix)) {
         l->binary_weights = zeros((double)matrix->n_words, &missing);
-        l->indexes = (int *)zeros((double)matrix->n_values, &missing);
+        l->indexes = calloc(matrix->n_values + 1, sizeof *l->indexes);
+        missing |= !l->indexes;
     }
     l->weight_updates = zeros((double)matrix->n_values, &missing);
     l->state = zeros(scratch_floats(l, matrix), &missing);
@@ -134,7 +135,7 @@ layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize, int adam,
                             struct sn_error *error)
 {
-    double payload = (double)(matrix->n_bytes / 4) + (batch_normalize ? 3. * matrix->n_outputs : 0);
+    double payload = (double)matrix->n_bytes / 4 + (batch_normalize ? 3. * matrix->n_outputs : 0);
     double widest = (double)w * h * fmax(matrix->n_outputs, matrix->n_inputs);
     if (batch * widest > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %.0f", batch,
