@@ -1,8 +1,8 @@
 /* Sweeps go through blocks of columns: within a block each change is carried to the block's other
  * columns at once, and to all columns as a product of matrices when the block is done. */
-#include "rounding.h"
 #include "levels.h"
 #include "product.h"
+#include "rounding_scales.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -20,63 +20,7 @@ static float curvature_at(const struct sn_rounding *r, size_t i, size_t j)
         * (r->gram ? r->gram[j * ((size_t)r->columns + 1)] : 1);
 }
 
-/* The level times scale that is next to x; of a sparse matrix not 0. */
-static float nearest(const struct sn_rounding *r, float x, float scale)
-{
-    if (r->bits == 32) return x;
-    if (!(scale > 0)) return 0;
-    float level = sn_level_near(r->bits, x / scale);
-    return (level == 0 && r->is_sparse ? copysignf(1, x) : level) * scale;
-}
-
 /* ---- Scales */
-
-static double rounding_error(const struct sn_rounding *r, float scale, size_t count,
-                             const float *values, const float *weights)
-{
-    double sum = 0;
-    for (size_t k = 0; k < count; k++) {
-        double left = (double)nearest(r, values[k], scale) - (double)values[k];
-        sum += left * left * (double)weights[k];
-    }
-    return sum;
-}
-
-/* The scale of least error among those that put the largest value between a fifth below and three
- * times above the largest level. */
-static float search_scale(const struct sn_rounding *r, size_t count, const float *values,
-                          const float *weights)
-{
-    enum { CANDIDATES = 40 };
-    float largest = 0, best = 0;
-    double least = INFINITY;
-    for (size_t k = 0; k < count; k++) largest = fmaxf(largest, fabsf(values[k]));
-    for (int c = 0; c < CANDIDATES && largest > 0; c++) {
-        float scale = sn_bfloat_round(largest / sn_level_most(r->bits)
-                                      * (1.2f - (float)c * (.9f / (CANDIDATES - 1))));
-        double error = rounding_error(r, scale, count, values, weights);
-        if (error < least) {
-            least = error;
-            best = scale;
-        }
-    }
-    return best;
-}
-
-/* The first scales of the rows. values and weights are columns floats each. */
-static void search_scales(struct sn_rounding *r, float *values, float *weights)
-{
-    size_t n = (size_t)r->columns;
-    for (size_t i = 0; i < (size_t)r->rows; i++) {
-        size_t count = 0;
-        for (size_t j = 0; j < n; j++) {
-            if (r->values[i * n + j] == 0) continue;
-            values[count] = r->values[i * n + j];
-            weights[count++] = r->gram ? r->gram[j * (n + 1)] : 1;
-        }
-        r->scales[i] = search_scale(r, count, values, weights);
-    }
-}
 
 /* The factor by which a scale is to grow, e = <x, R> / (Q_ii <x, x G>); 0 where it stays. */
 static float growth(float scale, double slope, double curvature)
@@ -147,7 +91,7 @@ static void round_columns(const struct sn_rounding *r, size_t i, size_t first, s
             errors[j - first] = 0;
             continue;
         }
-        x[j] = nearest(r, target, r->scales[i]);
+        x[j] = sn_rounding_nearest(r, target, r->scales[i]);
         errors[j - first] = u ? (target - x[j]) / u[j * n + j] : 0;
         if (u) carry(x, errors[j - first], u + j * n, j, end);
     }
@@ -207,7 +151,7 @@ static struct choice choose(const struct sn_rounding *r, size_t i, size_t rows, 
     for (size_t k = 0; k < rows; k++) {
         float curvature = curvature_at(r, i + k, j);
         float target = x[k * stride] + residual[k * residual_stride] / curvature;
-        float value = nearest(r, target, r->scales[i + k]), left = value - target;
+        float value = sn_rounding_nearest(r, target, r->scales[i + k]), left = value - target;
         choice.values[k] = value;
         choice.gain += (double)curvature
             * ((double)target * (double)target - (double)left * (double)left);
@@ -463,7 +407,7 @@ static enum sn_status start(struct sn_rounding *r, struct room *room, struct sn_
     size_t n = (size_t)r->columns;
     float *u = NULL;
     if (r->bits == 32 || r->is_rounded) return SN_OK;
-    search_scales(r, room->image, room->image + n);
+    sn_rounding_scales(r, room->image, room->image + n);
     if (r->gram && !r->coupling && !(u = malloc(n * n * sizeof *u)))
         return sn_no_memory(error, "the covariance of %zu inputs", n);
     if (u && !invert(r, u)) {

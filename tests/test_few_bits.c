@@ -17,7 +17,12 @@ enum { N_FEW = 5 };
 /* The level that a code of so many bits stands for, from the text of levels.h. */
 static double documented_level(int bits, int code)
 {
-    return bits == 8 ? code - 128 : 2 * code - ((1 << bits) - 1);
+    static const int levels[][8] = { [1] = { 1 },
+                                     [2] = { 1, 3 },
+                                     [3] = { 14, 45, 79, 127 },
+                                     [4] = { 6, 18, 31, 44, 58, 75, 96, 127 } };
+    int k = code - (1 << (bits - 1));
+    return bits == 8 ? k : k >= 0 ? levels[bits][k] : -levels[bits][-1 - k];
 }
 
 Test(few_bits, levels_are_the_documented_ones)
@@ -307,13 +312,13 @@ static const struct {
     unsigned char bytes[24];
     float dense[40];
 } golden[] = {
-    /* Scales 1/2 and 2; levels 1 -1 15, -15 3 -3. */
+    /* Scales 1/2 and 2; levels 6 -6 127, -127 18 -18. */
     { "[sss]\noutput=2\nactivation=linear\nstages=1\nbits=4\n",
       2,
       3,
       8,
       { 0x00, 0x3f, 0x00, 0x40, 0x78, 0x0f, 0x69, 0 },
-      { .5f, -.5f, 7.5f, -30, 6, -6 } },
+      { 3, -3, 63.5f, -254, 36, -36 } },
     /* A scale of 1/4; 127, -127, 0. */
     { "[sss]\noutput=1\nactivation=linear\nstages=1\nbits=8\n",
       1,
@@ -321,14 +326,14 @@ static const struct {
       8,
       { 0x80, 0x3e, 0, 0, 0xff, 0x01, 0x80, 0 },
       { 31.75f, -31.75f, 0 } },
-    /* One scale, 3/2; levels 7, -7, 1 in columns 17; 0, 3. */
+    /* One scale, 3/2; levels 127, -127, 14 in columns 17; 0, 3. */
     { "[psm]\noutput=2\nactivation=linear\nfactors=1\nnonzeros=3\nindex=4\nescapes=1\nbits=3\n"
       "group=8\n",
       2,
       20,
       16,
       { 0xc0, 0x3f, 0, 0, 0x07, 0x01, 0, 0, 0x2f, 0x20, 0, 0, 1, 0, 2, 0 },
-      { [17] = 10.5f, [20] = -10.5f, [23] = 1.5f } },
+      { [17] = 190.5f, [20] = -190.5f, [23] = 21 } },
     /* Scales 1 and 4; signs -, + + in columns 9; 0, 8. */
     { "[psm]\noutput=2\nactivation=linear\nfactors=1\nnonzeros=3\nindex=1\nbits=1\n",
       2,

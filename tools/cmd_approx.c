@@ -38,8 +38,8 @@ const struct command cmd_approx = {
     .usage_end =
         "  --bits B        of a value: 32, float32 (default), 8, 4, 3, 2 or 1; auto takes a list,\n"
         "                  32,8,4 and so on, and all six by default\n"
-        "  --target T      of auto: bytes or madds, the fewest of them for which an error of at most\n"
-        "                  1.1 times the least is found within the limits\n" REQUEST_HELP
+        "  --target T      of auto: bytes or madds, the fewest of them for which an error of at\n"
+        "                  most 1.1 times the least is found within the limits\n" REQUEST_HELP
         "  -o NAME         output files\n"
         "  --dense-out F   the approximation as a dense matrix, .npy\n"
         "  --bias-out F    with --matrix: the corrected bias, .npy\n"
