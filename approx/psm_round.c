@@ -79,7 +79,8 @@ static int multiply(const struct chain *chain, int first, int end, float **produ
         if (before)
             sn_gemm(0, 0, rows, columns, inner, 1, before, inner, chain->factors[j], columns, 0,
                     *product, columns);
-        else memcpy(*product, chain->factors[j], rows * columns * sizeof **product);
+        else /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): all factors are there. */
+            memcpy(*product, chain->factors[j], rows * columns * sizeof **product);
         free(before);
         before = NULL;
     }
@@ -156,7 +157,7 @@ static double excess_of(const struct chain *chain, size_t *counts)
 {
     const struct psm_budget *budget = &chain->search->budget;
     size_t bytes = measure(chain, counts), values = 0;
-    for (int j = 0; j < chain->n_factors; j++) values += counts[j];
+    for (int j = 0; bytes && j < chain->n_factors; j++) values += counts[j];
     return bytes
         ? fmax((double)bytes / (double)budget->bytes, (double)values / (double)budget->values)
         : 0;
@@ -172,7 +173,7 @@ static size_t fewer(const struct psm_search *search, size_t count, double excess
 /* Takes entries of least gain from the float factors until they fit. */
 static enum sn_status trim(struct chain *chain, struct sn_error *error)
 {
-    size_t counts[PSM_MOST_FACTORS];
+    size_t counts[PSM_MOST_FACTORS] = { 0 };
     double excess;
     while ((excess = excess_of(chain, counts)) > 1)
         for (int j = 0; j < chain->n_factors; j++) {
@@ -190,10 +191,11 @@ static enum sn_status trim(struct chain *chain, struct sn_error *error)
 double psm_round_excess(const struct psm_search *search, const struct sn_fit *fit)
 {
     struct chain chain;
-    size_t counts[PSM_MOST_FACTORS];
     double excess = 0;
-    if (chain_new(&chain, search, (const struct psm *)fit->matrix, fit->words))
+    if (chain_new(&chain, search, (const struct psm *)fit->matrix, fit->words)) {
+        size_t counts[PSM_MOST_FACTORS] = { 0 };
         excess = excess_of(&chain, counts);
+    }
     chain_free(&chain);
     return excess;
 }
@@ -216,7 +218,7 @@ static double error_of(const struct chain *chain, struct sn_error *error)
 static enum sn_status round_chain(struct chain *chain, struct sn_error *error)
 {
     const volatile sig_atomic_t *stop = chain->search->options->stop;
-    double before = INFINITY, found = 0;
+    double before = INFINITY;
     int sweeps = efforts[chain->search->options->effort].sweeps;
     enum sn_status fits = trim(chain, error);
     if (fits) return fits;
@@ -226,7 +228,8 @@ static enum sn_status round_chain(struct chain *chain, struct sn_error *error)
             if (status) return status;
         }
         chain->is_rounded = 1;
-        if ((found = error_of(chain, error)) < 0) return SN_NO_MEMORY;
+        double found = error_of(chain, error);
+        if (found < 0) return SN_NO_MEMORY;
         if (!(found < .999 * before) || (stop && *stop)) break;
         before = found;
     }
@@ -239,7 +242,7 @@ static enum sn_status round_one(struct chain *chain, struct sn_error *error)
 {
     const struct psm_search *search = chain->search;
     int sweeps = efforts[search->options->effort].sweeps;
-    size_t count;
+    size_t count = 0;
     double excess;
     while ((excess = excess_of(chain, &count)) > 1 || (excess > 0 && !chain->is_rounded)) {
         int is_free = search->pattern == PSM_ENTRIES || chain->is_rounded;

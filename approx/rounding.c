@@ -102,7 +102,7 @@ static void round_columns(const struct sn_rounding *r, size_t i, size_t first, s
 static void round_start(struct sn_rounding *r, const float *u, float *scratch)
 {
     size_t n = (size_t)r->columns;
-    float *errors = scratch, *carried = scratch + PANEL * PANEL;
+    float *errors = scratch, *carried = scratch + (size_t)PANEL * PANEL;
     for (size_t first = 0; first < (size_t)r->rows; first += PANEL) {
         size_t rows = smaller(PANEL, (size_t)r->rows - first);
         for (size_t j = 0; j < n; j += PANEL) {

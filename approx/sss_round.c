@@ -74,7 +74,7 @@ static int job_new(struct job *job)
         job->columns[k + 1] = job->columns[k] + (size_t)shape->inputs[k];
         const int counts[] = { shape->outputs[k], shape->causal[k + 1], shape->anticausal[k] };
         for (size_t b = 0; b < 3; b++)
-            fine &= (job->scales[3 * k + b] = floats((size_t)counts[b])) != NULL;
+            fine &= (job->scales[3 * (size_t)k + (size_t)b] = floats((size_t)counts[b])) != NULL;
     }
     for (int d = 0; d < 2; d++) {
         job->maps[d] = calloc(n + 1, sizeof *job->maps[d]);
@@ -300,7 +300,8 @@ static enum sn_status round_outputs(struct job *job, int k, struct sn_error *err
             copy_map(z + n * n_all, job->maps[CAUSAL][k], s, n_all);
             copy_map(z + (n + s) * n_all, job->maps[ANTICAUSAL][k + 1], t, n_all);
         }
-        status = round_block(job, x, job->scales[3 * k], job->rows[k], m, m, b, NULL, z, error);
+        status = round_block(job, x, job->scales[3 * (size_t)k], job->rows[k], m, m, b, NULL, z,
+                             error);
     }
     free(x);
     free(z);
@@ -370,7 +371,8 @@ static void take_scales(const struct job *job, float *scales)
                                job->shape->anticausal[k] };
         for (int b = 0; b < 3; scales += counts[b++])
             if (counts[b])
-                memcpy(scales, job->scales[3 * k + b], (size_t)counts[b] * sizeof *scales);
+                memcpy(scales, job->scales[3 * (size_t)k + (size_t)b],
+                       (size_t)counts[b] * sizeof *scales);
     }
 }
 
@@ -384,13 +386,14 @@ enum sn_status sss_round(const float *w, const struct sn_fit_options *options, s
                        .options = options };
     enum sn_status status = job_new(&job) ? SN_OK
                                           : sn_no_memory(error, "rounding an SSS approximation");
-    double before = INFINITY, found = 0;
+    double before = INFINITY;
     for (int d = 0; d < 2 && !status; d++) scale_states(&job, d);
     if (!status) status = load(&job, w, fit, error);
     for (int d = 0; d < 2 && !status; d++) advance_all(&job, d);
     for (int round = 0; round < efforts[options->effort].rounds && !status; round++) {
-        status = round_all(&job, error);
-        if (!status && (found = squared_error(&job, error)) < 0) status = SN_NO_MEMORY;
+        double found;
+        if ((status = round_all(&job, error))) break;
+        if ((found = squared_error(&job, error)) < 0) status = SN_NO_MEMORY;
         if (!(found < .998 * before) || (options->stop && *options->stop)) break;
         before = found;
     }

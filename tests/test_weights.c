@@ -200,8 +200,7 @@ Test(weights, damaged_values_of_few_bits_are_refused_with_the_layer, .init = set
     } cases[] = {
         { SCALES + 18, 2, 0x7f80, "layer 0 [sss]: scale 9: expected 0 to 2.67939e+36, found inf" },
         { SCALES + 20 + 199, 1, 0, "layer 0 [sss]: value 199: expected -127 to 127, found -128" },
-        { SECOND + 24 + 4, 2, 0xbf80,
-          "layer 1 [psm]: scale 2: expected 0 to 2.67939e+36, found -1" },
+        { SECOND + 28, 2, 0xbf80, "layer 1 [psm]: scale 2: expected 0 to 2.67939e+36, found -1" },
         { SECOND + 24 + 20, 1, 0x0f, "layer 1 [psm]: factor 1, row 0: column index " },
         { STATISTICS, 4, 0x7f800000, "layer 0 [sss]: value 65 is inf, expected a finite number" },
         { SECOND, 4, 0x7fc00000, "layer 1 [psm]: value 0 is nan, expected a finite number" },

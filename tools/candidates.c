@@ -124,7 +124,7 @@ enum sn_status candidates_run(const struct candidates *candidates, const struct 
     const struct sn_fit_type *type;
     enum sn_status status = SN_OK;
     report->target = candidates->target;
-    report->rows = calloc((size_t)progress.n, sizeof *report->rows);
+    report->rows = calloc((size_t)progress.n + 1, sizeof *report->rows);
     if (!report->rows) return sn_no_memory(error, "%d approximations", progress.n);
     for (int i = 0; (type = sn_fit_type_at(i)) && !status; i++)
         if (!candidates->type || type == candidates->type)
