@@ -57,7 +57,7 @@ for family in $families; do
     try "$structnet" sweep --help
     ok "$family: sweep's --help too" says 0 "^  --types .*\\b$family\\b"
     ok "$family: auto tries it" grep -q "\"type\":[[:space:]]*\"$family\"" "$out/auto"
-    ok "$family: sweep has its rows" [ "$(grep -c "^$family	" "$out/curve.tsv")" = 2 ]
+    ok "$family: sweep has its rows" [ "$(grep -c "^$family	" "$out/curve.tsv")" = 8 ]
 
     try "$structnet" approx --matrix "$out/w.npy" --type "$family" --share .9 -o "$out/head"
     ok "$family: approx writes a head" says 0 "^type  *$family\$"
