@@ -70,10 +70,6 @@ int palm_rounds(const struct palm_task *task, enum sn_effort effort);
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds,
                 const volatile sig_atomic_t *stop);
 
-/* One round without extrapolation and with T = W, for factors that are already near their counts.
- */
-void palm_round(struct palm *palm, const size_t k[2]);
-
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate
  * gradients for each factor. Returns the squared error, in the norm in which palm_energy is W's.
  * The target and the steps before are gone then, so that only what takes the factors can follow. */

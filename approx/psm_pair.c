@@ -223,7 +223,7 @@ static void shrink(const struct psm_search *search, int inner, struct palm *palm
                        (double)search->budget.values / (double)(counts[0] + counts[1]));
     if (left <= 0) return;
     for (int f = 0; f < 2; f++) k[f] = (size_t)(fmin(1, left) * (double)counts[f]);
-    for (int round = 0; round < ROUNDS; round++) palm_round(palm, k);
+    palm_run(palm, k, ROUNDS, search->options->stop);
     palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS);
 }
 
