@@ -6,7 +6,6 @@
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Steps ---- */
@@ -125,8 +124,8 @@ static void run_weighted(struct rounds *rounds, const volatile sig_atomic_t *sto
                              .transposed = !palm->flip,
                              .weighting = palm->weighting,
                              .n_rounds = rounds->n_rounds,
-                             .first = .27, /* Tried on classifiers of trained nets. */
-                             .last = .5,
+                             .first = .5, /* Tried on classifiers of trained nets. */
+                             .last = 1,
                              .stop = stop,
                              .target = palm->target,
                              .sum = palm->dense,
@@ -141,9 +140,8 @@ static void run_weighted(struct rounds *rounds, const volatile sig_atomic_t *sto
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds,
                 const volatile sig_atomic_t *stop)
 {
-    struct rounds rounds = { palm, k, n_rounds, .3, .7 };
-    if (getenv("R0")) rounds.first = atof(getenv("R0"));
-    if (getenv("R1")) rounds.last = atof(getenv("R1"));
+    double density = (double)(k[PALM_A] + k[PALM_B]) / ((double)palm->m * palm->n);
+    struct rounds rounds = { palm, k, n_rounds, .2, fmax(.3, .9 - .8 * density) };
     if (palm->weighting) run_weighted(&rounds, stop);
     else
         for (int round = 0; round < n_rounds && !(stop && *stop); round++)
@@ -157,7 +155,6 @@ double palm_run(struct palm *palm, const size_t k[2], int n_rounds,
 int palm_rounds(const struct palm_task *task, enum sn_effort effort)
 {
     static const double usual[] = { [SN_QUICK] = 16, [SN_NORMAL] = 60, [SN_THOROUGH] = 300 };
-    if (getenv("ROUNDS")) return atoi(getenv("ROUNDS"));
     int m = task->flip ? task->columns : task->rows, n = task->flip ? task->rows : task->columns,
         inner = task->inner ? task->inner : n;
     double work = (double)m * n * inner / (1000. * 1280 * 1000), rounds = usual[effort];

@@ -132,14 +132,6 @@ static void bridge_factors(const struct psm_search *search, struct palm *palm,
     }
 }
 
-/* Whether a run with that start is worth its memory: its factor with the identity takes inner^2
- * entries. */
-static int affordable(const struct psm_search *search, int flip)
-{
-    double inner = flip ? search->m : search->n;
-    return inner * inner <= 4. * search->m * search->n || inner <= 256;
-}
-
 static struct palm_task task_of(const struct psm_search *search, int flip, size_t most_b)
 {
     return (struct palm_task){ .w = search->w,
@@ -173,22 +165,23 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     return finish(search, palm, targets.bits, fit, error);
 }
 
-/* The start, [W, I] or [I, W], whose short run comes closer; -1 when the budget holds no two
- * factors. There is memory for one problem at a time. */
+/* The start of a square matrix, [W, I] or [I, W], whose short run comes closer; -1 when the budget
+ * holds no two factors. There is memory for one problem at a time. */
 static enum sn_status choose_start(const struct psm_search *search, int *best,
                                    struct sn_error *error)
 {
-    enum { ROUNDS = 16 };
+    enum { PART = 4 };
     double least = INFINITY;
     *best = -1;
     for (int flip = 0; flip < 2; flip++) {
         struct targets targets;
-        if (!affordable(search, flip) || !set_targets(search, flip, &targets)) continue;
+        if (!set_targets(search, flip, &targets)) continue;
         struct palm_task task = task_of(search, flip, targets.k[PALM_B]);
         struct palm *palm = palm_new(&task);
         if (!palm) return sn_no_memory(error, "a PSM approximation");
+        int n_rounds = palm_rounds(&task, search->options->effort) / PART;
         palm_start(palm);
-        double left = palm_run(palm, targets.k, ROUNDS, search->options->stop);
+        double left = palm_run(palm, targets.k, n_rounds, search->options->stop);
         palm_free(palm);
         if (left < least) {
             least = left;
@@ -199,12 +192,13 @@ static enum sn_status choose_start(const struct psm_search *search, int *best,
     return SN_OK;
 }
 
-/* PALM from the better start. fit->matrix stays NULL when the budget does not hold two factors. */
+/* The smaller side lies between the factors. fit->matrix stays NULL when the budget does not hold
+ * two factors. */
 static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *fit,
                                struct sn_error *error)
 {
-    int flip;
-    enum sn_status status = choose_start(search, &flip, error);
+    int flip = search->m < search->n;
+    enum sn_status status = search->m == search->n ? choose_start(search, &flip, error) : SN_OK;
     return status || flip < 0 ? status : run_start(search, flip, fit, error);
 }
 
