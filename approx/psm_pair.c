@@ -14,7 +14,8 @@ static int index_bits(const struct psm_search *search, int rows, int columns, do
 {
     int n_groups = rows / search->block + 1, per_group = (columns - 1) / 256;
     double bridges = (double)n_groups * per_group, per_bridge = 4 * search->block + 1;
-    if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge)
+    if (search->budget.values == SIZE_MAX && !psm_pattern_has_groups(search->pattern)
+        && count / search->block > 1.6 * bridges * per_bridge)
         return 8;
     return columns <= 65536 ? 16 : 32;
 }
@@ -41,12 +42,13 @@ static void renumber(struct psm_sparse *s, int rows, const int *number, int n_le
 }
 
 /* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the
- * product has a shape. Rows that stand in groups all stay. 0 when memory runs out. */
-static int drop_unused_atoms(struct psm_sparse factors[2])
+ * product has a shape. Rows that stand in groups all stay, and atoms whose places a pattern counts.
+ * 0 when memory runs out. */
+static int drop_unused_atoms(const struct psm_search *search, struct psm_sparse factors[2])
 {
     struct psm_sparse *a = &factors[0], *b = &factors[1];
     int n_left = 0, inner = b->rows, *number;
-    if (a->block > 1) return 1;
+    if (a->block > 1 || psm_pattern_has_groups(search->pattern)) return 1;
     if (!(number = malloc((size_t)inner * sizeof *number))) return 0;
     for (int p = 0; p < inner; p++) number[p] = 0;
     for (size_t q = 0; q < psm_sparse_values(a); q++) number[a->column[q]] = 1;
@@ -66,7 +68,7 @@ static enum sn_status finish(const struct psm_search *search, struct palm *palm,
 {
     struct psm_sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
-    if (!palm_take_factors(palm, factors) || !drop_unused_atoms(factors))
+    if (!palm_take_factors(palm, factors) || !drop_unused_atoms(search, factors))
         status = sn_no_memory(error, "a PSM approximation");
     palm_free(palm);
     if (!status && psm_is_within(psm_size(factors, bits, 2), search->budget))
@@ -104,8 +106,10 @@ static int set_targets(const struct psm_search *search, int flip, struct targets
     double most = fmin((double)search->budget.values,
                        bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b));
     values = fmin(most, INT32_MAX / 8);
-    double b = fmin(fmax(search->block, thin * values), (double)inner * inner);
-    double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), (double)m * n);
+    double most_a = (double)psm_pattern_most(search->pattern, (size_t)m, (size_t)n),
+           most_b = (double)psm_pattern_most(search->pattern, (size_t)inner, (size_t)inner);
+    double b = fmin(fmax(search->block, thin * values), most_b);
+    double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), most_a);
     targets->k[PALM_A] = a >= search->block
         ? (size_t)a / (size_t)search->block * (size_t)search->block
         : 0;
@@ -273,7 +277,8 @@ enum sn_status psm_pair_fit(const struct psm_search *search, struct sn_fit *fit,
                             struct sn_error *error)
 {
     struct sn_fit other = { 0 };
-    enum sn_status status = search->block > 1 ? SN_OK : fit_product(search, fit, error);
+    int may_be_exact = search->block == 1 && !psm_pattern_has_groups(search->pattern);
+    enum sn_status status = may_be_exact ? fit_product(search, fit, error) : SN_OK;
     if (!status && !(fit->matrix && fit->error < 1e-6)) {
         status = fit_palm(search, &other, error);
         psm_keep_better(fit, &other);
