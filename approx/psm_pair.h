@@ -6,8 +6,8 @@
 
 /* Exactly, where W is found to be such a product (psm_atoms_find); if that takes more than the
  * budget, PALM shrinks it. Where that fails or leaves an error, in turn (palm.h) from W = W I or
- * W = I W: the identity on the smaller side, or, of a square matrix, where a short run comes closer. The better of
- * both results counts.
+ * W = I W: the identity on the smaller side, or, of a square matrix,
+ * where a short run comes closer. The better of both results counts.
  *
  * SN_BAD_INPUT when the budget cannot hold two factors, SN_NO_MEMORY; *fit is empty then. Cost:
  * psm_atoms_find's and palm_run's. */
