@@ -42,47 +42,43 @@ static int allocate(struct palm *palm, size_t most_b)
     /* The residual is the scratch of projections too, which count blocks. */
     size_t blocks_of_larger = (palm->block > 1 ? larger / (size_t)palm->block : 0) + widest;
     most_b = most_b < inner ? inner : most_b > b ? b : most_b; /* It starts as the identity. */
-    float **blocks[] = { &palm->target,     &palm->a,         &palm->a_previous, &palm->residual,
-                         &palm->dense,      &palm->vector[0], &palm->vector[1],  &palm->product[0],
-                         &palm->product[1], &palm->norms,     &palm->line };
-    /* The previous A is where palm_refit keeps a direction, of either factor. */
+    float **blocks[] = { &palm->target,       &palm->a,     &palm->dual[PALM_A],
+                         &palm->dual[PALM_B], &palm->gram,  &palm->residual,
+                         &palm->dense,        &palm->norms, &palm->line };
+    /* The dual of A is where palm_refit keeps a direction, of either factor. */
     size_t counts[] = { w,
                         a,
                         a > most_b ? a : most_b,
+                        b,
+                        inner * inner,
                         w > blocks_of_larger ? w : blocks_of_larger,
                         larger > w ? larger : w,
                         inner,
-                        inner,
-                        (size_t)palm->m,
-                        (size_t)palm->n,
-                        inner,
-                        2 * widest };
+                        inner };
     int fine = 1;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         fine &= (*blocks[i] = calloc(counts[i], sizeof(float))) != NULL;
     if (palm->weighting)
         fine &= (palm->weighted = malloc((filter > w ? filter : w) * sizeof(float))) != NULL;
-    return fine && lines_new(&palm->b, inner, most_b)
-        && lines_new(&palm->b_previous, inner, most_b);
+    return fine && lines_new(&palm->b, inner, most_b);
 }
 
 void palm_free(struct palm *palm)
 {
     if (!palm) return;
-    float *const blocks[] = { palm->scale,     palm->target,     palm->a,          palm->a_previous,
-                              palm->residual,  palm->dense,      palm->weighted,   palm->vector[0],
-                              palm->vector[1], palm->product[0], palm->product[1], palm->norms,
-                              palm->line };
+    float *const blocks[] = { palm->scale,        palm->target, palm->a,        palm->dual[PALM_A],
+                              palm->dual[PALM_B], palm->gram,   palm->residual, palm->dense,
+                              palm->weighted,     palm->norms,  palm->line };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) free(blocks[i]);
     palm_lines_free(&palm->b);
-    palm_lines_free(&palm->b_previous);
     free(palm);
 }
 
 /* Frees what only the search needs; the factors stay. */
 static void end_search(struct palm *palm)
 {
-    float **const blocks[] = { &palm->target, &palm->a_previous, &palm->residual, &palm->weighted };
+    float **const blocks[] = { &palm->target, &palm->dual[PALM_A], &palm->residual,
+                               &palm->weighted };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
         free(*blocks[i]);
         *blocks[i] = NULL;
@@ -126,32 +122,26 @@ struct palm *palm_new(const struct palm_task *task)
         return NULL;
     }
     palm_take_w(palm, palm->target);
-    for (int p = 0; p < palm->inner; p++)
-        for (int f = 0; f < 2; f++) palm->vector[f][p] = 1 + (float)(p * 7919L % 101) / 101;
     return palm;
 }
 
 void palm_start(struct palm *palm)
 {
     memcpy(palm->a, palm->target, palm_size(palm, PALM_A) * sizeof(float));
-    memcpy(palm->a_previous, palm->a, palm_size(palm, PALM_A) * sizeof(float));
-    struct palm_lines *const both[] = { &palm->b, &palm->b_previous };
-    for (int i = 0; i < 2; i++)
-        for (int p = 0; p < palm->inner; p++) {
-            both[i]->column[p] = p;
-            both[i]->value[p] = 1;
-            both[i]->start[p + 1] = (size_t)p + 1;
-        }
+    for (int p = 0; p < palm->inner; p++) {
+        palm->b.column[p] = p;
+        palm->b.value[p] = 1;
+        palm->b.start[p + 1] = (size_t)p + 1;
+    }
 }
 
 /* ---- Forms of the factors ---- */
 
-void palm_add_lines(const struct palm *palm, const struct palm_lines *lines, float factor,
-                    float *dense)
+void palm_add_lines(const struct palm *palm, const struct palm_lines *lines, float *dense)
 {
     for (size_t p = 0; p < (size_t)palm->inner; p++)
         for (size_t q = lines->start[p]; q < lines->start[p + 1]; q++)
-            dense[p * (size_t)palm->n + (size_t)lines->column[q]] += factor * lines->value[q];
+            dense[p * (size_t)palm->n + (size_t)lines->column[q]] += lines->value[q];
 }
 
 void palm_take_b(struct palm *palm)
@@ -194,7 +184,7 @@ struct psm_strided palm_factor(struct palm *palm, int number)
     int f = palm_side(palm, number), length = line_length(palm, f);
     if (f == PALM_B) {
         memset(palm->dense, 0, palm_size(palm, PALM_B) * sizeof *palm->dense);
-        palm_add_lines(palm, &palm->b, 1, palm->dense);
+        palm_add_lines(palm, &palm->b, palm->dense);
     }
     float *values = f == PALM_A ? palm->a : palm->dense;
     if (number == 0) return (struct psm_strided){ values, length, palm->inner, 1, (size_t)length };

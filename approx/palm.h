@@ -1,24 +1,22 @@
-/* W ~ A B with sparse factors A (m x inner) and B (inner x n), by PALM4MSA, proximal alternating
- * linearised minimisation: ||W - A B||_F^2 is minimised by projected gradient steps in turn,
+/* W ~ A B with sparse factors A (m x inner) and B (inner x n), one after the other: given one, the
+ * other is a least-squares problem with a Gram matrix G of inner x inner. For A^T and B alike, with
+ * the penalty r and the dual U, a step of ADMM is
  *
- *     S <- the k largest entries of  S - grad / l,   l the Lipschitz constant of the gradient.
+ *     X <- (G + r I)^-1 (S T + r (Z - U)),   S the other factor, of unit atoms, T the target
+ *     Z <- the k largest entries of X + U,   U <- X + U - Z,
  *
- * Source: Le Magoarou and Gribonval, Flexible multi-layer sparse approximations of matrices and
- * applications, IEEE J. Sel. Top. Signal Process. 10(4), 2016, fig. 4. Five things are this
- * project's:
+ * and Z is the factor. U stays from round to round, so that entries outside of the pattern add up
+ * until they outweigh some inside. The penalty grows by equal factors, r U staying: a small one
+ * lets patterns change, a large one lets them settle.
  *
- *   * The rows of B (columns of A) have unit norm while A (B) is stepped. |entry|^2 is then the
- *     energy that an entry carries, so that the k largest are the right ones to keep.
- *   * The start is exact, A = W and B = I. Nothing of W is lost before the first projection, so
- *     that W itself decides which entries go. A random start would have to find W first.
- *   * Steps are extrapolated, from S + momentum (S - S before), since projected gradient steps
- *     alone creep along narrow valleys. Source: Pock and Sabach, iPALM, SIAM J. Imaging Sci. 9(4),
- *     2016. The momentum starts at 0, while patterns change much, and rises towards .95.
- *   * The steps are those of ||T - A B||_F^2, where the target T is W at first and then what ADMM
- *     makes of W and A B (psm_admm.h), so that patterns go on to change where PALM alone stays.
+ * Sources: Boza and Macko, Two sparse matrices are better than one, arXiv 2409.18850, for the
+ * alternation; Boyd et al. 2011 (psm_admm.h) for ADMM. The growing penalty, one step a turn with
+ * its pattern free, and these are this project's:
+ *
+ *   * The start is exact, A = W and B = I. Nothing of W is lost before the first projection.
+ *   * With a weighting the target T is what ADMM makes of W and A B (psm_admm.h); else it is W.
  *   * The values on the final pattern are fitted by conjugate gradients (psm_cgls.h), one factor
- *     after the other. The steps end near a target that is not W, and with few digits; on a fixed
- *     pattern each factor is a linear least-squares problem, which takes a few steps of these.
+ *     after the other.
  *
  * A weighting (weighting.h) enters three times. The columns of W are scaled by the square root of
  * M's diagonal while patterns are looked for; ADMM minimises the error with the moment of the
@@ -48,8 +46,8 @@ struct palm_task {
 
 struct palm;
 
-/* NULL when memory runs out. Scratch for all of it: five matrices of W's size, with a weighting one
- * more. */
+/* NULL when memory runs out. Scratch for all of it: at most eight matrices of W's size, with a
+ * weighting one more. */
 struct palm *palm_new(const struct palm_task *task);
 
 /* Legal on NULL. */
@@ -65,14 +63,10 @@ int palm_rounds(const struct palm_task *task, enum sn_effort effort);
 
 /* n_rounds of steps of both factors, with k[f] entries (a multiple of block) in factor f, PALM_A or
  * PALM_B. Ends early when *stop is set. Returns the squared error in the scaled norm; that of the
- * fitted values is less. Cost of a round: 5 nonzeros(B) m + inner m n multiply-adds, with a
- * weighting of p columns m n p more, and 10 p^3 in all. */
+ * fitted values is less. Cost of a round: 3 m n inner / 2 + (m + 3 n / 2) inner^2 + inner^3 / 3
+ * multiply-adds, with a weighting of p columns m n p more, and 10 p^3 in all. */
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds,
                 const volatile sig_atomic_t *stop);
-
-/* One round without extrapolation and with T = W, for factors that are already near their counts.
- */
-void palm_round(struct palm *palm, const size_t k[2]);
 
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate
  * gradients for each factor. Returns the squared error, in the norm in which palm_energy is W's.

@@ -49,11 +49,16 @@ void palm_gradient_at_b(const struct palm *palm, const float *residual, float *o
 
 /* ---- Atoms ---- */
 
-void palm_scale_a(const struct palm *palm, float *a, int divide)
+void palm_scale_lines(const struct palm *palm, float *values, size_t length, int divide)
 {
     for (int p = 0; p < palm->inner; p++)
-        cblas_sscal(palm->m, divide ? 1 / palm->norms[p] : palm->norms[p],
-                    a + (size_t)p * (size_t)palm->m, 1);
+        cblas_sscal((int)length, divide ? 1 / palm->norms[p] : palm->norms[p],
+                    values + (size_t)p * length, 1);
+}
+
+void palm_scale_a(const struct palm *palm, float *a, int divide)
+{
+    palm_scale_lines(palm, a, (size_t)palm->m, divide);
 }
 
 void palm_scale_b(const struct palm *palm, struct palm_lines *b, int divide)

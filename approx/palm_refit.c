@@ -87,7 +87,7 @@ static double refit_factor(struct palm *palm, int f, int n_steps)
                                 .count = f == PALM_A ? palm_size(palm, PALM_A)
                                                      : palm->b.start[palm->inner],
                                 .gradient = palm->dense,
-                                .direction = palm->a_previous,
+                                .direction = palm->dual[PALM_A],
                                 .context = &fit,
                                 .take_gradient = take_gradient,
                                 .curvature = curvature,
@@ -101,7 +101,10 @@ double palm_refit(struct palm *palm, int n_rounds, int n_steps)
 {
     float *slope;
     size_t size = (size_t)palm->m * (size_t)palm->n;
-    palm_lines_free(&palm->b_previous);
+    free(palm->dual[PALM_B]);
+    palm->dual[PALM_B] = NULL;
+    free(palm->gram);
+    palm->gram = NULL;
     palm_take_w(palm, palm->target);
     palm_multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
     palm->energy = moment_energy(palm, palm->target, palm->dense, &slope);

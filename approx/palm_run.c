@@ -1,130 +1,84 @@
-/* PALM's steps, and the rounds of them that ADMM drives. */
+/* The search for the patterns of A and B: rounds of ADMM steps of both. */
 #include "palm_state.h"
 #include "product.h"
 #include "psm_admm.h"
 
 #include <cblas.h>
+#include <lapacke.h>
 #include <math.h>
 #include <string.h>
 
-/* dense = B + momentum (B - previous). */
-static void extrapolate(struct palm *palm, float momentum)
-{
-    memset(palm->dense, 0, palm_size(palm, PALM_B) * sizeof(float));
-    palm_add_lines(palm, &palm->b, 1 + momentum, palm->dense);
-    palm_add_lines(palm, &palm->b_previous, -momentum, palm->dense);
-}
+/* ---- Steps ---- */
 
-/* residual = (A B)^T - T for the B that lies in dense. */
-static void multiply_dense(struct palm *palm)
-{
-    enum { DENSE = 5 }; /* An entry alone takes about so many times as long as in sgemm. */
-    size_t m = (size_t)palm->m, n = (size_t)palm->n, count = 0;
-    const float *row = palm->dense;
-    for (size_t i = 0; i < palm_size(palm, PALM_B); i++) count += row[i] != 0;
-    if (count > palm_size(palm, PALM_B) / DENSE) {
-        memcpy(palm->residual, palm->target, m * n * sizeof *row);
-        sn_product(1, 0, palm->n, palm->m, palm->inner, 1, row, palm->n, palm->a, palm->m, -1,
-                   palm->residual, palm->m);
-        return;
-    }
-    for (size_t i = 0; i < m * n; i++) palm->residual[i] = -palm->target[i];
-    for (size_t p = 0; p < (size_t)palm->inner; p++, row += n)
-        for (size_t j = 0; j < n; j++)
-            if (row[j] != 0)
-                cblas_saxpy(palm->m, row[j], palm->a + p * m, 1, palm->residual + j * m, 1);
-}
-
-/* y = x S and x = y S^T for factor f. */
-static void power_products(struct palm *palm, int f, float *x, float *y)
-{
-    const struct palm_lines *b = &palm->b;
-    int inner = palm->inner;
-    if (f == PALM_A) {
-        cblas_sgemv(CblasRowMajor, CblasTrans, inner, palm->m, 1, palm->a, palm->m, x, 1, 0, y, 1);
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, inner, palm->m, 1, palm->a, palm->m, y, 1, 0, x,
-                    1);
-        return;
-    }
-    memset(y, 0, (size_t)palm->n * sizeof *y);
-    for (int p = 0; p < inner; p++)
-        for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
-            y[b->column[q]] += b->value[q] * x[p];
-    for (int p = 0; p < inner; p++) {
-        x[p] = 0;
-        for (size_t q = b->start[p]; q < b->start[p + 1]; q++)
-            x[p] += b->value[q] * y[b->column[q]];
-    }
-}
-
-/* The largest eigenvalue of S^T S by power iteration, with a margin for its slow end. The vector
- * stays from call to call, while the factor changes little. */
-static double norm_squared(struct palm *palm, int f)
-{
-    enum { STEPS = 3 };
-    float *x = palm->vector[f];
-    double growth = 0;
-    for (int step = 0; step < STEPS; step++) {
-        double before = palm_energy_of(x, (size_t)palm->inner);
-        power_products(palm, f, x, palm->product[f]);
-        double after = palm_energy_of(x, (size_t)palm->inner);
-        growth = sqrt(after / before);
-        if (after > 0) cblas_sscal(palm->inner, (float)(1 / sqrt(after)), x, 1);
-        else
-            for (int p = 0; p < palm->inner; p++) x[p] = 1;
-    }
-    return 1.03 * growth;
-}
-
-/* Gives the atoms of factor 1-f unit norm; A B stays. */
+/* Gives the atoms of factor 1-f unit norm; A B stays, and so do the duals beside their factors. */
 static void normalise_other(struct palm *palm, int f)
 {
     palm_atom_norms(palm, 1 - f);
     palm_scale_a(palm, palm->a, f == PALM_B);
-    palm_scale_a(palm, palm->a_previous, f == PALM_B);
+    palm_scale_a(palm, palm->dual[PALM_A], f == PALM_B);
     palm_scale_b(palm, &palm->b, f == PALM_A);
-    palm_scale_b(palm, &palm->b_previous, f == PALM_A);
+    palm_scale_lines(palm, palm->dual[PALM_B], (size_t)palm->n, f == PALM_A);
 }
 
-/* A <- the k largest of Y - grad(Y)/l at Y = A + momentum (A - previous). Y takes the place of
- * previous, and becomes the new A. */
-static void step_a(struct palm *palm, size_t k, float momentum)
+/* dense = B. */
+static void expand_b(const struct palm *palm)
 {
-    size_t size = palm_size(palm, PALM_A);
-    normalise_other(palm, PALM_A);
-    float *now = palm->a, *point = palm->a_previous;
-    for (size_t i = 0; i < size; i++) point[i] = now[i] + momentum * (now[i] - point[i]);
-    palm->a_previous = now;
-    palm->a = point;
-    palm_multiply(palm, point, &palm->b, palm->b.value, palm->target, palm->residual);
-    palm_gradient_a(palm, palm->residual, palm->dense);
-    double norm = norm_squared(palm, PALM_B);
-    if (norm > 0) cblas_saxpy((int)size, (float)(-1 / norm), palm->dense, 1, point, 1);
-    palm_project(palm, PALM_A, point, k);
+    memset(palm->dense, 0, palm_size(palm, PALM_B) * sizeof(float));
+    palm_add_lines(palm, &palm->b, palm->dense);
 }
 
-/* The same for B, which is dense meanwhile. */
-static void step_b(struct palm *palm, size_t k, float momentum)
+/* gram <- the lower triangle of the other factor's Gram matrix, plus penalty I, factored. Not
+ * positive definite but for entries that are not finite: 0 then. */
+static int factor_gram(struct palm *palm, int f, float penalty)
 {
-    normalise_other(palm, PALM_B);
-    extrapolate(palm, momentum);
-    multiply_dense(palm);
-    double norm = norm_squared(palm, PALM_A);
+    int inner = palm->inner, length = f == PALM_A ? palm->n : palm->m;
+    if (f == PALM_A) expand_b(palm);
+    cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, inner, length, 1,
+                f == PALM_A ? palm->dense : palm->a, length, 0, palm->gram, inner);
+    for (size_t p = 0; p < (size_t)inner; p++) palm->gram[p * ((size_t)inner + 1)] += penalty;
+    return !LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', inner, palm->gram, inner);
+}
+
+/* dense <- the other factor times T, in the layout of f. */
+static void take_moment(struct palm *palm, int f)
+{
     size_t m = (size_t)palm->m, n = (size_t)palm->n, inner = (size_t)palm->inner;
-    if (norm > 0)
-        sn_gemm(0, 1, inner, n, m, (float)(-1 / norm), palm->a, m, palm->residual, m, 1,
-                palm->dense, n);
-    palm_project(palm, PALM_B, palm->dense, k);
-    struct palm_lines now = palm->b;
-    palm->b = palm->b_previous;
-    palm->b_previous = now;
-    palm_take_b(palm);
+    if (f == PALM_A) palm_gradient_a(palm, palm->target, palm->dense);
+    else sn_gemm(0, 1, inner, n, m, 1, palm->a, m, palm->target, m, 0, palm->dense, n);
 }
 
-void palm_round(struct palm *palm, const size_t k[2])
+/* dense <- X + U, for X = (G + penalty I)^-1 (moment + penalty (Z - U)), U the dual times kept. */
+static void solve(struct palm *palm, int f, float penalty, float kept)
 {
-    step_a(palm, k[PALM_A], 0);
-    step_b(palm, k[PALM_B], 0);
+    int inner = palm->inner, length = f == PALM_A ? palm->m : palm->n;
+    size_t size = palm_size(palm, f);
+    float *x = palm->dense, *dual = palm->dual[f];
+    cblas_sscal((int)size, kept, dual, 1);
+    cblas_saxpy((int)size, -penalty, dual, 1, x, 1);
+    if (f == PALM_A) cblas_saxpy((int)size, penalty, palm->a, 1, x, 1);
+    else
+        for (size_t p = 0; p < (size_t)inner; p++)
+            for (size_t q = palm->b.start[p]; q < palm->b.start[p + 1]; q++)
+                x[p * (size_t)length + (size_t)palm->b.column[q]] += penalty * palm->b.value[q];
+    for (int transposed = 0; transposed < 2; transposed++)
+        cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, transposed ? CblasTrans : CblasNoTrans,
+                    CblasNonUnit, inner, length, 1, palm->gram, inner, x, length);
+    cblas_saxpy((int)size, 1, dual, 1, x, 1);
+}
+
+/* One step of ADMM for factor f: Z <- the k largest of X + U, U <- X + U - Z. */
+static void step(struct palm *palm, int f, size_t k, float penalty, float kept)
+{
+    size_t size = palm_size(palm, f);
+    normalise_other(palm, f);
+    if (!factor_gram(palm, f, penalty)) return;
+    take_moment(palm, f);
+    solve(palm, f, penalty, kept);
+    memcpy(palm->dual[f], palm->dense, size * sizeof(float));
+    palm_project(palm, f, palm->dense, k);
+    cblas_saxpy((int)size, -1, palm->dense, 1, palm->dual[f], 1);
+    if (f == PALM_A) memcpy(palm->a, palm->dense, size * sizeof(float));
+    else palm_take_b(palm);
 }
 
 /* ---- Rounds ---- */
@@ -132,58 +86,77 @@ void palm_round(struct palm *palm, const size_t k[2])
 struct rounds {
     struct palm *palm;
     const size_t *k;
+    int n_rounds;
+    double first, last; /* the penalties, which grow by equal factors */
 };
+
+static double penalty_in(const struct rounds *rounds, int round)
+{
+    double part = rounds->n_rounds > 1 ? round / (rounds->n_rounds - 1.) : 1;
+    return rounds->first * pow(rounds->last / rounds->first, part);
+}
+
+/* A first, since B has nothing to gain at the start. */
+static void take_round(const struct rounds *rounds, int round)
+{
+    double penalty = penalty_in(rounds, round),
+           kept = round ? penalty_in(rounds, round - 1) / penalty : 1;
+    for (int f = 0; f < 2; f++) step(rounds->palm, f, rounds->k[f], (float)penalty, (float)kept);
+}
 
 static void take_w(void *context, float *w) { palm_take_w(((struct rounds *)context)->palm, w); }
 
-/* A step of each factor: A first, since B has no slope at the start. */
 static const float *approach(void *context, int round)
 {
-    static const double most = .95;
     const struct rounds *rounds = context;
     struct palm *palm = rounds->palm;
-    float momentum = (float)(most * round / (round + 3));
-    step_a(palm, rounds->k[PALM_A], momentum);
-    step_b(palm, rounds->k[PALM_B], momentum);
+    take_round(rounds, round);
     palm_multiply(palm, palm->a, &palm->b, palm->b.value, NULL, palm->residual);
     return palm->residual;
+}
+
+/* With a weighting the target moves, by ADMM around the rounds. */
+static void run_weighted(struct rounds *rounds, const volatile sig_atomic_t *stop)
+{
+    struct palm *palm = rounds->palm;
+    struct psm_admm admm = { .rows = palm_rows(palm),
+                             .columns = palm_columns(palm),
+                             .transposed = !palm->flip,
+                             .weighting = palm->weighting,
+                             .n_rounds = rounds->n_rounds,
+                             .first = .5, /* Tried on classifiers of trained nets. */
+                             .last = 1,
+                             .stop = stop,
+                             .target = palm->target,
+                             .sum = palm->dense,
+                             .filter = palm->weighted,
+                             .context = rounds,
+                             .take_w = take_w,
+                             .approach = approach };
+    psm_admm_run(&admm);
+    palm_take_w(palm, palm->target);
 }
 
 double palm_run(struct palm *palm, const size_t k[2], int n_rounds,
                 const volatile sig_atomic_t *stop)
 {
-    struct rounds rounds = { palm, k };
-    struct psm_admm admm = { .rows = palm_rows(palm),
-                             .columns = palm_columns(palm),
-                             .transposed = !palm->flip,
-                             .weighting = palm->weighting,
-                             .n_rounds = n_rounds,
-                             .first = .27, /* Tried on classifiers of trained nets. */
-                             .last = .5,
-                             .stop = stop,
-                             .target = palm->target,
-                             .sum = palm->dense,
-                             .filter = palm->weighted,
-                             .context = &rounds,
-                             .take_w = take_w,
-                             .approach = approach };
-    psm_admm_run(&admm);
+    double density = (double)(k[PALM_A] + k[PALM_B]) / ((double)palm->m * palm->n);
+    struct rounds rounds = { palm, k, n_rounds, .2, fmax(.3, .9 - .8 * density) };
+    if (palm->weighting) run_weighted(&rounds, stop);
+    else
+        for (int round = 0; round < n_rounds && !(stop && *stop); round++)
+            take_round(&rounds, round);
     palm_project(palm, PALM_A, palm->a, k[PALM_A]); /* A stop may come before the first step. */
-    palm_take_w(palm, palm->target);
     palm_multiply(palm, palm->a, &palm->b, palm->b.value, palm->target, palm->residual);
     return palm_energy_of(palm->residual, (size_t)palm->m * (size_t)palm->n);
 }
 
-/* A round of 1000 x 1280 sets the time. B's entries count when they are many: each costs about as
- * much as 18 multiply-adds of the dense product for every row of A, since a sparse product reaches
- * a part of that one's speed. Below half of the bytes that changes nothing for 1000 x 1280. */
+/* A round of 1000 x 1280 sets the time. */
 int palm_rounds(const struct palm_task *task, enum sn_effort effort)
 {
-    static const double usual[] = { [SN_QUICK] = 40, [SN_NORMAL] = 160, [SN_THOROUGH] = 1000 };
+    static const double usual[] = { [SN_QUICK] = 16, [SN_NORMAL] = 60, [SN_THOROUGH] = 300 };
     int m = task->flip ? task->columns : task->rows, n = task->flip ? task->rows : task->columns,
         inner = task->inner ? task->inner : n;
-    double dense = (double)m * n * inner, sparse = 18. * m * (double)task->most_b;
-    double work = fmax(dense / (1000. * 1280 * 1280), (dense + sparse) / 4e9),
-           rounds = usual[effort];
-    return (int)fmin(fmax(rounds / work, rounds / 8), 1.25 * rounds);
+    double work = (double)m * n * inner / (1000. * 1280 * 1000), rounds = usual[effort];
+    return (int)fmin(fmax(rounds / work, rounds / 4), 1.25 * rounds);
 }

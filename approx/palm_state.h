@@ -21,16 +21,15 @@ struct palm {
     const float *source; /* W as the task gave it */
     float *target;       /* T^T, scaled: n x m, so that a column is one line */
     float *a;            /* A^T, inner x m: an atom is a line */
-    float *a_previous;   /* of one step before, in the same scaling; scratch for palm_refit */
-    struct palm_lines b, b_previous;
-    float *residual; /* (A B - T)^T, n x m; scratch for projections */
-    float *dense;    /* A's gradient, or B's dense form, inner x n, or n x m: the largest of them */
+    struct palm_lines b;
+    float *dual[2]; /* U of A and of B, in their layouts and scaling; A's is palm_refit's scratch */
+    float *gram;    /* inner x inner */
+    float *residual; /* (A B - W)^T, n x m; scratch for projections */
+    float *dense;    /* a factor's dense form, or n x m: the largest of them */
     float *weighted; /* with a weighting: the filter of ADMM, then n x m for palm_refit */
-    float *vector[2];  /* of the power iterations, inner */
-    float *product[2]; /* their images: m, n */
-    float *norms;      /* of the atoms, inner */
-    float *line;       /* max(m, n, inner) of scratch, twice */
-    double energy;     /* palm_energy */
+    float *norms;    /* of the atoms, inner */
+    float *line;     /* inner of scratch */
+    double energy;   /* palm_energy */
 };
 
 /* The columns and the rows of W. */
@@ -45,9 +44,8 @@ void palm_lines_free(struct palm_lines *lines);
 /* W^T of the problem, scaled, n x m. */
 void palm_take_w(const struct palm *palm, float *w);
 
-/* dense += factor times the entries of lines. */
-void palm_add_lines(const struct palm *palm, const struct palm_lines *lines, float factor,
-                    float *dense);
+/* dense += the entries of lines. */
+void palm_add_lines(const struct palm *palm, const struct palm_lines *lines, float *dense);
 
 /* b <- the entries of dense. */
 void palm_take_b(struct palm *palm);
@@ -77,7 +75,9 @@ void palm_gradient_at_b(const struct palm *palm, const float *residual, float *o
 /* norms[p] = the length of line p of factor f; 1 for an atom that is not used. */
 void palm_atom_norms(struct palm *palm, int f);
 
-/* Line p of A, or of some form of B, times norms[p], or divided by it. */
+/* Line p of A, of some form of B, or of inner lines of length values, times norms[p], or divided by
+ * it. */
+void palm_scale_lines(const struct palm *palm, float *values, size_t length, int divide);
 void palm_scale_a(const struct palm *palm, float *a, int divide);
 void palm_scale_b(const struct palm *palm, struct palm_lines *b, int divide);
 

@@ -96,7 +96,8 @@ static float *scale_copy(const float *dense, size_t size, int exponent)
 
 /* ---- One call ---- */
 
-static enum sn_status check_settings(int n_factors, int block, struct sn_error *error)
+static enum sn_status check_settings(int n_factors, int block, enum psm_pattern pattern,
+                                     struct sn_error *error)
 {
     if (block != 1 && block != 4 && block != 8)
         return sn_fail(error, SN_BAD_INPUT, "psm: blocks of %d rows, expected 1, 4 or 8", block);
@@ -104,6 +105,12 @@ static enum sn_status check_settings(int n_factors, int block, struct sn_error *
         return sn_fail(error, SN_BAD_INPUT,
                        "psm: blocks of %d rows with %d factors, expected at most 2 factors", block,
                        n_factors);
+    if (psm_pattern_has_groups(pattern) && (n_factors > 2 || block > 1))
+        return sn_fail(
+            error, SN_BAD_INPUT,
+            "psm: a pattern N:M with %d factors in blocks of %d rows, expected at most 2 "
+            "factors without blocks",
+            n_factors, block);
     return SN_OK;
 }
 
@@ -147,7 +154,7 @@ static enum sn_status fit_within(const float *dense, int n_outputs, int n_inputs
                                  .bits = options->bits,
                                  .budget = { options->budget_bytes, options->budget_values },
                                  .options = options };
-    enum sn_status status = check_settings(n_factors, search.block, error);
+    enum sn_status status = check_settings(n_factors, search.block, search.pattern, error);
     if (status) return status;
     exponent = exponent_of(dense, (size_t)n_outputs * (size_t)n_inputs);
     if (block > 1 && !(order = malloc((size_t)n_outputs * sizeof *order)))
@@ -184,16 +191,18 @@ static const struct sn_fit_type types[] = {
     { 0 }
 };
 
-static const char *const patterns[] = { "entries", "rows", "columns", NULL };
+static const char *const patterns[] = { "entries", "rows", "columns", "1:4",
+                                        "2:4",     "1:8",  "1:16",    NULL };
 
 static const struct sn_fit_option fit_options[] = {
     { "factors", "N", 1, PSM_MOST_FACTORS, NULL,
       "psm: so many factors instead of the better of 1 and 2" },
     { "block", "N", 1, 8, NULL,
       "psm: entries in blocks of 4 or 8 rows with one index each, rows reordered" },
-    { "pattern", "P", 0, 2, patterns,
+    { "pattern", "P", 0, 6, patterns,
       "psm: entries (default): the largest of a factor; rows, columns: as\n"
-      "many in each row or column of a factor" },
+      "many in each row or column of a factor; 1:4, 2:4, 1:8, 1:16: at most\n"
+      "so many of each 4, 8 or 16 entries side by side in a row" },
     { 0 }
 };
 

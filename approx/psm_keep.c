@@ -73,6 +73,61 @@ static void keep_in_each(float *values, size_t lines, size_t length, int by_line
     }
 }
 
+/* ---- Groups in a row ---- */
+
+/* So many of each size entries stay; size 0: no groups. */
+struct groups {
+    size_t stay, size;
+};
+
+static struct groups groups_of(enum psm_pattern pattern)
+{
+    static const struct groups all[] = { [PSM_1_OF_4] = { 1, 4 },
+                                         [PSM_2_OF_4] = { 2, 4 },
+                                         [PSM_1_OF_8] = { 1, 8 },
+                                         [PSM_1_OF_16] = { 1, 16 } };
+    return all[pattern];
+}
+
+int psm_pattern_has_groups(enum psm_pattern pattern) { return groups_of(pattern).size > 0; }
+
+size_t psm_pattern_most(enum psm_pattern pattern, size_t rows, size_t columns)
+{
+    struct groups groups = groups_of(pattern);
+    if (!groups.size) return rows * columns;
+    size_t rest = columns % groups.size;
+    return rows * (columns / groups.size * groups.stay + (rest < groups.stay ? rest : groups.stay));
+}
+
+/* The stay largest of the count entries values[0], values[stride], .., ties by position. */
+static void keep_group(float *values, size_t count, size_t stride, size_t stay)
+{
+    enum { MOST = 16 };
+    uint32_t bits[MOST];
+    for (size_t i = 0; i < count; i++) bits[i] = magnitude_bits(values[i * stride]);
+    for (size_t i = 0; i < count; i++) {
+        size_t before = 0;
+        for (size_t l = 0; l < count; l++)
+            before += bits[l] > bits[i] || (bits[l] == bits[i] && l < i);
+        if (before >= stay) values[i * stride] = 0;
+    }
+}
+
+/* The k largest of what the groups of each row leave. */
+static void keep_groups(float *values, size_t lines, size_t length, struct groups groups,
+                        int rows_are_lines, size_t k)
+{
+    size_t rows = rows_are_lines ? lines : length, columns = rows_are_lines ? length : lines,
+           step_row = rows_are_lines ? length : 1, stride = rows_are_lines ? 1 : length;
+    for (size_t j = 0; j < columns; j += groups.size)
+        for (size_t i = 0; i < rows; i++)
+            keep_group(values + i * step_row + j * stride,
+                       columns - j < groups.size ? columns - j : groups.size, stride, groups.stay);
+    keep_largest(values, lines * length, k);
+}
+
+/* ---- Blocks ---- */
+
 /* The norm of one block: along != 0 as consecutive entries of a line, else as consecutive lines at
  * one place. */
 static float block_norm(const float *values, size_t lines, size_t length, size_t line, size_t place,
@@ -107,5 +162,7 @@ void psm_keep(float *values, size_t lines, size_t length, enum psm_pattern patte
 {
     if (block > 1) keep_blocks(values, lines, length, block, !rows_are_lines, k, scratch);
     else if (pattern == PSM_ENTRIES) keep_largest(values, lines * length, k);
+    else if (psm_pattern_has_groups(pattern))
+        keep_groups(values, lines, length, groups_of(pattern), rows_are_lines, k);
     else keep_in_each(values, lines, length, (pattern == PSM_ROWS) == rows_are_lines, k, scratch);
 }

@@ -14,7 +14,8 @@ static int index_bits(const struct psm_search *search, int rows, int columns, do
 {
     int n_groups = rows / search->block + 1, per_group = (columns - 1) / 256;
     double bridges = (double)n_groups * per_group, per_bridge = 4 * search->block + 1;
-    if (search->budget.values == SIZE_MAX && count / search->block > 1.6 * bridges * per_bridge)
+    if (search->budget.values == SIZE_MAX && !psm_pattern_has_groups(search->pattern)
+        && count / search->block > 1.6 * bridges * per_bridge)
         return 8;
     return columns <= 65536 ? 16 : 32;
 }
@@ -41,12 +42,13 @@ static void renumber(struct psm_sparse *s, int rows, const int *number, int n_le
 }
 
 /* Leaves out the atoms that have no entry on one of their sides; one atom stays, so that the
- * product has a shape. Rows that stand in groups all stay. 0 when memory runs out. */
-static int drop_unused_atoms(struct psm_sparse factors[2])
+ * product has a shape. Rows that stand in groups all stay, and atoms whose places a pattern counts.
+ * 0 when memory runs out. */
+static int drop_unused_atoms(const struct psm_search *search, struct psm_sparse factors[2])
 {
     struct psm_sparse *a = &factors[0], *b = &factors[1];
     int n_left = 0, inner = b->rows, *number;
-    if (a->block > 1) return 1;
+    if (a->block > 1 || psm_pattern_has_groups(search->pattern)) return 1;
     if (!(number = malloc((size_t)inner * sizeof *number))) return 0;
     for (int p = 0; p < inner; p++) number[p] = 0;
     for (size_t q = 0; q < psm_sparse_values(a); q++) number[a->column[q]] = 1;
@@ -66,7 +68,7 @@ static enum sn_status finish(const struct psm_search *search, struct palm *palm,
 {
     struct psm_sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
-    if (!palm_take_factors(palm, factors) || !drop_unused_atoms(factors))
+    if (!palm_take_factors(palm, factors) || !drop_unused_atoms(search, factors))
         status = sn_no_memory(error, "a PSM approximation");
     palm_free(palm);
     if (!status && psm_is_within(psm_size(factors, bits, 2), search->budget))
@@ -104,8 +106,10 @@ static int set_targets(const struct psm_search *search, int flip, struct targets
     double most = fmin((double)search->budget.values,
                        bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b));
     values = fmin(most, INT32_MAX / 8);
-    double b = fmin(fmax(search->block, thin * values), (double)inner * inner);
-    double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), (double)m * n);
+    double most_a = (double)psm_pattern_most(search->pattern, (size_t)m, (size_t)n),
+           most_b = (double)psm_pattern_most(search->pattern, (size_t)inner, (size_t)inner);
+    double b = fmin(fmax(search->block, thin * values), most_b);
+    double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), most_a);
     targets->k[PALM_A] = a >= search->block
         ? (size_t)a / (size_t)search->block * (size_t)search->block
         : 0;
@@ -130,14 +134,6 @@ static void bridge_factors(const struct psm_search *search, struct palm *palm,
         psm_bridge(&dense, search->block, 1);
         palm_take(palm, j);
     }
-}
-
-/* Whether a run with that start is worth its memory: its factor with the identity takes inner^2
- * entries. */
-static int affordable(const struct psm_search *search, int flip)
-{
-    double inner = flip ? search->m : search->n;
-    return inner * inner <= 4. * search->m * search->n || inner <= 256;
 }
 
 static struct palm_task task_of(const struct psm_search *search, int flip, size_t most_b)
@@ -173,22 +169,23 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     return finish(search, palm, targets.bits, fit, error);
 }
 
-/* The start, [W, I] or [I, W], whose short run comes closer; -1 when the budget holds no two
- * factors. There is memory for one problem at a time. */
+/* The start of a square matrix, [W, I] or [I, W], whose short run comes closer; -1 when the budget
+ * holds no two factors. There is memory for one problem at a time. */
 static enum sn_status choose_start(const struct psm_search *search, int *best,
                                    struct sn_error *error)
 {
-    enum { ROUNDS = 16 };
+    enum { PART = 4 };
     double least = INFINITY;
     *best = -1;
     for (int flip = 0; flip < 2; flip++) {
         struct targets targets;
-        if (!affordable(search, flip) || !set_targets(search, flip, &targets)) continue;
+        if (!set_targets(search, flip, &targets)) continue;
         struct palm_task task = task_of(search, flip, targets.k[PALM_B]);
         struct palm *palm = palm_new(&task);
         if (!palm) return sn_no_memory(error, "a PSM approximation");
+        int n_rounds = palm_rounds(&task, search->options->effort) / PART;
         palm_start(palm);
-        double left = palm_run(palm, targets.k, ROUNDS, search->options->stop);
+        double left = palm_run(palm, targets.k, n_rounds, search->options->stop);
         palm_free(palm);
         if (left < least) {
             least = left;
@@ -199,12 +196,13 @@ static enum sn_status choose_start(const struct psm_search *search, int *best,
     return SN_OK;
 }
 
-/* PALM from the better start. fit->matrix stays NULL when the budget does not hold two factors. */
+/* The smaller side lies between the factors. fit->matrix stays NULL when the budget does not hold
+ * two factors. */
 static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *fit,
                                struct sn_error *error)
 {
-    int flip;
-    enum sn_status status = choose_start(search, &flip, error);
+    int flip = search->m < search->n;
+    enum sn_status status = search->m == search->n ? choose_start(search, &flip, error) : SN_OK;
     return status || flip < 0 ? status : run_start(search, flip, fit, error);
 }
 
@@ -223,7 +221,7 @@ static void shrink(const struct psm_search *search, int inner, struct palm *palm
                        (double)search->budget.values / (double)(counts[0] + counts[1]));
     if (left <= 0) return;
     for (int f = 0; f < 2; f++) k[f] = (size_t)(fmin(1, left) * (double)counts[f]);
-    for (int round = 0; round < ROUNDS; round++) palm_round(palm, k);
+    palm_run(palm, k, ROUNDS, search->options->stop);
     palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS);
 }
 
@@ -279,7 +277,8 @@ enum sn_status psm_pair_fit(const struct psm_search *search, struct sn_fit *fit,
                             struct sn_error *error)
 {
     struct sn_fit other = { 0 };
-    enum sn_status status = search->block > 1 ? SN_OK : fit_product(search, fit, error);
+    int may_be_exact = search->block == 1 && !psm_pattern_has_groups(search->pattern);
+    enum sn_status status = may_be_exact ? fit_product(search, fit, error) : SN_OK;
     if (!status && !(fit->matrix && fit->error < 1e-6)) {
         status = fit_palm(search, &other, error);
         psm_keep_better(fit, &other);

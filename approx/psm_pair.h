@@ -5,10 +5,9 @@
 #include "psm_search.h"
 
 /* Exactly, where W is found to be such a product (psm_atoms_find); if that takes more than the
- * budget, PALM shrinks it. Where that fails or leaves an error, by PALM (palm.h) from W = W I or
- * W = I W, whichever comes closer in a short run: the factor that starts as the identity should be
- * the one that a sparse matrix stands for better, and which that is shows at once. The better of
- * both results counts.
+ * budget, PALM shrinks it. Where that fails or leaves an error, in turn (palm.h) from W = W I or
+ * W = I W: the identity on the smaller side, or, of a square matrix,
+ * where a short run comes closer. The better of both results counts.
  *
  * SN_BAD_INPUT when the budget cannot hold two factors, SN_NO_MEMORY; *fit is empty then. Cost:
  * psm_atoms_find's and palm_run's. */

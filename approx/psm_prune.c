@@ -209,7 +209,9 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
     if (!pruning_new(&pruning, search, most_values(search, wide)))
         return sn_no_memory(error, "a PSM approximation");
     if (pruning.target) find_target(&pruning);
-    if (search->budget.values == SIZE_MAX && keep_within(&pruning, 8) > pruning.most) bits = 8;
+    if (search->budget.values == SIZE_MAX && !psm_pattern_has_groups(search->pattern)
+        && keep_within(&pruning, 8) > pruning.most)
+        bits = 8;
     if (bits == wide && !keep_within(&pruning, wide)) {
         status =
             sn_fail(error, SN_BAD_INPUT,

@@ -732,7 +732,7 @@ ok "--pattern" says 0 '"params"'
 large --share 0.1 --block 3
 ok "blocks of three" complains 1 'psm: blocks of 3 rows, expected 1, 4 or 8'
 large --share 0.1 --pattern squares
-ok "an unknown pattern" complains 2 "--pattern: expected one of entries, rows, columns, found 'squares'"
+ok "an unknown pattern" complains 2 "--pattern: expected one of entries, rows, columns, 1:4, 2:4, 1:8, 1:16, found 'squares'"
 large --share 0.1 --factors 17
 ok "too many factors" complains 2 '--factors: expected a number from 1 to 16'
 
