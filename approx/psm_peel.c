@@ -7,7 +7,7 @@
 
 struct ratio {
     double value, error;
-    int index;
+    int index, bucket;
 };
 
 /* What is left of W, seen by rows or by columns: line i, place j is left[i*line + j*place]. */
@@ -22,14 +22,16 @@ struct peel {
     struct psm_atoms *atoms;
     struct view views[2];
     int *order[2];        /* which row, column of W is left's row i, column j */
-    struct ratio *ratios; /* max(m, n) */
+    int most_ratios;      /* max(m, n) */
+    struct ratio *ratios; /* so many, and as many again to sort them */
+    int *bucket_ends;     /* most_ratios + 1 */
     double *saved;        /* two atoms */
     uint64_t work;        /* about the nanoseconds spent */
     int *counts;          /* m+n */
     int *support;         /* max(m, n) */
     double zero;          /* entries up to this are rounding errors */
     double rounding;      /* the error of an entry */
-    double small;         /* entries below this have ratios that are too inexact to start from */
+    double small;         /* entries up to this have ratios that are too inexact to start from */
     double least_small;   /* what small falls to */
 };
 
@@ -52,7 +54,7 @@ static int compare_ratios(const void *a, const void *b)
 }
 
 /* In ascending order; most often there is but a handful. */
-static void sort_ratios(struct ratio *ratios, int count)
+static void sort_handful(struct ratio *ratios, int count)
 {
     enum { HANDFUL = 16 };
     if (count > HANDFUL) {
@@ -67,14 +69,32 @@ static void sort_ratios(struct ratio *ratios, int count)
     }
 }
 
+/* In ascending order, by as many buckets, to which a function assigns them that spreads ratios of
+ * like entries about evenly. */
+static void sort_ratios(struct peel *peel, int count)
+{
+    struct ratio *ratios = peel->ratios, *spare = ratios + peel->most_ratios;
+    int *end = peel->bucket_ends, first = 0;
+    memset(end, 0, ((size_t)count + 1) * sizeof *end);
+    for (int i = 0; i < count; i++) {
+        double value = ratios[i].value, spread = (1 + value / (1 + fabs(value))) / 2;
+        ratios[i].bucket = (int)(spread * (count - 1));
+        end[ratios[i].bucket + 1]++;
+    }
+    for (int i = 1; i < count; i++) end[i] += end[i - 1];
+    for (int i = 0; i < count; i++) spare[end[ratios[i].bucket]++] = ratios[i];
+    for (int i = 0; i < count; first = end[i++]) sort_handful(spare + first, end[i] - first);
+    memcpy(ratios, spare, (size_t)count * sizeof *ratios);
+}
+
 /* The longest run of peel->ratios[count] that are equal within their errors; sorts them. Returns
  * its length, *first its start. */
 static int longest_run(struct peel *peel, int count, int *first)
 {
     struct ratio *ratios = peel->ratios;
     int best = 0;
-    peel->work += 64 * (uint64_t)count;
-    sort_ratios(ratios, count);
+    peel->work += 32 * (uint64_t)count;
+    sort_ratios(peel, count);
     for (int i = 0, start = 0; i < count; i++) {
         if (i && ratios[i].value - ratios[i - 1].value > ratios[i].error + ratios[i - 1].error)
             start = i;
@@ -162,8 +182,9 @@ static int join_lines(struct peel *peel, const struct view *view, double *own, c
             int j = peel->support[k];
             double x = *entry(view, i, j);
             if (fabs(x) > floor)
-                peel->ratios[count++] = (struct ratio){ x / other[j],
-                                                        peel->rounding / fabs(other[j]), j };
+                peel->ratios[count++] = (struct ratio){ .value = x / other[j],
+                                                        .error = peel->rounding / fabs(other[j]),
+                                                        .index = j };
         }
         int run = longest_run(peel, count, &first);
         if (run < least) continue;
@@ -205,8 +226,10 @@ static int take_atom(struct peel *peel, const struct view *view, int i, int l, i
     peel->work += (uint64_t)view->n_places / 4;
     for (int j = 0; j < view->n_places; j++) {
         double x = *entry(view, i, j), y = *entry(view, l, j);
-        if (fabs(x) < peel->small || fabs(y) < peel->small) continue;
-        ratios[count++] = (struct ratio){ y / x, peel->rounding * (1 + fabs(y / x)) / fabs(x), j };
+        if (fabs(x) <= peel->small || fabs(y) <= peel->small) continue;
+        ratios[count++] = (struct ratio){ .value = y / x,
+                                          .error = peel->rounding * (1 + fabs(y / x)) / fabs(x),
+                                          .index = j };
     }
     if (count < least) return 0;
     int run = longest_run(peel, count, &first);
@@ -235,7 +258,7 @@ static int least_run(const struct view *view) { return view->n_places <= 256 ? 2
  * not cost minutes. Products of up to 1000 x 1000 were found with less work than this. */
 static int given_up(const struct peel *peel)
 {
-    double m = peel->atoms->m, n = peel->atoms->n, limit = fmax(1.5e9, 2400 * m * n);
+    double m = peel->atoms->m, n = peel->atoms->n, limit = fmax(8e8, 1000 * m * n);
     return (double)peel->work > limit || peel->atoms->n_atoms > peel->atoms->m + peel->atoms->n;
 }
 
@@ -283,8 +306,9 @@ static int merge(struct peel *peel, int p, int q, int side)
            *joining = psm_atoms_side(peel->atoms, q, side);
     for (int i = 0; i < n_lines; i++)
         if (own[i] != 0 && joining[i] != 0)
-            peel->ratios[count++] = (struct ratio){ own[i] / joining[i],
-                                                    1e-5 * fabs(own[i] / joining[i]), i };
+            peel->ratios[count++] = (struct ratio){ .value = own[i] / joining[i],
+                                                    .error = 1e-5 * fabs(own[i] / joining[i]),
+                                                    .index = i };
     if (longest_run(peel, count, &first) < 2) return 0;
     double scale = peel->ratios[first].value;
     double *atoms[2] = { psm_atoms_side(peel->atoms, p, 0), psm_atoms_side(peel->atoms, q, 0) };
@@ -411,14 +435,16 @@ static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned se
     *peel = (struct peel){ .atoms = atoms };
     peel->views[0] = (struct view){ left, (size_t)n, 1, m, n, 0 };
     peel->views[1] = (struct view){ left, 1, (size_t)n, n, m, 1 };
-    peel->ratios = malloc((size_t)(m > n ? m : n) * sizeof *peel->ratios);
+    peel->most_ratios = m > n ? m : n;
+    peel->ratios = malloc(2 * (size_t)peel->most_ratios * sizeof *peel->ratios);
+    peel->bucket_ends = malloc(((size_t)peel->most_ratios + 1) * sizeof *peel->bucket_ends);
     peel->saved = malloc(2 * psm_atoms_length(atoms) * sizeof *peel->saved);
     peel->counts = malloc(psm_atoms_length(atoms) * sizeof *peel->counts);
     peel->support = malloc((size_t)(m > n ? m : n) * sizeof *peel->support);
     peel->order[0] = calloc((size_t)m, sizeof(int));
     peel->order[1] = calloc((size_t)n, sizeof(int));
-    if (!left || !peel->ratios || !peel->saved || !peel->counts || !peel->support || !peel->order[0]
-        || !peel->order[1])
+    if (!left || !peel->ratios || !peel->bucket_ends || !peel->saved || !peel->counts
+        || !peel->support || !peel->order[0] || !peel->order[1])
         return 0;
     shuffle(peel->order[0], m, seed);
     shuffle(peel->order[1], n, 2 * (uint64_t)seed);
@@ -451,6 +477,7 @@ enum psm_peel_result psm_peel(const float *w, int m, int n, unsigned seed, struc
 done:
     free(peel.views[0].left);
     free(peel.ratios);
+    free(peel.bucket_ends);
     free(peel.saved);
     free(peel.counts);
     free(peel.support);
