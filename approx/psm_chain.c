@@ -1,5 +1,5 @@
 #include "psm_chain.h"
-#include "palm.h"
+#include "dsf.h"
 #include "psm_divide.h"
 #include "weighting.h"
 
@@ -208,34 +208,33 @@ static enum sn_status peel(const struct psm_search *search, struct chain *chain,
     const struct sn_fit_options *options = search->options;
     const struct psm_sparse *t = &chain->factors[peeling->at];
     struct psm_sparse pair[2] = { { 0 } };
-    struct palm *palm = NULL;
+    struct dsf *dsf = NULL;
     float *dense = sparse_dense(t);
-    struct palm_task task = { .w = dense,
-                              .rows = t->rows,
-                              .columns = t->columns,
-                              .flip = peeling->flip,
-                              .block = 1,
-                              .most_b = peeling->thin,
-                              .pattern = search->pattern,
-                              .weighting = peeling->at == chain->n - 1 ? options->weighting
-                                                                       : NULL };
-    size_t k[2] = { [PALM_A] = values_after(peeling, step), [PALM_B] = peeling->thin };
+    struct dsf_task task = { .w = dense,
+                             .rows = t->rows,
+                             .columns = t->columns,
+                             .flip = peeling->flip,
+                             .block = 1,
+                             .most_b = peeling->thin,
+                             .pattern = search->pattern,
+                             .weighting = peeling->at == chain->n - 1 ? options->weighting : NULL };
+    size_t k[2] = { [DSF_A] = values_after(peeling, step), [DSF_B] = peeling->thin };
     enum sn_status status = SN_OK;
-    if (!dense || !(palm = palm_new(&task))) {
+    if (!dense || !(dsf = dsf_new(&task))) {
         status = sn_no_memory(error, "a PSM approximation");
         goto done;
     }
-    palm_start(palm);
-    palm_run(palm, k, palm_rounds(&task, options->effort), options->stop);
-    double left = palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS);
-    psm_report(search, .9 * step / peeling->n_peels, left, palm_energy(palm));
-    if (palm_take_factors(palm, pair)) replace(chain, peeling->at, pair);
+    dsf_start(dsf);
+    dsf_run(dsf, k, dsf_rounds(&task, options->effort), options->stop);
+    double left = dsf_refit(dsf, REFIT_ROUNDS, REFIT_STEPS);
+    psm_report(search, .9 * step / peeling->n_peels, left, dsf_energy(dsf));
+    if (dsf_take_factors(dsf, pair)) replace(chain, peeling->at, pair);
     else {
         status = sn_no_memory(error, "a PSM approximation");
         for (int h = 0; h < 2; h++) psm_sparse_free(&pair[h]);
     }
 done:
-    palm_free(palm);
+    dsf_free(dsf);
     free(dense);
     return status;
 }

@@ -1,5 +1,5 @@
 #include "psm_pair.h"
-#include "palm.h"
+#include "dsf.h"
 #include "psm_atoms.h"
 
 #include <math.h>
@@ -61,23 +61,23 @@ static int drop_unused_atoms(const struct psm_search *search, struct psm_sparse 
     return 1;
 }
 
-/* The factors that palm holds, as a matrix when they fit; else fit->matrix stays NULL. Frees palm,
+/* The factors that dsf holds, as a matrix when they fit; else fit->matrix stays NULL. Frees dsf,
  * and the factors before the matrix is measured, so that only one of them is in memory. */
-static enum sn_status finish(const struct psm_search *search, struct palm *palm, const int bits[2],
+static enum sn_status finish(const struct psm_search *search, struct dsf *dsf, const int bits[2],
                              struct sn_fit *fit, struct sn_error *error)
 {
     struct psm_sparse factors[2] = { { 0 } };
     enum sn_status status = SN_OK;
-    if (!palm_take_factors(palm, factors) || !drop_unused_atoms(search, factors))
+    if (!dsf_take_factors(dsf, factors) || !drop_unused_atoms(search, factors))
         status = sn_no_memory(error, "a PSM approximation");
-    palm_free(palm);
+    dsf_free(dsf);
     if (!status && psm_is_within(psm_size(factors, bits, 2), search->budget))
         status = psm_build(search, factors, bits, NULL, 2, fit, error);
     for (int f = 0; f < 2; f++) psm_sparse_free(&factors[f]);
     return !status && fit->matrix ? psm_measure(search, fit, error) : status;
 }
 
-/* ---- Two factors by PALM ---- */
+/* ---- Double sparse factorisation ---- */
 
 /* What a run may use: counts of A and B, the factor that starts as the identity, which gets less
  * than half; bits of the indices in the left and the right factor. */
@@ -99,74 +99,73 @@ static int set_targets(const struct psm_search *search, int flip, struct targets
     double values = fmin((double)search->budget.values, bytes / (4 + 1. / search->block)),
            share[2] = { 1 - thin, thin };
     /* A is the right factor when the problem is flipped. */
-    targets->bits[0] = index_bits(search, m, inner, share[flip ? PALM_B : PALM_A] * values);
-    targets->bits[1] = index_bits(search, inner, n, share[flip ? PALM_A : PALM_B] * values);
+    targets->bits[0] = index_bits(search, m, inner, share[flip ? DSF_B : DSF_A] * values);
+    targets->bits[1] = index_bits(search, inner, n, share[flip ? DSF_A : DSF_B] * values);
     double each_a = psm_value_bytes(search, targets->bits[flip]),
            each_b = psm_value_bytes(search, targets->bits[!flip]);
     double most = fmin((double)search->budget.values,
-                       bytes / (share[PALM_A] * each_a + share[PALM_B] * each_b));
+                       bytes / (share[DSF_A] * each_a + share[DSF_B] * each_b));
     values = fmin(most, INT32_MAX / 8);
     double most_a = (double)psm_pattern_most(search->pattern, (size_t)m, (size_t)n),
            most_b = (double)psm_pattern_most(search->pattern, (size_t)inner, (size_t)inner);
     double b = fmin(fmax(search->block, thin * values), most_b);
     double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), most_a);
-    targets->k[PALM_A] = a >= search->block
+    targets->k[DSF_A] = a >= search->block
         ? (size_t)a / (size_t)search->block * (size_t)search->block
         : 0;
-    targets->k[PALM_B] = (size_t)b / (size_t)search->block * (size_t)search->block;
-    return targets->k[PALM_A] && values >= 2 * search->block;
+    targets->k[DSF_B] = (size_t)b / (size_t)search->block * (size_t)search->block;
+    return targets->k[DSF_A] && values >= 2 * search->block;
 }
 
 /* Makes room for the bridges that 8-bit indices need, and builds them. */
-static void bridge_factors(const struct psm_search *search, struct palm *palm,
+static void bridge_factors(const struct psm_search *search, struct dsf *dsf,
                            const struct targets *targets)
 {
     for (int j = 0; j < 2; j++) {
         if (targets->bits[j] != 8) continue;
-        struct psm_strided dense = palm_factor(palm, j);
-        size_t most = targets->k[palm_side(palm, j)], block = (size_t)search->block, bridges = 0,
+        struct psm_strided dense = dsf_factor(dsf, j);
+        size_t most = targets->k[dsf_side(dsf, j)], block = (size_t)search->block, bridges = 0,
                count;
         do {
             count = most > bridges * block ? most - bridges * block : 0;
-            palm_keep(palm, j, count);
+            dsf_keep(dsf, j, count);
             bridges = psm_bridge(&dense, search->block, 0);
         } while (count && count + bridges * block > most);
         psm_bridge(&dense, search->block, 1);
-        palm_take(palm, j);
+        dsf_take(dsf, j);
     }
 }
 
-static struct palm_task task_of(const struct psm_search *search, int flip, size_t most_b)
+static struct dsf_task task_of(const struct psm_search *search, int flip, size_t most_b)
 {
-    return (struct palm_task){ .w = search->w,
-                               .rows = search->m,
-                               .columns = search->n,
-                               .flip = flip,
-                               .most_b = most_b,
-                               .block = search->block,
-                               .pattern = search->pattern,
-                               .weighting = search->options->weighting };
+    return (struct dsf_task){ .w = search->w,
+                              .rows = search->m,
+                              .columns = search->n,
+                              .flip = flip,
+                              .most_b = most_b,
+                              .block = search->block,
+                              .pattern = search->pattern,
+                              .weighting = search->options->weighting };
 }
 
-/* PALM for a start, with its values fitted. */
+/* A search from [W, I] or [I, W], with its values fitted. */
 static enum sn_status run_start(const struct psm_search *search, int flip, struct sn_fit *fit,
                                 struct sn_error *error)
 {
-    enum { REFIT_STEPS = 6 };
-    int refit_rounds = search->options->effort == SN_QUICK ? 2 : 6;
+    enum { REFIT_ROUNDS = 2, REFIT_STEPS = 6 };
     struct targets targets;
     if (!set_targets(search, flip, &targets)) return SN_OK;
-    struct palm_task task = task_of(search, flip, targets.k[PALM_B]);
-    struct palm *palm = palm_new(&task);
-    if (!palm) return sn_no_memory(error, "a PSM approximation");
-    palm_start(palm);
-    double left = palm_run(palm, targets.k, palm_rounds(&task, search->options->effort),
-                           search->options->stop);
+    struct dsf_task task = task_of(search, flip, targets.k[DSF_B]);
+    struct dsf *dsf = dsf_new(&task);
+    if (!dsf) return sn_no_memory(error, "a PSM approximation");
+    dsf_start(dsf);
+    double left = dsf_run(dsf, targets.k, dsf_rounds(&task, search->options->effort),
+                          search->options->stop);
     psm_report(search, .8, left, search->energy);
-    bridge_factors(search, palm, &targets);
-    left = palm_refit(palm, refit_rounds, REFIT_STEPS);
-    psm_report(search, .95, left, palm_energy(palm));
-    return finish(search, palm, targets.bits, fit, error);
+    bridge_factors(search, dsf, &targets);
+    left = dsf_refit(dsf, REFIT_ROUNDS, REFIT_STEPS);
+    psm_report(search, .95, left, dsf_energy(dsf));
+    return finish(search, dsf, targets.bits, fit, error);
 }
 
 /* The start of a square matrix, [W, I] or [I, W], whose short run comes closer; -1 when the budget
@@ -180,13 +179,13 @@ static enum sn_status choose_start(const struct psm_search *search, int *best,
     for (int flip = 0; flip < 2; flip++) {
         struct targets targets;
         if (!set_targets(search, flip, &targets)) continue;
-        struct palm_task task = task_of(search, flip, targets.k[PALM_B]);
-        struct palm *palm = palm_new(&task);
-        if (!palm) return sn_no_memory(error, "a PSM approximation");
-        int n_rounds = palm_rounds(&task, search->options->effort) / PART;
-        palm_start(palm);
-        double left = palm_run(palm, targets.k, n_rounds, search->options->stop);
-        palm_free(palm);
+        struct dsf_task task = task_of(search, flip, targets.k[DSF_B]);
+        struct dsf *dsf = dsf_new(&task);
+        if (!dsf) return sn_no_memory(error, "a PSM approximation");
+        int n_rounds = dsf_rounds(&task, search->options->effort) / PART;
+        dsf_start(dsf);
+        double left = dsf_run(dsf, targets.k, n_rounds, search->options->stop);
+        dsf_free(dsf);
         if (left < least) {
             least = left;
             *best = flip;
@@ -198,7 +197,7 @@ static enum sn_status choose_start(const struct psm_search *search, int *best,
 
 /* The smaller side lies between the factors. fit->matrix stays NULL when the budget does not hold
  * two factors. */
-static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *fit,
+static enum sn_status fit_pair(const struct psm_search *search, struct sn_fit *fit,
                                struct sn_error *error)
 {
     int flip = search->m < search->n;
@@ -208,11 +207,11 @@ static enum sn_status fit_palm(const struct psm_search *search, struct sn_fit *f
 
 /* ---- Exact products ---- */
 
-/* Lets PALM take entries from factors that are larger than the budget. */
-static void shrink(const struct psm_search *search, int inner, struct palm *palm)
+/* Lets a search take entries from factors that are larger than the budget. */
+static void shrink(const struct psm_search *search, int inner, struct dsf *dsf)
 {
     enum { ROUNDS = 10, REFIT_ROUNDS = 4, REFIT_STEPS = 6 };
-    size_t counts[2] = { palm_count(palm, PALM_A), palm_count(palm, PALM_B) }, k[2],
+    size_t counts[2] = { dsf_count(dsf, DSF_A), dsf_count(dsf, DSF_B) }, k[2],
            fixed = psm_factor_bytes(search->m, inner, 0, 0, 1)
         + psm_factor_bytes(inner, search->n, 0, 0, 1) + 8; /* 8: the padding. */
     double bytes = (double)counts[0] * (inner <= 65536 ? 6 : 8)
@@ -221,15 +220,15 @@ static void shrink(const struct psm_search *search, int inner, struct palm *palm
                        (double)search->budget.values / (double)(counts[0] + counts[1]));
     if (left <= 0) return;
     for (int f = 0; f < 2; f++) k[f] = (size_t)(fmin(1, left) * (double)counts[f]);
-    palm_run(palm, k, ROUNDS, search->options->stop);
-    palm_refit(palm, REFIT_ROUNDS, REFIT_STEPS);
+    dsf_run(dsf, k, ROUNDS, search->options->stop);
+    dsf_refit(dsf, REFIT_ROUNDS, REFIT_STEPS);
 }
 
 /* The factors of a product that psm_peel found: atom p is column p of S_1 and row p of S_2. */
-static void take_atoms(struct palm *palm, const struct psm_atoms *atoms)
+static void take_atoms(struct dsf *dsf, const struct psm_atoms *atoms)
 {
     for (int number = 0; number < 2; number++) {
-        struct psm_strided factor = palm_factor(palm, number);
+        struct psm_strided factor = dsf_factor(dsf, number);
         size_t n = (size_t)(number ? atoms->n : atoms->m),
                step = number ? factor.step_j : factor.step_i,
                step_p = number ? factor.step_i : factor.step_j;
@@ -238,7 +237,7 @@ static void take_atoms(struct palm *palm, const struct psm_atoms *atoms)
             for (size_t k = 0; k < n; k++)
                 factor.values[(size_t)p * step_p + k * step] = (float)side[k];
         }
-        palm_take(palm, number);
+        dsf_take(dsf, number);
     }
 }
 
@@ -248,24 +247,24 @@ static enum sn_status fit_product(const struct psm_search *search, struct sn_fit
                                   struct sn_error *error)
 {
     struct psm_atoms atoms;
-    struct palm *palm = NULL;
+    struct dsf *dsf = NULL;
     enum sn_status status = SN_OK;
     enum psm_peel_result found = psm_atoms_find(search->w, search->m, search->n, search->budget,
                                                 &atoms);
     if (found == PSM_PEEL_NONE) goto done;
-    struct palm_task task = { .w = search->w,
-                              .rows = search->m,
-                              .columns = search->n,
-                              .inner = atoms.n_atoms,
-                              .block = 1,
-                              .most_b = SIZE_MAX };
-    if (found != PSM_PEEL_WHOLE || !(palm = palm_new(&task))) {
+    struct dsf_task task = { .w = search->w,
+                             .rows = search->m,
+                             .columns = search->n,
+                             .inner = atoms.n_atoms,
+                             .block = 1,
+                             .most_b = SIZE_MAX };
+    if (found != PSM_PEEL_WHOLE || !(dsf = dsf_new(&task))) {
         status = sn_no_memory(error, "a PSM approximation");
         goto done;
     }
-    take_atoms(palm, &atoms);
-    if (!psm_is_within(psm_atoms_size(&atoms), search->budget)) shrink(search, atoms.n_atoms, palm);
-    status = finish(search, palm, (int[2]){ 0, 0 }, fit, error);
+    take_atoms(dsf, &atoms);
+    if (!psm_is_within(psm_atoms_size(&atoms), search->budget)) shrink(search, atoms.n_atoms, dsf);
+    status = finish(search, dsf, (int[2]){ 0, 0 }, fit, error);
 done:
     psm_atoms_free(&atoms);
     return status;
@@ -280,7 +279,7 @@ enum sn_status psm_pair_fit(const struct psm_search *search, struct sn_fit *fit,
     int may_be_exact = search->block == 1 && !psm_pattern_has_groups(search->pattern);
     enum sn_status status = may_be_exact ? fit_product(search, fit, error) : SN_OK;
     if (!status && !(fit->matrix && fit->error < 1e-6)) {
-        status = fit_palm(search, &other, error);
+        status = fit_pair(search, &other, error);
         psm_keep_better(fit, &other);
     }
     if (!status && !fit->matrix)

@@ -27,6 +27,8 @@ struct peel {
     int *bucket_ends;     /* most_ratios + 1 */
     double *saved;        /* two atoms */
     uint64_t work;        /* about the nanoseconds spent */
+    double freed;         /* entries that atoms freed, as shares of all that are not zero */
+    double share;         /* 1 / nonzeros of W */
     int *counts;          /* m+n */
     int *support;         /* max(m, n) */
     double zero;          /* entries up to this are rounding errors */
@@ -244,8 +246,10 @@ static int take_atom(struct peel *peel, const struct view *view, int i, int l, i
     own[l] = sharpest(ratios + first, run);
     int freed = subtract_atom(peel, p, 1) + grow(peel, p, 2);
     if (freed >= count_nonzeros(psm_atoms_side(peel->atoms, p, 0), psm_atoms_length(peel->atoms))
-            - 1 + proof)
+            - 1 + proof) {
+        peel->freed += freed * peel->share;
         return 1;
+    }
     subtract_atom(peel, p, -1);
     peel->atoms->n_atoms--;
     return 0;
@@ -254,12 +258,16 @@ static int take_atom(struct peel *peel, const struct view *view, int i, int l, i
 /* The fewest equal ratios that are worth a look: two, unless chance makes many such pairs. */
 static int least_run(const struct view *view) { return view->n_places <= 256 ? 2 : 3; }
 
-/* W is no sparse product when its atoms are too many; and chance, in matrices of few values, must
- * not cost minutes. Products of up to 1000 x 1000 were found with less work than this. */
+/* W is no sparse product when its atoms are too many, which also would take the memory of more than
+ * four copies of a large W; and chance, in matrices of few values, must not cost minutes, nor much
+ * where atoms are rare. Products
+ * of up to 1000 x 1000 were found with less work than this. */
 static int given_up(const struct peel *peel)
 {
-    double m = peel->atoms->m, n = peel->atoms->n, limit = fmax(8e8, 1000 * m * n);
-    return (double)peel->work > limit || peel->atoms->n_atoms > peel->atoms->m + peel->atoms->n;
+    double m = peel->atoms->m, n = peel->atoms->n, limit = fmin(fmax(1.5e9, 1000 * m * n), 1e10);
+    double most_atoms = fmin(m + n, fmax(1000, 2 * m * n / (m + n)));
+    int is_hopeless = (double)peel->work > limit / 8 && peel->freed < .02;
+    return is_hopeless || (double)peel->work > limit || peel->atoms->n_atoms > most_atoms;
 }
 
 /* All pairs of lines. Returns the number of atoms taken or -1. */
@@ -455,6 +463,7 @@ static int peel_new(struct peel *peel, const float *w, int m, int n, unsigned se
         nonzeros += left[k] != 0;
     }
     double scale = nonzeros ? sqrt(energy / (double)nonzeros) : 0;
+    peel->share = nonzeros ? 1 / (double)nonzeros : 0;
     peel->rounding = 3e-7 * scale;
     peel->zero = 1e-5 * scale;
     peel->small = .02 * scale;

@@ -20,7 +20,7 @@ struct psm_search {
     const uint32_t *order;    /* row i of w is row order[i] of the matrix; NULL: as they stand */
     int bits;                 /* of a value: 32 or few */
     struct psm_budget budget; /* the order's bytes taken off */
-    double energy;            /* sum w_ij^2 M_jj: of W as PALM sees it */
+    double energy;            /* sum w_ij^2 M_jj: of W as a search for patterns sees it */
     const struct sn_fit_options *options;
 };
 

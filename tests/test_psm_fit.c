@@ -536,7 +536,7 @@ Test(psm_fit, a_weighting_chooses_the_entries_of_one_factor)
 }
 
 /* A cosine transform is near products of sparse matrices that are far from the start, W and the
- * identity. PALM whose target stays W leaves .42, and .30 with the weighting. */
+ * identity. */
 Test(psm_fit, patterns_change_far_beyond_the_start)
 {
     enum { N = 192 };

@@ -1,6 +1,6 @@
-/* W ~ A B with sparse factors A (m x inner) and B (inner x n), one after the other: given one, the
- * other is a least-squares problem with a Gram matrix G of inner x inner. For A^T and B alike, with
- * the penalty r and the dual U, a step of ADMM is
+/* Double sparse factorisation: W ~ A B with sparse factors A (m x inner) and B (inner x n), one
+ * after the other: given one, the other is a least-squares problem with a Gram matrix G of inner x
+ * inner. For A^T and B alike, with the penalty r and the dual U, a step of ADMM is
  *
  *     X <- (G + r I)^-1 (S T + r (Z - U)),   S the other factor, of unit atoms, T the target
  *     Z <- the k largest entries of X + U,   U <- X + U - Z,
@@ -21,8 +21,8 @@
  * A weighting (weighting.h) enters three times. The columns of W are scaled by the square root of
  * M's diagonal while patterns are looked for; ADMM minimises the error with the moment of the
  * scaled columns; and the values are fitted with the whole of M. */
-#ifndef PALM_H
-#define PALM_H
+#ifndef DSF_H
+#define DSF_H
 
 #include "fit.h"
 #include "psm_keep.h"
@@ -30,70 +30,70 @@
 
 #include <stddef.h>
 
-enum { PALM_A, PALM_B };
+enum { DSF_A, DSF_B };
 
 /* Which problem of a matrix. */
-struct palm_task {
-    const float *w; /* rows x columns, row-major, borrowed until palm_take_factors or palm_free */
+struct dsf_task {
+    const float *w; /* rows x columns, row-major, borrowed until dsf_take_factors or dsf_free */
     int rows, columns;
     int flip;      /* 0: W = A B as it stands; 1: W^T = A B, so that W = B^T A^T */
-    int inner;     /* 0: the n of the problem, which palm_start needs */
+    int inner;     /* 0: the n of the problem, which dsf_start needs */
     size_t most_b; /* the most entries that B will have */
     int block;     /* entries come in blocks of so many rows of W's factors x 1 column: 1, 4, 8 */
     enum psm_pattern pattern;
     const struct sn_weighting *weighting; /* of W's columns, borrowed as w is; may be NULL */
 };
 
-struct palm;
+struct dsf;
 
 /* NULL when memory runs out. Scratch for all of it: at most eight matrices of W's size, with a
  * weighting one more. */
-struct palm *palm_new(const struct palm_task *task);
+struct dsf *dsf_new(const struct dsf_task *task);
 
 /* Legal on NULL. */
-void palm_free(struct palm *palm);
+void dsf_free(struct dsf *dsf);
 
 /* ---- The search */
 
 /* A = W, B = I; inner == n. */
-void palm_start(struct palm *palm);
+void dsf_start(struct dsf *dsf);
 
 /* As many rounds as a time that is fair for the effort allows. */
-int palm_rounds(const struct palm_task *task, enum sn_effort effort);
+int dsf_rounds(const struct dsf_task *task, enum sn_effort effort);
 
-/* n_rounds of steps of both factors, with k[f] entries (a multiple of block) in factor f, PALM_A or
- * PALM_B. Ends early when *stop is set. Returns the squared error in the scaled norm; that of the
- * fitted values is less. Cost of a round: 3 m n inner / 2 + (m + 3 n / 2) inner^2 + inner^3 / 3
- * multiply-adds, with a weighting of p columns m n p more, and 10 p^3 in all. */
-double palm_run(struct palm *palm, const size_t k[2], int n_rounds,
-                const volatile sig_atomic_t *stop);
+/* n_rounds of steps of both factors, with k[f] entries (a multiple of block) in factor f, DSF_A or
+ * DSF_B. Ends early when *stop is set. Returns the squared error in the scaled norm; that of the
+ * fitted values is less. Cost of a round, in multiply-adds: (m + n) inner^2 + inner^3 / 3 dense
+ * ones, and nonzeros(A) (n + inner / 2) + nonzeros(B) (m + inner / 2) sparse ones; with a weighting
+ * of p columns m n p more, and 10 p^3 in all. */
+double dsf_run(struct dsf *dsf, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop);
 
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate
- * gradients for each factor. Returns the squared error, in the norm in which palm_energy is W's.
+ * gradients for each factor. Returns the squared error, in the norm in which dsf_energy is W's.
  * The target and the steps before are gone then, so that only what takes the factors can follow. */
-double palm_refit(struct palm *palm, int n_rounds, int n_steps);
+double dsf_refit(struct dsf *dsf, int n_rounds, int n_steps);
 
-/* ||W||^2 as palm_refit saw it, with the whole of M. */
-double palm_energy(const struct palm *palm);
+/* ||W||^2 as dsf_refit saw it, with the whole of M. */
+double dsf_energy(const struct dsf *dsf);
 
 /* ---- The factors */
 
-/* Whether factor number of W (0: the left one) is PALM_A or PALM_B. */
-int palm_side(const struct palm *palm, int number);
+/* Whether factor number of W (0: the left one) is DSF_A or DSF_B. */
+int dsf_side(const struct dsf *dsf, int number);
 
-/* The entries of PALM_A or PALM_B that are not zero. */
-size_t palm_count(const struct palm *palm, int f);
+/* The entries of DSF_A or DSF_B that are not zero. */
+size_t dsf_count(const struct dsf *dsf, int f);
 
 /* Factor number of W as a dense matrix, until the next call. What is changed there counts after
- * palm_take. */
-struct psm_strided palm_factor(struct palm *palm, int number);
-void palm_take(struct palm *palm, int number);
+ * dsf_take. */
+struct psm_strided dsf_factor(struct dsf *dsf, int number);
+void dsf_take(struct dsf *dsf, int number);
 
-/* Keeps the k largest entries of what palm_factor gave for that number. */
-void palm_keep(struct palm *palm, int number, size_t k);
+/* Keeps the k largest entries of what dsf_factor gave for that number. */
+void dsf_keep(struct dsf *dsf, int number, size_t k);
 
-/* Both factors of W, balanced, with the columns' scaling undone; palm is only good for palm_free
+/* Both factors of W, balanced, with the columns' scaling undone; dsf is only good for dsf_free
  * then. 0 when memory runs out; freeing both is legal then. */
-int palm_take_factors(struct palm *palm, struct psm_sparse factors[2]);
+int dsf_take_factors(struct dsf *dsf, struct psm_sparse factors[2]);
 
 #endif
