@@ -154,12 +154,13 @@ double dsf_run(struct dsf *dsf, const size_t k[2], int n_rounds, const volatile 
     return dsf_energy_of(dsf->residual, (size_t)dsf->m * (size_t)dsf->n);
 }
 
-/* A round of 1000 x 1280 sets the time. */
+/* A round of 1000 x 1280 sets the time; larger matrices get fewer rounds, but not too few. */
 int dsf_rounds(const struct dsf_task *task, enum sn_effort effort)
 {
-    static const double usual[] = { [SN_QUICK] = 20, [SN_NORMAL] = 80, [SN_THOROUGH] = 400 };
+    static const double usual[] = { [SN_QUICK] = 20, [SN_NORMAL] = 80, [SN_THOROUGH] = 400 },
+                        least[] = { [SN_QUICK] = 5, [SN_NORMAL] = 40, [SN_THOROUGH] = 200 };
     int m = task->flip ? task->columns : task->rows, n = task->flip ? task->rows : task->columns,
         inner = task->inner ? task->inner : n;
     double work = (double)m * n * inner / (1000. * 1280 * 1000), rounds = usual[effort];
-    return (int)fmin(fmax(rounds / work, rounds / 4), 1.5 * rounds);
+    return (int)fmin(fmax(rounds / work, least[effort]), 1.5 * rounds);
 }
