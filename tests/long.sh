@@ -3,10 +3,10 @@
 #
 # What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
 # pass, no compiler may warn, and the demo must reach its figures in time. Then come the limits of time and memory
-# (tests/limits.sh), installation, lint and AddressSanitizer.
+# (tests/limits.sh), installation, lint and AddressSanitizer; the limits of large matrices are last, since they take longest.
 set -eu
 
-out=$1/long
+build=$1 out=$1/long
 rm -rf "$out"
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -36,13 +36,19 @@ for compiler in gcc clang; do
     done
 done
 
-echo "limits of time and memory, log in $out/limits.log"
-sh tests/limits.sh "$1" > "$out/limits.log" 2>&1 || fail "tests/limits.sh"
-cat "$out/limits.log"
+# limits SIZE: large or small matrices.
+limits() {
+    echo "limits of time and memory of $1 matrices, log in $out/limits-$1.log"
+    sh tests/limits.sh "$build" "$1" > "$out/limits-$1.log" 2>&1 || fail "tests/limits.sh, $1: $(tail -n 1 "$out/limits-$1.log")"
+    cat "$out/limits-$1.log"
+}
+
+limits small
 make -s install PREFIX="$out/an installation" > "$out/install.log"
 "$out/an installation/bin/structnet" --help > /dev/null
 echo "make lint, log in $out/lint.log"
 make lint > "$out/lint.log" 2>&1 || fail "make lint"
 echo "make asan, log in $out/asan.log"
 make asan > "$out/asan.log" 2>&1 || fail "make asan"
+limits large
 echo "all long proofs hold"
