@@ -46,7 +46,7 @@ struct dsf_task {
 
 struct dsf;
 
-/* NULL when memory runs out. Scratch for all of it: at most eight matrices of W's size, with a
+/* NULL when memory runs out. Scratch for all of it: at most nine matrices of W's size, with a
  * weighting one more. */
 struct dsf *dsf_new(const struct dsf_task *task);
 
