@@ -43,8 +43,8 @@ void dsf_take_w(const struct dsf *dsf, float *w);
 /* dense = B. */
 void dsf_expand_b(const struct dsf *dsf);
 
-/* lines <- the entries of A. 0 when they are more than a quarter of all, where dense products are as
- * fast; lines is of no use then. */
+/* lines <- the entries of A. 0 when they are more than a quarter of all, where dense products are
+ * as fast; lines is of no use then. */
 int dsf_take_lines(struct dsf *dsf);
 
 /* b <- the entries of dense. */

@@ -1,6 +1,7 @@
 #include "psm_prune.h"
 #include "psm_admm.h"
 #include "psm_cgls.h"
+#include "psm_index.h"
 #include "weighting.h"
 
 #include <math.h>
@@ -25,10 +26,19 @@ static size_t most_values(const struct psm_search *search, int bits)
     return count * block;
 }
 
+/* About the most values that the budget holds in any form of their indices. */
+static size_t foreseen(const struct psm_search *search)
+{
+    size_t wide = most_values(search, search->n <= 65536 ? 16 : 32), narrow = 0;
+    if (search->budget.values == SIZE_MAX)
+        narrow = psm_index_room(search->m, search->n, search->block, 32, search->budget.bytes);
+    return narrow > wide ? narrow : wide;
+}
+
 /* One call of psm_prune. The arrays lie in one block of memory, what first. */
 struct pruning {
     const struct psm_search *search;
-    size_t most;    /* values within the budget, where indices are wide */
+    size_t most;    /* values that ADMM keeps */
     float *what;    /* m x n: ADMM's Z, then the factor */
     float *scratch; /* m x n: of projections, then the direction of the fit */
     float *target;  /* m x n with a weighting, else NULL: ADMM's T, then the gradient of the fit */
@@ -198,21 +208,54 @@ static int take_factor(struct pruning *p, struct psm_sparse *factor)
     return fine;
 }
 
-/* Indices have the width that leaves most entries. */
+/* keep() of as many entries as the budget holds in the form of their indices that takes least for
+ * them. Returns their number, 0 when none fits or memory runs out. */
+static size_t keep_narrowest(struct pruning *p, struct psm_index *form)
+{
+    const struct psm_search *search = p->search;
+    struct psm_strided dense = dense_form(p);
+    size_t block = (size_t)search->block, budget = search->budget.bytes,
+           count = psm_index_room(search->m, search->n, search->block, 32, budget);
+    while (count) {
+        struct psm_sparse factor;
+        keep(p, count);
+        int fine = psm_sparse_new(&factor, &dense, search->block);
+        if (fine) *form = psm_index_narrowest(&factor);
+        size_t bytes = fine ? form->bytes + 4 * psm_sparse_values(&factor) : 0;
+        psm_sparse_free(&factor);
+        if (!fine || bytes <= budget) return fine ? count : 0;
+        count = (size_t)(.9995 * (double)count * (double)budget / (double)bytes) / block * block;
+    }
+    return 0;
+}
+
+/* Keeps the most entries that the budget holds: in the narrowest form of their indices, or in 8
+ * bits with bridges. Returns 0 when it holds none. */
+static int keep_most(struct pruning *p, struct psm_index *form)
+{
+    const struct psm_search *search = p->search;
+    struct psm_index wide = { .bits = search->n <= 65536 ? 16 : 32 }, bytes = { .bits = 8 };
+    *form = wide;
+    if (search->budget.values < SIZE_MAX) return keep_within(p, wide.bits) > 0;
+    size_t most = keep_narrowest(p, form);
+    if (!psm_pattern_has_groups(search->pattern) && keep_within(p, 8) > most) *form = bytes;
+    else if (most) keep(p, most);
+    return most || form->bits == 8;
+}
+
+/* Indices have the form that leaves most entries. */
 enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
                          struct sn_error *error)
 {
-    int m = search->m, n = search->n, wide = n <= 65536 ? 16 : 32, bits = wide;
+    int m = search->m, n = search->n, wide = n <= 65536 ? 16 : 32;
     struct pruning pruning;
+    struct psm_index form;
     struct psm_sparse factor = { 0 };
     enum sn_status status = SN_OK;
-    if (!pruning_new(&pruning, search, most_values(search, wide)))
+    if (!pruning_new(&pruning, search, foreseen(search)))
         return sn_no_memory(error, "a PSM approximation");
     if (pruning.target) find_target(&pruning);
-    if (search->budget.values == SIZE_MAX && !psm_pattern_has_groups(search->pattern)
-        && keep_within(&pruning, 8) > pruning.most)
-        bits = 8;
-    if (bits == wide && !keep_within(&pruning, wide)) {
+    if (!keep_most(&pruning, &form)) {
         status =
             sn_fail(error, SN_BAD_INPUT,
                     "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
@@ -222,7 +265,7 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
     }
     if (pruning.target) refit(&pruning);
     if (!take_factor(&pruning, &factor)) status = sn_no_memory(error, "a PSM approximation");
-    if (!status) status = psm_build(search, &factor, &bits, NULL, 1, fit, error);
+    if (!status) status = psm_build(search, &factor, &form.bits, &form.escapes, 1, fit, error);
 done:
     free(pruning.what);
     psm_sparse_free(&factor);
