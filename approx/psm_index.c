@@ -40,34 +40,46 @@ struct psm_index psm_index_narrowest(const struct psm_sparse *s)
     return best;
 }
 
-/* Bytes of count blocks in a form, gaps being those of a random pattern. */
-static double foretell(int rows, int columns, int block, int value_bits, int bits, double count)
+/* Bytes of count blocks in a form, gaps being those of a random pattern. Gaps that 8 bits do not
+ * reach are bridged by blocks next to nothing, or, without bridges, ruled out. */
+static double foretell_form(int rows, int columns, int block, int value_bits, int bridges, int bits,
+                            double count)
 {
-    double groups = ceil((double)rows / block), density = count / (groups * columns);
-    double passed = pow(1 - density, NIBBLE_REACH), values = count * block * value_bits / 8;
-    double escapes = density > 0 && bits == 4 ? count * passed / (1 - passed) : 0;
-    if (bits == 8 && pow(1 - density, BYTE_REACH) * count > .5) return INFINITY;
-    escapes = fmin(escapes, INT32_MAX / 2);
-    return values
-        + (double)psm_structure_bytes(rows, columns, (size_t)count * (size_t)block, bits, block,
-                                      (int)escapes);
+    double groups = ceil((double)rows / block), density = count / (groups * columns), extra = 0;
+    if (density > 0 && (bits == 4 || bits == 8)) {
+        double passed = pow(1 - density, bits == 4 ? NIBBLE_REACH : BYTE_REACH);
+        extra = fmin(count * passed / (1 - passed), INT32_MAX / 2);
+    }
+    if (bits == 8 && !bridges && extra > .5) return INFINITY;
+    double blocks = bits == 8 ? count + extra : count;
+    return blocks * block * value_bits / 8
+        + (double)psm_structure_bytes(rows, columns, (size_t)blocks * (size_t)block, bits, block,
+                                      bits == 4 ? (int)extra : 0);
+}
+
+double psm_index_foretell(int rows, int columns, int block, int value_bits, int bridges,
+                          double count)
+{
+    const int forms[] = { 1, 4, 8, columns <= 65536 ? 16 : 32 };
+    double least = INFINITY;
+    for (size_t k = 0; k < sizeof forms / sizeof *forms; k++)
+        least = fmin(least,
+                     foretell_form(rows, columns, block, value_bits, bridges, forms[k],
+                                   count / block));
+    return least;
 }
 
 size_t psm_index_room(int rows, int columns, int block, int value_bits, size_t bytes)
 {
-    const int forms[] = { 1, 4, 8, columns <= 65536 ? 16 : 32 };
-    double most = 0, full = ceil((double)rows / block) * columns;
-    for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
-        double low = 0, high = full;
-        if (foretell(rows, columns, block, value_bits, forms[k], full) <= (double)bytes) low = full;
-        for (int step = 0; step < 60 && high - low > .5; step++) {
-            double middle = floor((low + high) / 2);
-            if (foretell(rows, columns, block, value_bits, forms[k], middle) <= (double)bytes)
-                low = middle;
-            else high = middle;
-            if (high - low <= 1) break;
-        }
-        most = fmax(most, low);
+    double low = 0, high = ceil((double)rows / block) * columns;
+    if (psm_index_foretell(rows, columns, block, value_bits, 0, high * block) <= (double)bytes)
+        return (size_t)high * (size_t)block;
+    while (high - low > 1) {
+        double middle = floor((low + high) / 2);
+        if (psm_index_foretell(rows, columns, block, value_bits, 0, middle * block)
+            <= (double)bytes)
+            low = middle;
+        else high = middle;
     }
-    return (size_t)most * (size_t)block;
+    return (size_t)low * (size_t)block;
 }

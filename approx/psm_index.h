@@ -14,8 +14,14 @@ struct psm_index {
  */
 struct psm_index psm_index_narrowest(const struct psm_sparse *factor);
 
+/* Bytes of a rows x columns factor of count values, of value_bits bits, in the best form, as
+ * foretold for a pattern of independent entries; bridges: whether entries may be added where gaps
+ * are too wide for 8 bits (psm_bridge). */
+double psm_index_foretell(int rows, int columns, int block, int value_bits, int bridges,
+                          double count);
+
 /* How many values of value_bits bits a rows x columns factor can have within that many bytes, in
- * the best form, as foretold for a pattern of independent entries. Whole blocks. */
+ * the best form, as psm_index_foretell says without bridges. Whole blocks. */
 size_t psm_index_room(int rows, int columns, int block, int value_bits, size_t bytes);
 
 #endif

@@ -1,24 +1,12 @@
 #include "psm_pair.h"
 #include "dsf.h"
 #include "psm_atoms.h"
+#include "psm_index.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 /* ---- Budgets ---- */
-
-/* Bits of an index in a factor of rows x columns that will hold about count values. Eight need a
- * bridge where a gap is wider than 256: at worst columns/256 in a group. They pay off when that is
- * little beside what they save; where values are what is counted they do not. */
-static int index_bits(const struct psm_search *search, int rows, int columns, double count)
-{
-    int n_groups = rows / search->block + 1, per_group = (columns - 1) / 256;
-    double bridges = (double)n_groups * per_group, per_bridge = 4 * search->block + 1;
-    if (search->budget.values == SIZE_MAX && !psm_pattern_has_groups(search->pattern)
-        && count / search->block > 1.6 * bridges * per_bridge)
-        return 8;
-    return columns <= 65536 ? 16 : 32;
-}
 
 /* Keeps the rows (rows 1) or the columns (rows 0) p with number[p] >= 0, under that number; block
  * is 1. */
@@ -61,83 +49,129 @@ static int drop_unused_atoms(const struct psm_search *search, struct psm_sparse 
     return 1;
 }
 
-/* The factors that dsf holds, as a matrix when they fit; else fit->matrix stays NULL. Frees dsf,
- * and the factors before the matrix is measured, so that only one of them is in memory. */
-static enum sn_status finish(const struct psm_search *search, struct dsf *dsf, const int bits[2],
+/* The factors that dsf holds, as a matrix when they fit; else fit->matrix stays NULL. Bridges keep
+ * all atoms, since they may be what an atom has. Frees dsf, and the factors before the matrix is
+ * measured, so that only one of them is in memory. */
+static enum sn_status finish(const struct psm_search *search, struct dsf *dsf, int has_bridges,
                              struct sn_fit *fit, struct sn_error *error)
 {
     struct psm_sparse factors[2] = { { 0 } };
+    struct psm_budget size = { 0 };
+    int bits[2], escapes[2];
     enum sn_status status = SN_OK;
-    if (!dsf_take_factors(dsf, factors) || !drop_unused_atoms(search, factors))
+    if (!dsf_take_factors(dsf, factors) || (!has_bridges && !drop_unused_atoms(search, factors)))
         status = sn_no_memory(error, "a PSM approximation");
     dsf_free(dsf);
-    if (!status && psm_is_within(psm_size(factors, bits, 2), search->budget))
-        status = psm_build(search, factors, bits, NULL, 2, fit, error);
+    for (int j = 0; j < 2 && !status; j++) {
+        struct psm_index form = psm_index_narrowest(&factors[j]);
+        bits[j] = form.bits;
+        escapes[j] = form.escapes;
+        size.values += psm_sparse_values(&factors[j]);
+        size.bytes += form.bytes + 4 * psm_sparse_values(&factors[j]);
+    }
+    if (!status && psm_is_within(size, search->budget))
+        status = psm_build(search, factors, bits, escapes, 2, fit, error);
     for (int f = 0; f < 2; f++) psm_sparse_free(&factors[f]);
     return !status && fit->matrix ? psm_measure(search, fit, error) : status;
 }
 
 /* ---- Double sparse factorisation ---- */
 
-/* What a run may use: counts of A and B, the factor that starts as the identity, which gets less
- * than half; bits of the indices in the left and the right factor. */
-struct targets {
-    size_t k[2];
-    int bits[2];
-};
-
-/* 0 when the budget does not hold the group lengths and two entries. */
-static int set_targets(const struct psm_search *search, int flip, struct targets *targets)
+/* The entries that A and B may have of so many. B, which starts as the identity, gets less than
+ * half. */
+static void share_out(const struct psm_search *search, int inner, double values, double k[2])
 {
     static const double thin = .4;
-    int m = search->m, n = search->n, inner = flip ? m : n;
-    size_t fixed = psm_factor_bytes(m, inner, 0, 0, search->block)
-        + psm_factor_bytes(inner, n, 0, 0, search->block) + 8;
-    double bytes = search->budget.bytes > fixed
-        ? fmin((double)(search->budget.bytes - fixed), INT32_MAX / 2)
-        : 0;
-    double values = fmin((double)search->budget.values, bytes / (4 + 1. / search->block)),
-           share[2] = { 1 - thin, thin };
-    /* A is the right factor when the problem is flipped. */
-    targets->bits[0] = index_bits(search, m, inner, share[flip ? DSF_B : DSF_A] * values);
-    targets->bits[1] = index_bits(search, inner, n, share[flip ? DSF_A : DSF_B] * values);
-    double each_a = psm_value_bytes(search, targets->bits[flip]),
-           each_b = psm_value_bytes(search, targets->bits[!flip]);
-    double most = fmin((double)search->budget.values,
-                       bytes / (share[DSF_A] * each_a + share[DSF_B] * each_b));
-    values = fmin(most, INT32_MAX / 8);
-    double most_a = (double)psm_pattern_most(search->pattern, (size_t)m, (size_t)n),
-           most_b = (double)psm_pattern_most(search->pattern, (size_t)inner, (size_t)inner);
-    double b = fmin(fmax(search->block, thin * values), most_b);
-    double a = fmin(fmin((bytes - b * each_b) / each_a, values - b), most_a);
-    targets->k[DSF_A] = a >= search->block
-        ? (size_t)a / (size_t)search->block * (size_t)search->block
-        : 0;
-    targets->k[DSF_B] = (size_t)b / (size_t)search->block * (size_t)search->block;
-    return targets->k[DSF_A] && values >= 2 * search->block;
+    size_t m = (size_t)search->m, n = (size_t)search->n, side = (size_t)inner;
+    k[DSF_B] = fmin(fmax(search->block, thin * values),
+                    (double)psm_pattern_most(search->pattern, side, side));
+    k[DSF_A] = fmin(values - k[DSF_B], (double)psm_pattern_most(search->pattern, m, n));
 }
 
-/* Makes room for the bridges that 8-bit indices need, and builds them. */
-static void bridge_factors(const struct psm_search *search, struct dsf *dsf,
-                           const struct targets *targets)
+/* Bytes of both factors with so many entries. */
+static double foretell(const struct psm_search *search, int flip, double values)
 {
-    for (int j = 0; j < 2; j++) {
-        if (targets->bits[j] != 8) continue;
-        struct psm_strided dense = dsf_factor(dsf, j);
-        size_t most = targets->k[dsf_side(dsf, j)], block = (size_t)search->block, bridges = 0,
-               count;
-        do {
-            count = most > bridges * block ? most - bridges * block : 0;
-            dsf_keep(dsf, j, count);
-            bridges = psm_bridge(&dense, search->block, 0);
-        } while (count && count + bridges * block > most);
-        psm_bridge(&dense, search->block, 1);
-        dsf_take(dsf, j);
-    }
+    int m = search->m, n = search->n, inner = flip ? m : n,
+        bridges = !psm_pattern_has_groups(search->pattern);
+    double k[2];
+    share_out(search, inner, values, k);
+    return psm_index_foretell(m, inner, search->block, 32, bridges, k[flip ? DSF_B : DSF_A])
+        + psm_index_foretell(inner, n, search->block, 32, bridges, k[flip ? DSF_A : DSF_B]);
 }
 
+/* k <- the counts of A and B that the budget is foretold to hold; 0 when these are none. */
+static int set_targets(const struct psm_search *search, int flip, size_t k[2])
+{
+    double low = 0, high = fmin((double)search->budget.values, INT32_MAX / 8),
+           full = 2. * search->m * search->n, share[2];
+    size_t block = (size_t)search->block;
+    high = fmin(high, full);
+    if (foretell(search, flip, high) <= (double)search->budget.bytes) low = high;
+    while (high - low > 1) {
+        double middle = (low + high) / 2;
+        if (foretell(search, flip, middle) <= (double)search->budget.bytes) low = middle;
+        else high = middle;
+    }
+    share_out(search, flip ? search->m : search->n, low, share);
+    for (int f = 0; f < 2; f++) k[f] = share[f] >= 0 ? (size_t)share[f] / block * block : 0;
+    return k[DSF_A] && low >= 2 * search->block;
+}
+
+/* Factor j of dsf in the form that takes fewer bytes: its narrowest, or 8 bits with bridges, which
+ * it then needs. */
+struct form {
+    double bytes;
+    int has_bridges;
+};
+
+/* Without memory the bytes are 0. */
+static struct form measure(const struct psm_search *search, struct dsf *dsf, int j)
+{
+    struct psm_strided dense = dsf_factor(dsf, j);
+    struct psm_sparse factor;
+    struct form form = { 0 };
+    if (!psm_sparse_new(&factor, &dense, search->block)) return form;
+    size_t count = psm_sparse_values(&factor), block = (size_t)search->block;
+    form.bytes = (double)(psm_index_narrowest(&factor).bytes + 4 * count);
+    psm_sparse_free(&factor);
+    if (psm_pattern_has_groups(search->pattern)) return form;
+    count += psm_bridge(&dense, search->block, 0) * block;
+    double bridged = (double)psm_factor_bytes(dense.rows, dense.columns, count, 8, search->block);
+    form.has_bridges = bridged < form.bytes;
+    form.bytes = fmin(form.bytes, bridged);
+    return form;
+}
+
+/* Lets the smallest entries go until both factors are within the budget, and builds bridges. 0 when
+ * memory runs out. */
+static int keep_within(const struct psm_search *search, struct dsf *dsf, size_t k[2],
+                       int *has_bridges)
+{
+    size_t block = (size_t)search->block;
+    for (double excess = 2; excess > 1 && k[DSF_A] + k[DSF_B] > 0;) {
+        struct form forms[2];
+        for (int j = 0; j < 2; j++)
+            if (!((forms[j] = measure(search, dsf, j)).bytes > 0)) return 0;
+        excess = (forms[0].bytes + forms[1].bytes) / (double)search->budget.bytes;
+        for (int j = 0; j < 2; j++) {
+            size_t *count = &k[dsf_side(dsf, j)];
+            struct psm_strided dense = dsf_factor(dsf, j);
+            if (excess > 1) {
+                *count = (size_t)(.9995 / excess * (double)*count) / block * block;
+                dsf_keep(dsf, j, *count);
+            } else if (forms[j].has_bridges && psm_bridge(&dense, search->block, 1))
+                *has_bridges = 1;
+            dsf_take(dsf, j);
+        }
+    }
+    return 1;
+}
+
+/* B has room for its bridges. */
 static struct dsf_task task_of(const struct psm_search *search, int flip, size_t most_b)
 {
+    size_t side = (size_t)(flip ? search->m : search->n);
+    most_b += (side / 256 + 1) * (side + (size_t)search->block);
     return (struct dsf_task){ .w = search->w,
                               .rows = search->m,
                               .columns = search->n,
@@ -153,19 +187,23 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
                                 struct sn_error *error)
 {
     enum { REFIT_ROUNDS = 2, REFIT_STEPS = 6 };
-    struct targets targets;
-    if (!set_targets(search, flip, &targets)) return SN_OK;
-    struct dsf_task task = task_of(search, flip, targets.k[DSF_B]);
+    size_t k[2];
+    int has_bridges = 0;
+    if (!set_targets(search, flip, k)) return SN_OK;
+    struct dsf_task task = task_of(search, flip, k[DSF_B]);
     struct dsf *dsf = dsf_new(&task);
     if (!dsf) return sn_no_memory(error, "a PSM approximation");
     dsf_start(dsf);
-    double left = dsf_run(dsf, targets.k, dsf_rounds(&task, search->options->effort),
+    double left = dsf_run(dsf, k, dsf_rounds(&task, search->options->effort),
                           search->options->stop);
     psm_report(search, .8, left, search->energy);
-    bridge_factors(search, dsf, &targets);
+    if (search->budget.bytes < SIZE_MAX && !keep_within(search, dsf, k, &has_bridges)) {
+        dsf_free(dsf);
+        return sn_no_memory(error, "a PSM approximation");
+    }
     left = dsf_refit(dsf, REFIT_ROUNDS, REFIT_STEPS);
     psm_report(search, .95, left, dsf_energy(dsf));
-    return finish(search, dsf, targets.bits, fit, error);
+    return finish(search, dsf, has_bridges, fit, error);
 }
 
 /* The start of a square matrix, [W, I] or [I, W], whose short run comes closer; -1 when the budget
@@ -177,14 +215,14 @@ static enum sn_status choose_start(const struct psm_search *search, int *best,
     double least = INFINITY;
     *best = -1;
     for (int flip = 0; flip < 2; flip++) {
-        struct targets targets;
-        if (!set_targets(search, flip, &targets)) continue;
-        struct dsf_task task = task_of(search, flip, targets.k[DSF_B]);
+        size_t k[2];
+        if (!set_targets(search, flip, k)) continue;
+        struct dsf_task task = task_of(search, flip, k[DSF_B]);
         struct dsf *dsf = dsf_new(&task);
         if (!dsf) return sn_no_memory(error, "a PSM approximation");
         int n_rounds = dsf_rounds(&task, search->options->effort) / PART;
         dsf_start(dsf);
-        double left = dsf_run(dsf, targets.k, n_rounds, search->options->stop);
+        double left = dsf_run(dsf, k, n_rounds, search->options->stop);
         dsf_free(dsf);
         if (left < least) {
             least = left;
@@ -264,7 +302,7 @@ static enum sn_status fit_product(const struct psm_search *search, struct sn_fit
     }
     take_atoms(dsf, &atoms);
     if (!psm_is_within(psm_atoms_size(&atoms), search->budget)) shrink(search, atoms.n_atoms, dsf);
-    status = finish(search, dsf, (int[2]){ 0, 0 }, fit, error);
+    status = finish(search, dsf, 0, fit, error);
 done:
     psm_atoms_free(&atoms);
     return status;

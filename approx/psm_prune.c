@@ -208,25 +208,42 @@ static int take_factor(struct pruning *p, struct psm_sparse *factor)
     return fine;
 }
 
-/* keep() of as many entries as the budget holds in the form of their indices that takes least for
- * them. Returns their number, 0 when none fits or memory runs out. */
-static size_t keep_narrowest(struct pruning *p, struct psm_index *form)
+/* Bytes of what, its indices in their narrowest form; 0 when memory runs out. */
+static size_t narrowest_bytes(const struct pruning *p, struct psm_index *form)
 {
-    const struct psm_search *search = p->search;
     struct psm_strided dense = dense_form(p);
-    size_t block = (size_t)search->block, budget = search->budget.bytes,
-           count = psm_index_room(search->m, search->n, search->block, 32, budget);
-    while (count) {
-        struct psm_sparse factor;
-        keep(p, count);
-        int fine = psm_sparse_new(&factor, &dense, search->block);
-        if (fine) *form = psm_index_narrowest(&factor);
-        size_t bytes = fine ? form->bytes + 4 * psm_sparse_values(&factor) : 0;
-        psm_sparse_free(&factor);
-        if (!fine || bytes <= budget) return fine ? count : 0;
-        count = (size_t)(.9995 * (double)count * (double)budget / (double)bytes) / block * block;
+    struct psm_sparse factor;
+    size_t bytes = 0;
+    if (psm_sparse_new(&factor, &dense, p->search->block)) {
+        *form = psm_index_narrowest(&factor);
+        bytes = form->bytes + 4 * psm_sparse_values(&factor);
     }
-    return 0;
+    psm_sparse_free(&factor);
+    return bytes;
+}
+
+/* About the most entries that the budget holds in the form of their indices that takes least for
+ * them, 0 when it holds none or memory runs out; false position, since bytes grow with entries. */
+static size_t most_narrow(struct pruning *p, struct psm_index *form)
+{
+    enum { STEPS = 12 };
+    const struct psm_search *search = p->search;
+    size_t block = (size_t)search->block, budget = search->budget.bytes, low = 0,
+           high = ((size_t)search->m + block - 1) / block * (size_t)search->n + 1,
+           count = psm_index_room(search->m, search->n, search->block, 32, budget) / block;
+    for (int step = 0; step < STEPS && count > low && count < high; step++) {
+        struct psm_index found;
+        keep(p, count * block);
+        size_t bytes = narrowest_bytes(p, &found);
+        if (!bytes) return 0;
+        if (bytes <= budget) {
+            low = count;
+            *form = found;
+        } else high = count;
+        double next = (double)count + ((double)budget - (double)bytes) / (4.5 * (double)block);
+        count = (size_t)fmin(fmax(next, (double)low + 1), (double)high - 1);
+    }
+    return low * block;
 }
 
 /* Keeps the most entries that the budget holds: in the narrowest form of their indices, or in 8
@@ -237,7 +254,7 @@ static int keep_most(struct pruning *p, struct psm_index *form)
     struct psm_index wide = { .bits = search->n <= 65536 ? 16 : 32 }, bytes = { .bits = 8 };
     *form = wide;
     if (search->budget.values < SIZE_MAX) return keep_within(p, wide.bits) > 0;
-    size_t most = keep_narrowest(p, form);
+    size_t most = most_narrow(p, form);
     if (!psm_pattern_has_groups(search->pattern) && keep_within(p, 8) > most) *form = bytes;
     else if (most) keep(p, most);
     return most || form->bits == 8;
@@ -247,7 +264,7 @@ static int keep_most(struct pruning *p, struct psm_index *form)
 enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
                          struct sn_error *error)
 {
-    int m = search->m, n = search->n, wide = n <= 65536 ? 16 : 32;
+    int m = search->m, n = search->n;
     struct pruning pruning;
     struct psm_index form;
     struct psm_sparse factor = { 0 };
@@ -256,11 +273,11 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
         return sn_no_memory(error, "a PSM approximation");
     if (pruning.target) find_target(&pruning);
     if (!keep_most(&pruning, &form)) {
-        status =
-            sn_fail(error, SN_BAD_INPUT,
-                    "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %zu",
-                    search->budget.bytes, m, n,
-                    psm_factor_bytes(m, n, (size_t)search->block, wide, search->block));
+        status = sn_fail(
+            error, SN_BAD_INPUT,
+            "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %.0f",
+            search->budget.bytes, m, n,
+            psm_index_foretell(m, n, search->block, 32, 0, search->block));
         goto done;
     }
     if (pruning.target) refit(&pruning);
