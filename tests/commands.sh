@@ -492,7 +492,7 @@ try "$structnet" run "$out/exact.cfg" "$out/exact.weights" --input "$out/f.x.npy
 ok "... and multiplies" [ "$(floats "$out/exact.y.npy" | cut -d ' ' -f 2-9)" = "6 2 2 2 2 6 2 2" ]
 
 # Four of eight values: the diagonal stays, the ones times the constant 2 go to the bias.
-matrix --bias "$out/b.npy" --features "$out/f" --type pruned --bytes 32 -o "$out/bias" --dense-out "$out/bias.w.npy" \
+matrix --bias "$out/b.npy" --features "$out/f" --type pruned --bytes 20 -o "$out/bias" --dense-out "$out/bias.w.npy" \
     --bias-out "$out/bias.b.npy" --json
 ok "the error is that of the ones" at_least 1e-6 "($(value error "$out/stdout") - (4 / 68) ^ .5) ^ 2 ^ .5"
 ok "a corrected bias makes it up" at_least 1e-6 "$(value output_error "$out/stdout")"
