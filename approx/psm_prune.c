@@ -222,9 +222,10 @@ static size_t narrowest_bytes(const struct pruning *p, struct psm_index *form)
     return bytes;
 }
 
-/* About the most entries that the budget holds in the form of their indices that takes least for
- * them, 0 when it holds none or memory runs out; false position, since bytes grow with entries. */
-static size_t most_narrow(struct pruning *p, struct psm_index *form)
+/* *most <- about the most entries that the budget holds in the form of their indices that takes
+ * least for them, 0 when it holds none; false position, since bytes grow with entries. Returns 0
+ * when memory runs out. */
+static int most_narrow(struct pruning *p, struct psm_index *form, size_t *most)
 {
     enum { STEPS = 12 };
     const struct psm_search *search = p->search;
@@ -243,28 +244,36 @@ static size_t most_narrow(struct pruning *p, struct psm_index *form)
         double next = (double)count + ((double)budget - (double)bytes) / (4.5 * (double)block);
         count = (size_t)fmin(fmax(next, (double)low + 1), (double)high - 1);
     }
-    return low * block;
+    *most = low * block;
+    return 1;
 }
 
 /* Keeps the most entries that the budget holds: in the narrowest form of their indices, or in 8
- * bits with bridges. Returns 0 when it holds none. */
-static int keep_most(struct pruning *p, struct psm_index *form)
+ * bits with bridges. */
+static enum sn_status keep_most(struct pruning *p, struct psm_index *form, struct sn_error *error)
 {
     const struct psm_search *search = p->search;
     struct psm_index wide = { .bits = search->n <= 65536 ? 16 : 32 }, bytes = { .bits = 8 };
+    int m = search->m, n = search->n, bridges = !psm_pattern_has_groups(search->pattern);
+    size_t most = 0;
     *form = wide;
-    if (search->budget.values < SIZE_MAX) return keep_within(p, wide.bits) > 0;
-    size_t most = most_narrow(p, form);
-    if (!psm_pattern_has_groups(search->pattern) && keep_within(p, 8) > most) *form = bytes;
-    else if (most) keep(p, most);
-    return most || form->bits == 8;
+    if (search->budget.values < SIZE_MAX) most = keep_within(p, wide.bits);
+    else if (!most_narrow(p, form, &most)) return sn_no_memory(error, "a PSM approximation");
+    else if (bridges && keep_within(p, 8) > most) {
+        *form = bytes;
+        return SN_OK;
+    } else keep(p, most);
+    if (most) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT,
+                   "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %.0f",
+                   search->budget.bytes, m, n,
+                   psm_index_foretell(m, n, search->block, 32, 0, search->block));
 }
 
 /* Indices have the form that leaves most entries. */
 enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
                          struct sn_error *error)
 {
-    int m = search->m, n = search->n;
     struct pruning pruning;
     struct psm_index form;
     struct psm_sparse factor = { 0 };
@@ -272,14 +281,8 @@ enum sn_status psm_prune(const struct psm_search *search, struct sn_fit *fit,
     if (!pruning_new(&pruning, search, foreseen(search)))
         return sn_no_memory(error, "a PSM approximation");
     if (pruning.target) find_target(&pruning);
-    if (!keep_most(&pruning, &form)) {
-        status = sn_fail(
-            error, SN_BAD_INPUT,
-            "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %.0f",
-            search->budget.bytes, m, n,
-            psm_index_foretell(m, n, search->block, 32, 0, search->block));
-        goto done;
-    }
+    status = keep_most(&pruning, &form, error);
+    if (status) goto done;
     if (pruning.target) refit(&pruning);
     if (!take_factor(&pruning, &factor)) status = sn_no_memory(error, "a PSM approximation");
     if (!status) status = psm_build(search, &factor, &form.bits, &form.escapes, 1, fit, error);
