@@ -502,7 +502,7 @@ ok "two of twelve rows are held out" [ "$(value holdout_rows "$out/stdout")" = 2
 ok "the bias is what it must be" [ "$(floats "$out/bias.b.npy")" = " 3 3 4 3 " ]
 ok "the matrix is the diagonal" [ "$(floats "$out/bias.w.npy" | cut -d ' ' -f 2-8)" = "0 4 0 0 0 0 0" ]
 cp "$out/stdout" "$out/first"
-matrix --bias "$out/b.npy" --features "$out/f.x.npy" --labels "$out/y64.npy" --type pruned --bytes 32 --json
+matrix --bias "$out/b.npy" --features "$out/f.x.npy" --labels "$out/y64.npy" --type pruned --bytes 20 --json
 ok "int64 labels and F.x.npy say the same" [ "$(grep -v seconds "$out/stdout")" = "$(grep -v seconds "$out/first")" ]
 try "$structnet" run "$out/bias.cfg" "$out/bias.weights" --input "$out/f.x.npy" -o "$out/bias.y.npy"
 ok "the net has the bias" [ "$(floats "$out/bias.y.npy" | cut -d ' ' -f 2-5)" = "7 3 4 3" ]
