@@ -48,7 +48,7 @@ for program in shared static; do
     try "$out/$program" "$out/head.cfg" "$out/head.weights"
     ok "$program: multiplies and approximates" says 0 '^5 9 14 17 psm 0\.[0-9]*$'
     try "$out/$program" "$out/head.cfg" "$out/w.npy"
-    ok "$program: refuses what is no head's weights" complains 1 'w.npy: expected a header and 64 bytes'
+    ok "$program: refuses what is no head's weights" complains 1 'w.npy: expected a header and 52 bytes'
     try "$out/$program" "$out/w.npy" "$out/head.weights"
     ok "$program: refuses what is no cfg" complains 1 'w.npy'
 done
