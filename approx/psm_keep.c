@@ -108,7 +108,7 @@ static void keep_group(float *values, size_t count, size_t stride, size_t stay)
     for (size_t i = 0; i < count; i++) {
         size_t before = 0;
         for (size_t l = 0; l < count; l++)
-            before += bits[l] > bits[i] || (bits[l] == bits[i] && l < i);
+            before += bits[l] > bits[i] || (l < i && bits[l] == bits[i]);
         if (before >= stay) values[i * stride] = 0;
     }
 }

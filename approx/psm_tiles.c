@@ -20,8 +20,8 @@ size_t psm_tile_size(size_t rows) { return rows * PSM_TILE; }
 
 /* out[b] = sum_q value[q] x[column[q] PSM_TILE + b], in the order of q. The sums have names of
  * their own, so that they stay in registers. */
-CLONES static void gather(const uint32_t *column, const float *value, size_t count, const float *x,
-                          float *out)
+CLONES static void psm_gather(const uint32_t *column, const float *value, size_t count,
+                              const float *x, float *out)
 {
     vector sum0 = { 0 }, sum1 = { 0 }, sum2 = { 0 }, sum3 = { 0 };
     for (size_t q = 0; q < count; q++) {
@@ -38,7 +38,7 @@ CLONES static void gather(const uint32_t *column, const float *value, size_t cou
 static void gather_line(const struct psm_sparse *s, size_t line, const float *x, float *out)
 {
     size_t first = s->start[line];
-    gather(s->column + first, s->value + first, s->start[line + 1] - first, x, out);
+    psm_gather(s->column + first, s->value + first, s->start[line + 1] - first, x, out);
 }
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
