@@ -1,5 +1,6 @@
 /* The search for the patterns of A and B: rounds of ADMM steps of both. */
 #include "dsf_state.h"
+#include "panels.h"
 #include "product.h"
 #include "psm_admm.h"
 
@@ -42,6 +43,22 @@ static void take_moment(struct dsf *dsf, int f, int is_sparse)
     else sn_gemm(0, 1, inner, n, m, 1, dsf->a, m, dsf->target, m, 0, dsf->dense, n);
 }
 
+/* L L^T X = right sides, length of them, which X replaces. */
+struct system {
+    const float *gram; /* L, inner x inner */
+    float *x;          /* inner x length */
+    int inner, length;
+};
+
+static void solve_panel(void *context, size_t first, size_t count)
+{
+    const struct system *s = context;
+    for (int transposed = 0; transposed < 2; transposed++)
+        cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, transposed ? CblasTrans : CblasNoTrans,
+                    CblasNonUnit, s->inner, (int)count, 1, s->gram, s->inner, s->x + first,
+                    s->length);
+}
+
 /* dense <- X + U, for X = (G + penalty I)^-1 (moment + penalty (Z - U)), U the dual times kept. */
 static void solve(struct dsf *dsf, int f, float penalty, float kept)
 {
@@ -55,9 +72,8 @@ static void solve(struct dsf *dsf, int f, float penalty, float kept)
         for (size_t p = 0; p < (size_t)inner; p++)
             for (size_t q = dsf->b.start[p]; q < dsf->b.start[p + 1]; q++)
                 x[p * (size_t)length + dsf->b.column[q]] += penalty * dsf->b.value[q];
-    for (int transposed = 0; transposed < 2; transposed++)
-        cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, transposed ? CblasTrans : CblasNoTrans,
-                    CblasNonUnit, inner, length, 1, dsf->gram, inner, x, length);
+    struct system system = { dsf->gram, x, inner, length };
+    sn_panels((size_t)length, (double)inner * inner * length, solve_panel, &system);
     cblas_saxpy((int)size, 1, dual, 1, x, 1);
 }
 

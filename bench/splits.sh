@@ -44,7 +44,7 @@ directory=$1
         head=$(basename "$features" .x.npy)
         for share in 0.03 0.05 0.1; do
             for bits in 1 2 4; do mean "$head" pruned $bits $share; done
-            for bits in 2 4; do mean "$head" psm $bits $share; done
+            [ $share = 0.1 ] || mean "$head" psm 4 $share
         done
         for bits in 2 3 4; do mean "$head" dense $bits; done
     done
