@@ -74,6 +74,15 @@ void dsf_free(struct dsf *dsf)
     free(dsf);
 }
 
+void dsf_end_run(struct dsf *dsf)
+{
+    free(dsf->dual[DSF_B]);
+    dsf->dual[DSF_B] = NULL;
+    free(dsf->gram);
+    dsf->gram = NULL;
+    psm_sparse_free(&dsf->lines);
+}
+
 /* Frees what only the search needs; the factors stay. */
 static void end_search(struct dsf *dsf)
 {
@@ -146,26 +155,28 @@ void dsf_expand_b(const struct dsf *dsf)
             dsf->dense[p * (size_t)dsf->n + b->column[q]] = b->value[q];
 }
 
-/* lines <- the entries of dense, whose lines are as long, that are not 0; 0 when they are more than
- * most. */
-static int take_entries(const float *dense, size_t most, struct psm_sparse *lines)
+/* lines <- the entries of dense, whose lines are as long, that are not 0. */
+static void take_entries(const float *dense, struct psm_sparse *lines)
 {
     size_t count = 0, length = (size_t)lines->columns;
     for (size_t p = 0; p < (size_t)lines->rows; p++) {
         for (size_t j = 0; j < length; j++, dense++)
             if (*dense != 0) {
-                if (count == most) return 0;
                 lines->column[count] = (uint32_t)j;
                 lines->value[count++] = *dense;
             }
         lines->start[p + 1] = (uint32_t)count;
     }
-    return 1;
 }
 
-void dsf_take_b(struct dsf *dsf) { take_entries(dsf->dense, SIZE_MAX, &dsf->b); }
+void dsf_take_b(struct dsf *dsf) { take_entries(dsf->dense, &dsf->b); }
 
-int dsf_take_lines(struct dsf *dsf) { return take_entries(dsf->a, dsf->most_lines, &dsf->lines); }
+int dsf_take_lines(struct dsf *dsf)
+{
+    if (dsf_count(dsf, DSF_A) > dsf->most_lines) return 0;
+    take_entries(dsf->a, &dsf->lines);
+    return 1;
+}
 
 /* The rows of the leftmost factor run along the lines of A, or of B when the problem is flipped. */
 void dsf_project(struct dsf *dsf, int f, float *values, size_t k)

@@ -68,6 +68,9 @@ int dsf_rounds(const struct dsf_task *task, enum sn_effort effort);
  * of p columns m n p more, and 10 p^3 in all. */
 double dsf_run(struct dsf *dsf, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop);
 
+/* Frees what only dsf_run needs, which cannot follow then. */
+void dsf_end_run(struct dsf *dsf);
+
 /* Fits the values of the entries that are not zero: n_rounds times n_steps steps of conjugate
  * gradients for each factor. Returns the squared error, in the norm in which dsf_energy is W's.
  * The target and the steps before are gone then, so that only what takes the factors can follow. */

@@ -101,10 +101,7 @@ double dsf_refit(struct dsf *dsf, int n_rounds, int n_steps)
 {
     float *slope;
     size_t size = (size_t)dsf->m * (size_t)dsf->n;
-    free(dsf->dual[DSF_B]);
-    dsf->dual[DSF_B] = NULL;
-    free(dsf->gram);
-    dsf->gram = NULL;
+    dsf_end_run(dsf);
     dsf_take_w(dsf, dsf->target);
     dsf_multiply(dsf, dsf->a, dsf->b.value, dsf->target, dsf->residual);
     dsf->energy = moment_energy(dsf, dsf->target, dsf->dense, &slope);

@@ -197,6 +197,7 @@ static enum sn_status run_start(const struct psm_search *search, int flip, struc
     double left = dsf_run(dsf, k, dsf_rounds(&task, search->options->effort),
                           search->options->stop);
     psm_report(search, .8, left, search->energy);
+    dsf_end_run(dsf);
     if (search->budget.bytes < SIZE_MAX && !keep_within(search, dsf, k, &has_bridges)) {
         dsf_free(dsf);
         return sn_no_memory(error, "a PSM approximation");
