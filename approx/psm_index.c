@@ -40,6 +40,18 @@ struct psm_index psm_index_narrowest(const struct psm_sparse *s)
     return best;
 }
 
+size_t psm_index_measure(const struct psm_strided *dense, int block, struct psm_index *form)
+{
+    struct psm_sparse factor;
+    size_t bytes = 0;
+    if (psm_sparse_new(&factor, dense, block)) {
+        *form = psm_index_narrowest(&factor);
+        bytes = form->bytes + 4 * psm_sparse_values(&factor);
+    }
+    psm_sparse_free(&factor);
+    return bytes;
+}
+
 /* Bytes of count blocks in a form, gaps being those of a random pattern. Gaps that 8 bits do not
  * reach are bridged by blocks next to nothing, or, without bridges, ruled out. */
 static double foretell_form(int rows, int columns, int block, int value_bits, int bridges, int bits,

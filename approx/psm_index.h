@@ -14,6 +14,11 @@ struct psm_index {
  */
 struct psm_index psm_index_narrowest(const struct psm_sparse *factor);
 
+/* Bytes of the entries of dense as a factor of floats in its narrowest form; 0 when memory runs
+ * out.
+ */
+size_t psm_index_measure(const struct psm_strided *dense, int block, struct psm_index *form);
+
 /* Bytes of a rows x columns factor of count values, of value_bits bits, in the best form, as
  * foretold for a pattern of independent entries; bridges: whether entries may be added where gaps
  * are too wide for 8 bits (psm_bridge). */

@@ -128,14 +128,11 @@ struct form {
 static struct form measure(const struct psm_search *search, struct dsf *dsf, int j)
 {
     struct psm_strided dense = dsf_factor(dsf, j);
-    struct psm_sparse factor;
-    struct form form = { 0 };
-    if (!psm_sparse_new(&factor, &dense, search->block)) return form;
-    size_t count = psm_sparse_values(&factor), block = (size_t)search->block;
-    form.bytes = (double)(psm_index_narrowest(&factor).bytes + 4 * count);
-    psm_sparse_free(&factor);
-    if (psm_pattern_has_groups(search->pattern)) return form;
-    count += psm_bridge(&dense, search->block, 0) * block;
+    struct psm_index narrowest;
+    struct form form = { .bytes = (double)psm_index_measure(&dense, search->block, &narrowest) };
+    if (!(form.bytes > 0) || psm_pattern_has_groups(search->pattern)) return form;
+    size_t count = ((size_t)form.bytes - narrowest.bytes) / 4
+        + psm_bridge(&dense, search->block, 0) * (size_t)search->block;
     double bridged = (double)psm_factor_bytes(dense.rows, dense.columns, count, 8, search->block);
     form.has_bridges = bridged < form.bytes;
     form.bytes = fmin(form.bytes, bridged);

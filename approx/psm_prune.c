@@ -208,20 +208,6 @@ static int take_factor(struct pruning *p, struct psm_sparse *factor)
     return fine;
 }
 
-/* Bytes of what, its indices in their narrowest form; 0 when memory runs out. */
-static size_t narrowest_bytes(const struct pruning *p, struct psm_index *form)
-{
-    struct psm_strided dense = dense_form(p);
-    struct psm_sparse factor;
-    size_t bytes = 0;
-    if (psm_sparse_new(&factor, &dense, p->search->block)) {
-        *form = psm_index_narrowest(&factor);
-        bytes = form->bytes + 4 * psm_sparse_values(&factor);
-    }
-    psm_sparse_free(&factor);
-    return bytes;
-}
-
 /* *most <- about the most entries that the budget holds in the form of their indices that takes
  * least for them, 0 when it holds none; false position, since bytes grow with entries. Returns 0
  * when memory runs out. */
@@ -234,8 +220,9 @@ static int most_narrow(struct pruning *p, struct psm_index *form, size_t *most)
            count = psm_index_room(search->m, search->n, search->block, 32, budget) / block;
     for (int step = 0; step < STEPS && count > low && count < high; step++) {
         struct psm_index found;
+        struct psm_strided dense = dense_form(p);
         keep(p, count * block);
-        size_t bytes = narrowest_bytes(p, &found);
+        size_t bytes = psm_index_measure(&dense, search->block, &found);
         if (!bytes) return 0;
         if (bytes <= budget) {
             low = count;
