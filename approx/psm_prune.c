@@ -29,9 +29,9 @@ static size_t most_values(const struct psm_search *search, int bits)
 /* About the most values that the budget holds in any form of their indices. */
 static size_t foreseen(const struct psm_search *search)
 {
-    size_t wide = most_values(search, search->n <= 65536 ? 16 : 32), narrow = 0;
-    if (search->budget.values == SIZE_MAX)
-        narrow = psm_index_room(search->m, search->n, search->block, 32, search->budget.bytes);
+    size_t wide = most_values(search, search->n <= 65536 ? 16 : 32),
+           narrow = psm_index_room(search->m, search->n, search->block, 32, search->budget.bytes);
+    if (narrow > search->budget.values) narrow = search->budget.values;
     return narrow > wide ? narrow : wide;
 }
 
@@ -218,6 +218,8 @@ static int most_narrow(struct pruning *p, struct psm_index *form, size_t *most)
     size_t block = (size_t)search->block, budget = search->budget.bytes, low = 0,
            high = ((size_t)search->m + block - 1) / block * (size_t)search->n + 1,
            count = psm_index_room(search->m, search->n, search->block, 32, budget) / block;
+    if (high > search->budget.values / block) high = search->budget.values / block + 1;
+    if (count >= high) count = high - 1;
     for (int step = 0; step < STEPS && count > low && count < high; step++) {
         struct psm_index found;
         struct psm_strided dense = dense_form(p);
@@ -240,16 +242,14 @@ static int most_narrow(struct pruning *p, struct psm_index *form, size_t *most)
 static enum sn_status keep_most(struct pruning *p, struct psm_index *form, struct sn_error *error)
 {
     const struct psm_search *search = p->search;
-    struct psm_index wide = { .bits = search->n <= 65536 ? 16 : 32 }, bytes = { .bits = 8 };
     int m = search->m, n = search->n, bridges = !psm_pattern_has_groups(search->pattern);
     size_t most = 0;
-    *form = wide;
-    if (search->budget.values < SIZE_MAX) most = keep_within(p, wide.bits);
-    else if (!most_narrow(p, form, &most)) return sn_no_memory(error, "a PSM approximation");
-    else if (bridges && keep_within(p, 8) > most) {
-        *form = bytes;
+    if (!most_narrow(p, form, &most)) return sn_no_memory(error, "a PSM approximation");
+    if (bridges && keep_within(p, 8) > most) {
+        *form = (struct psm_index){ .bits = 8 };
         return SN_OK;
-    } else keep(p, most);
+    }
+    keep(p, most);
     if (most) return SN_OK;
     return sn_fail(error, SN_BAD_INPUT,
                    "budget of %zu bytes cannot hold one nonzero of %d x %d, expected at least %.0f",

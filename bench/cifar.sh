@@ -1,6 +1,6 @@
 #!/bin/sh
-# CIFAR-10: trains cfg/cifar.cfg, approximates its 2048 x 2048 layer by every family at shares 0.2 and 0.1, fine-tunes,
-# and evaluates on the 10,000 test images. Usage: bench/cifar.sh DIRECTORY, which holds train/CLASS/*.jpg and
+# CIFAR-10: trains cfg/cifar.cfg, approximates its 2048 x 2048 layer by a fifth of the values in every family, each of 32, 8
+# and 4 bits, fine-tunes, and evaluates on the 10,000 test images. Usage: bench/cifar.sh DIRECTORY, which holds train/CLASS/*.jpg and
 # test/CLASS/*.jpg. Finished steps are kept in build/cifar and not repeated; the table goes to bench/results/cifar.tsv.
 set -eu
 
@@ -11,6 +11,7 @@ set -eu
 build=build
 out=$build/cifar
 layer=6              # the 2048 x 2048 layer of cfg/cifar.cfg
+values=$((2048 * 2048 / 5))
 tune_batches=1560    # two passes over the training images
 export OPENBLAS_NUM_THREADS=1  # Darknet's matrices are small: a second thread only waits (and the other core trains too)
 
@@ -44,12 +45,12 @@ train() {
 # Prints one value of a flat JSON object.
 value() { sed -n "s/^.*\"$1\":[^0-9]*\([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
 
-# tune NAME TYPE SHARE. No name holds a point: Darknet cuts the names of its backups there.
+# tune TYPE BITS
 tune() {
-    name=$1 type=$2 share=$3
+    name=$1-$2
     [ -f $out/$name.json ] || {
-        $build/structnet approx cfg/cifar.cfg $out/cifar.final --layer $layer --type $type --share $share \
-            -o $out/$name --json > $out/$name.new
+        $build/structnet approx cfg/cifar.cfg $out/cifar.final --layer $layer --type $1 --bits $2 \
+            --params $values -o $out/$name --json > $out/$name.new
         mv $out/$name.new $out/$name.json
     }
     $build/structnet eval $out/$name.cfg $out/$name.weights $out/cifar.data --json > $out/$name.before
@@ -64,19 +65,19 @@ train cifar cfg/cifar.cfg
 $build/structnet eval cfg/cifar.cfg $out/cifar.final $out/cifar.data --json > $out/cifar.after
 
 # Two at a time, one per core.
-for percent in 20 10; do
-    tune sss-$percent sss 0.$percent & first=$!
-    tune psm-$percent psm 0.$percent
+for bits in 32 8 4; do
+    tune sss $bits & first=$!
+    tune psm $bits
     wait $first
 done
 
-# row NET SHARE ERROR BYTES NAME
+# row LAYER BITS ERROR BYTES NAME
 row() {
-    percent() { awk "BEGIN { printf \"%.2f\", 100 * $(value "$1" "$2") }"; }
+    percent() { awk "BEGIN { printf \"%.2f\", 100 * $(value top1 "$1") }"; }
     before=$out/$5.before
     [ -f "$before" ] || before=$out/$5.after
-    printf '%s\t%s\t%.3f\t%s\t%s\t%s\t%s\t%s\n' $1 $2 $3 $4 "$(percent top1 $before)" "$(percent top1 $out/$5.after)" \
-        "$(percent top5 $out/$5.after)" "$(cat $out/$5.seconds)"
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' $1 $2 "$(awk "BEGIN { printf \"%.3f\", $4 / (4 * 2048 * 2048) }")" \
+        "$(awk "BEGIN { printf \"%.3f\", $3 }")" "$(percent "$before")" "$(percent $out/$5.after)" "$(cat $out/$5.seconds)"
 }
 
 {
@@ -84,12 +85,12 @@ row() {
     echo "# command: bench/cifar.sh DIRECTORY"
     echo "# seconds: wall clock; the fine-tunings run two at a time"
     echo "# seeds: approx --seed 0; Darknet seeds its training from the clock, so a repetition differs by some tenths of a point"
-    printf 'layer\tshare\trelative error\tbytes\ttop-1 before tuning\ttop-1\ttop-5\tseconds of training\n'
-    row dense 1 0 $((4 * 2048 * 2048)) cifar
-    for percent in 20 10; do
+    printf 'layer\tbits\tshare of bytes\trelative error\ttop-1 before tuning\ttop-1\tseconds of training\n'
+    row dense 32 0 $((4 * 2048 * 2048)) cifar
+    for bits in 32 8 4; do
         for type in sss psm; do
-            json=$out/$type-$percent.json
-            row $type 0.$percent "$(value error $json)" "$(value bytes $json)" $type-$percent
+            json=$out/$type-$bits.json
+            row $type $bits "$(value error $json)" "$(value bytes $json)" $type-$bits
         done
     done
 } > bench/results/cifar.tsv.new

@@ -21,7 +21,7 @@ for weights in "$1"/*.weights.npy; do
     [ -f "$1/$name.x.npy" ] && [ -f "$1/$name.y.npy" ] && set -- "$@" --labels "$1/$name.y.npy"
     directory=$1
     shift
-    $build/structnet sweep "$@" -j 2 -o "bench/results/head-$name"
+    $build/structnet sweep "$@" --shares .03,.05,.1,.2 --bits 32,8,4,2,1 -j 2 -o "bench/results/head-$name"
     set -- "$directory"
 done
 

@@ -486,6 +486,8 @@ matrix --type pruned --bytes 64 -o "$out/exact" --dense-out "$out/exact.npy" --j
 ok "a matrix that fits is exact" [ "$(value error "$out/stdout")" = 0 ]
 ok "--dense-out is that matrix" same_bytes "$out/exact.npy" 128 "$out/w.npy" 128 80
 ok "its values are counted" [ "$(value params "$out/stdout")" = 8 ]
+matrix --type pruned --params 8 --json
+ok "a budget of values leaves indices narrow" [ "$(value bytes "$out/stdout")" = 36 ]
 try "$structnet" check "$out/exact.cfg" "$out/exact.weights"
 ok "a net of one layer is whole" says 0 '^ok$'
 try "$structnet" run "$out/exact.cfg" "$out/exact.weights" --input "$out/f.x.npy" -o "$out/exact.y.npy"
@@ -556,7 +558,7 @@ is_front() {
             exit !(n > 8 && some && some < n && !wrong)
         }' "$out/stdout"
 }
-matrix --type auto --bytes 40
+matrix --type auto --bytes 80
 ok "auto marks the best of error and bytes" is_front b 3
 ok "... and of error and multiply-adds" is_front m 5
 # Exact are eight values of a sparse matrix, and more of an SSS one, which is tried first.
@@ -576,8 +578,13 @@ chosen() {
             exit !(n > 2 && costs[1] == best && errors[1] <= 1.1 * least)
         }' "$out/stdout"
 }
+{
+    npy '<f4' '8, 8'
+    f32 1 2 -1 4 2 0 1 -1 2 2 1 -1 4 1 0 2 -1 4 4 1 2 -1 2 1 4 1 2 2 -1 -1 1 0
+    f32 0 -1 2 1 1 4 2 2 1 1 -1 2 4 4 -1 1 2 0 1 1 -1 2 4 4 -1 2 4 0 1 1 2 -1
+} > "$out/full.npy"
 for cost in bytes madds; do
-    matrix --type auto --bits 32,4 --madds 20 --target $cost --json
+    try "$structnet" approx --matrix "$out/full.npy" --type auto --bits 8,4 --share 0.9 --madds 70 --target $cost --json
     ok "--target $cost within --madds" chosen $(echo $cost | sed s/madds/multiply_adds/)
 done
 matrix --type auto --madds 6 --bits 32,4 --json
