@@ -65,7 +65,7 @@ test: deps
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory run-tests
 
-run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet $(BUILD)/in_tests/structnet
+run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet $(BUILD)/in_tests/structnet $(BUILD)/old_core.so
 	$(BUILD)/run_tests --jobs 2
 	sh tests/commands.sh $(BUILD)
 	sh tests/family.sh $(BUILD)
@@ -139,6 +139,9 @@ $(BUILD)/in_tests/darknet: $(darknet_main) $(darknet_src) $(plug) $(tested)
 
 $(BUILD)/in_tests/structnet: $(tools) $(plug) $(tested) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(TOOL_LIBS)
+
+$(BUILD)/old_core.so: tests/preload/old_core.c Makefile
+	$(CC) -std=c11 $(CFLAGS) $(WARNINGS) -shared -fPIC $< -o $@
 
 # The 1000 classes of ImageNet, from Darknet's lists.
 $(BUILD)/imagenet.c: tools/import/imagenet.sh darknet/data/imagenet.labels.list darknet/data/imagenet.shortnames.list

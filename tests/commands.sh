@@ -845,4 +845,18 @@ try env -u OPENBLAS_NUM_THREADS "$structnet" sweep --matrix "$out/large.npy" $we
     --types lowrank,pruned --bits 32 --no-plot -o "$out/threads"
 ok "sweep of processes and threads" says 0 '^rows  *3, '
 
+# Kernels of OpenBLAS that are older than the processor give way to newer ones, unless the user chose them.
+cores() { sed -n 's/^Core: //p' "$out/stderr" | tr '\n' ' '; }
+old() { try env -u OPENBLAS_CORETYPE OPENBLAS_VERBOSE=2 LD_PRELOAD="$(cd "$build" && pwd)/old_core.so" "$@"; }
+if grep -q '^flags.* avx ' /proc/cpuinfo; then
+    for program in "$structnet" "$darknet"; do
+        old "$program" --version
+        ok "$program starts again with the processor's kernels" [ "$(cores | sed 's/^Prescott [^P][^ ]* $/two/')" = two ]
+        old env OPENBLAS_CORETYPE=Prescott "$program" --version
+        ok "... but not with those that the user chose" [ "$(cores)" = "Prescott " ]
+    done
+    old "$structnet" --version
+    ok "--version names them" says 0 '^OpenBLAS core [^P]'
+fi
+
 summary commands

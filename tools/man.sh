@@ -4,7 +4,7 @@
 set -eu
 
 name=structnet${2:+-$2}
-version=$("$1" --version)
+version=$("$1" --version | head -n 1)
 if [ $# = 2 ]; then
     summary=$("$1" --help | sed -n "s/^  $2  *//p")
 else

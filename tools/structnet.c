@@ -1,6 +1,7 @@
 /* structnet: one binary, one subcommand per file cmd_*.c. */
 #include "command.h"
 
+#include <plug_blas.h>
 #include <plug_errors.h>
 #include <structnet.h>
 
@@ -35,7 +36,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(name, "--version")) {
-        printf("structnet %s\n", structnet_version());
+        printf("structnet %s\nOpenBLAS core %s\n", structnet_version(), plug_blas_core());
         return 0;
     }
     for (int i = 0; i < N_COMMANDS; i++) {
