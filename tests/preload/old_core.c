@@ -1,5 +1,6 @@
 /* Loaded in front of a program, makes OpenBLAS take its oldest kernels, as for a processor that it
- * does not know: the first question for OPENBLAS_CORETYPE is OpenBLAS's, before the program runs. */
+ * does not know: the first question for OPENBLAS_CORETYPE is OpenBLAS's, before the program runs.
+ */
 #include <string.h>
 
 char *secure_getenv(const char *name);
