@@ -26,7 +26,9 @@ TOOL_LIBS = -llapacke -lcjson -lminizip -ldeflate $(LIBS)
 darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compare.c,$(wildcard darknet/src/*.c)))
 darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
 	%/swag.c %/voxel.c %/writing.c,$(wildcard darknet/examples/*.c)))
-layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c))
+# Kernels are compiled once for each instruction set that isa.h knows.
+avx2 = $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),$(BUILD)/layers/psm_tile_kernel_avx2.o)
+layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c)) $(avx2)
 library = $(layers) $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
 plug = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/darknet/*.c))
 tools = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c tools/import/*.c)) $(BUILD)/imagenet.o
@@ -159,7 +161,14 @@ $(BUILD)/darknet.o/%.o: darknet/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(DARKNET_FLAGS) $(in_front) -c $< -o $@
 
-$(library): $(BUILD)/%.o: %.c Makefile
+# Kernels: loops of a few steps become straight code, and a product that is added is rounded once.
+$(BUILD)/layers/psm_tile_kernel.o $(avx2): LIBRARY_FLAGS += -O3 -ffp-contract=fast
+
+$(avx2): $(BUILD)/%_avx2.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(LIBRARY_FLAGS) -mavx2 -mfma -DKERNEL=$(*F:_kernel=)_avx2 -MMD -MP -c $< -o $@
+
+$(filter-out $(avx2),$(library)): $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(LIBRARY_FLAGS) -MMD -MP -c $< -o $@
 

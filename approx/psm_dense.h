@@ -4,8 +4,8 @@
 
 #include "psm.h"
 
-/* Writes W = S_1 S_2 ... S_J (n_outputs x n_inputs), bit for bit as sn_dense does: every entry is
- * summed over the same products in the same order. SN_NO_MEMORY is the only failure.
+/* Writes W = S_1 S_2 ... S_J (n_outputs x n_inputs), as sn_dense does but for rounding.
+ * SN_NO_MEMORY is the only failure.
  *
  * The product is formed from the right, S_J as it is stored. Cost: for two factors one multiply-add
  * for each pair of an entry of S_1 and one in the row of S_2 that it meets, a share of S_2 of what

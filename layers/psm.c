@@ -4,6 +4,7 @@
 #include "indices.h"
 #include "psm_kernel.h"
 #include "psm_shape.h"
+#include "psm_tile.h"
 #include "stored.h"
 
 #include <limits.h>
@@ -182,7 +183,7 @@ static struct psm *new_shape(const struct psm_layout *layout, const char **key,
                                         .n_inputs = shape->sizes[n],
                                         .n_values = (size_t)totals.values,
                                         .n_words = (size_t)totals.bytes / 4 };
-    for (size_t j = 1; j < n; j++) shape->matrix.n_states += (size_t)shape->sizes[j];
+    for (size_t j = 0; j <= n; j++) shape->matrix.n_states += (size_t)shape->sizes[j];
     if (!sn_matrix_set_bits(&shape->matrix, 32, 0, error)) return shape;
     free(shape);
     return NULL;
@@ -298,13 +299,47 @@ static struct psm_pattern pattern_at(const struct psm *shape, int j, size_t *fir
                                  .order = j ? NULL : shape->order };
 }
 
-/* Scratch: the results of factors J-1, J-2, .. 1 (batch x sizes[j] each), one behind the other in
- * that order. */
-static void psm_forward(const struct sn_matrix *matrix, const float *words, int batch,
-                        const float *x, float *y, float *states)
+/* ---- Products. Samples go in tiles of 8 to 64 side by side (psm_tile.h), the rest one by one.
+ * Both kinds of scratch have n_states floats for each sample: those of a tile hold its
+ * inputs, the results of factors J-1, J-2, .. 1, and its outputs; those of the rest the results
+ * alone. */
+
+enum { SQUARE = 8 }; /* of samples and entries: small ones keep the lines of both in the cache */
+
+/* to[i][b] = from[b][order[i]] for n samples. */
+static void turn(int n, int size, const uint32_t *order, const float *from, float *to)
 {
-    const struct psm *shape = (const struct psm *)matrix;
-    memset(states, 0, (size_t)batch * matrix->n_states * sizeof *states);
+    for (int b0 = 0; b0 < n; b0 += SQUARE)
+        for (int i = 0; i < size; i++) {
+            const float *entry = from + (size_t)b0 * (size_t)size + (order ? (int)order[i] : i);
+            float *row = to + (size_t)i * (size_t)n + b0;
+            for (int b = 0; b < SQUARE; b++) row[b] = entry[(size_t)b * (size_t)size];
+        }
+}
+
+/* to[b][order[i]] += from[i][b]. */
+static void turn_back(int n, int size, const uint32_t *order, const float *from, float *to)
+{
+    for (int b0 = 0; b0 < n; b0 += SQUARE)
+        for (int i = 0; i < size; i++) {
+            float *entry = to + (size_t)b0 * (size_t)size + (order ? (int)order[i] : i);
+            const float *row = from + (size_t)i * (size_t)n + b0;
+            for (int b = 0; b < SQUARE; b++) entry[(size_t)b * (size_t)size] += row[b];
+        }
+}
+
+/* The results of factors J-1 to 1 for one sample. */
+static size_t result_floats(const struct psm *shape)
+{
+    size_t n = 0;
+    for (int j = 1; j < shape->n_factors; j++) n += (size_t)shape->sizes[j];
+    return n;
+}
+
+static void rest_forward(const struct psm *shape, const float *words, int batch, const float *x,
+                         float *y, float *states)
+{
+    memset(states, 0, (size_t)batch * result_floats(shape) * sizeof *states);
     for (int j = shape->n_factors - 1; j >= 0; j--) {
         size_t first;
         struct psm_pattern s = pattern_at(shape, j, &first);
@@ -314,21 +349,96 @@ static void psm_forward(const struct sn_matrix *matrix, const float *words, int 
     }
 }
 
+static void tile_forward(const struct psm *shape, const float *words, int n, const float *x,
+                         float *y, float *states)
+{
+    const struct sn_matrix *matrix = &shape->matrix;
+    turn(n, matrix->n_inputs, NULL, x, states);
+    for (int j = shape->n_factors - 1; j >= 0; j--) {
+        size_t first;
+        struct psm_pattern s = pattern_at(shape, j, &first);
+        float *out = states + (size_t)n * (size_t)s.width;
+        psm_tile_forward(&s, words + first, n, states, out);
+        states = out;
+    }
+    turn_back(n, matrix->n_outputs, shape->order, states, y);
+}
+
+static void psm_forward(const struct sn_matrix *matrix, const float *words, int batch,
+                        const float *x, float *y, float *states)
+{
+    const struct psm *shape = (const struct psm *)matrix;
+    for (int n; batch > 0; batch -= n) {
+        n = psm_tile_samples(batch);
+        if (n) tile_forward(shape, words, n, x, y, states);
+        else rest_forward(shape, words, n = batch, x, y, states);
+        x += (size_t)n * (size_t)matrix->n_inputs;
+        y += (size_t)n * (size_t)matrix->n_outputs;
+        states += (size_t)n * matrix->n_states;
+    }
+}
+
+/* What one part of a batch has in the backward pass; dx may be NULL. */
+struct part {
+    int n;
+    const float *x, *states, *dy;
+    float *dx, *dstates;
+};
+
+static void rest_backward(const struct psm *shape, const float *words, const struct part *part,
+                          float *dvalues)
+{
+    size_t end = (size_t)part->n * result_floats(shape);
+    const float *dy = part->dy;
+    memset(part->dstates, 0, end * sizeof *part->dstates);
+    for (int j = 0; j < shape->n_factors; j++) {
+        size_t first;
+        struct psm_pattern s = pattern_at(shape, j, &first);
+        int last = j == shape->n_factors - 1;
+        if (!last) end -= (size_t)part->n * (size_t)s.width;
+        psm_factor_backward(&s, words + first, part->n, last ? part->x : part->states + end, dy,
+                            dvalues + first, last ? part->dx : part->dstates + end);
+        dy = part->dstates + end;
+    }
+}
+
+static void tile_backward(const struct psm *shape, const float *words, const struct part *part,
+                          float *dvalues)
+{
+    size_t n = (size_t)part->n, m = (size_t)shape->matrix.n_outputs,
+           at = n * (shape->matrix.n_states - m);
+    memset(part->dstates, 0, at * sizeof *part->dstates);
+    turn(part->n, (int)m, shape->order, part->dy, part->dstates + at);
+    for (int j = 0; j < shape->n_factors; j++) {
+        size_t first, before;
+        struct psm_pattern s = pattern_at(shape, j, &first);
+        int is_needed = j < shape->n_factors - 1 || part->dx;
+        before = at - n * (size_t)s.width;
+        psm_tile_backward(&s, words + first, part->n, part->states + before, part->dstates + at,
+                          dvalues + first, is_needed ? part->dstates + before : NULL);
+        at = before;
+    }
+    if (part->dx) turn_back(part->n, shape->matrix.n_inputs, NULL, part->dstates, part->dx);
+}
+
 static void psm_backward(const struct sn_matrix *matrix, const float *words, int batch,
                          const float *x, const float *states, const float *dy, float *dvalues,
                          float *dx, float *dstates)
 {
     const struct psm *shape = (const struct psm *)matrix;
-    size_t end = (size_t)batch * matrix->n_states;
-    memset(dstates, 0, end * sizeof *dstates);
-    for (int j = 0; j < shape->n_factors; j++) {
-        size_t first;
-        struct psm_pattern s = pattern_at(shape, j, &first);
-        int last = j == shape->n_factors - 1;
-        if (!last) end -= (size_t)batch * (size_t)s.width;
-        psm_factor_backward(&s, words + first, batch, last ? x : states + end, dy, dvalues + first,
-                            last ? dx : dstates + end);
-        dy = dstates + end;
+    for (int done = 0, n; done < batch; done += n) {
+        size_t b = (size_t)done;
+        struct part part = { .x = x + b * (size_t)matrix->n_inputs,
+                             .states = states + b * matrix->n_states,
+                             .dy = dy + b * (size_t)matrix->n_outputs,
+                             .dx = dx ? dx + b * (size_t)matrix->n_inputs : NULL,
+                             .dstates = dstates + b * matrix->n_states };
+        n = part.n = psm_tile_samples(batch - done);
+        if (n) tile_backward(shape, words, &part, dvalues);
+        else {
+            n = part.n = batch - done;
+            rest_backward(shape, words, &part, dvalues);
+        }
     }
 }
 

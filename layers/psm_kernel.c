@@ -34,6 +34,24 @@ static inline __attribute__((always_inline)) void group_forward(const struct psm
     for (int r = 0; r < height; r++) y[output_of(s, group * (size_t)block + (size_t)r)] += sums[r];
 }
 
+/* group_forward for blocks of one row. A sum waits for the one before it, so that four go side by
+ * side. */
+static void entries_forward(const struct psm_pattern *s, size_t group, const float *values,
+                            const float *x, float *y)
+{
+    size_t p = s->row_starts[group], end = s->row_starts[group + 1];
+    const uint32_t *columns = s->columns;
+    float sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+    for (; p + 4 <= end; p += 4) {
+        sum0 += values[p] * x[columns[p]];
+        sum1 += values[p + 1] * x[columns[p + 1]];
+        sum2 += values[p + 2] * x[columns[p + 2]];
+        sum3 += values[p + 3] * x[columns[p + 3]];
+    }
+    for (; p < end; p++) sum0 += values[p] * x[columns[p]];
+    y[output_of(s, group)] += (sum0 + sum1) + (sum2 + sum3);
+}
+
 /* dS_ip += dy_i x_p, and dx_p += sum_i S_ip dy_i unless dx is NULL, for the rows i of one group. */
 static inline __attribute__((always_inline)) void group_backward(const struct psm_pattern *s,
                                                                  size_t group, int block,
@@ -60,7 +78,7 @@ void psm_factor_forward(const struct psm_pattern *s, const float *values, int ba
     for (int b = 0; b < batch; b++, x += s->width, y += s->rows)
         for (size_t g = 0; g < n_groups; g++) {
             int height = psm_group_height(s->rows, s->block, g);
-            if (height == 1 && s->block == 1) group_forward(s, g, 1, 1, values, x, y);
+            if (s->block == 1) entries_forward(s, g, values, x, y);
             else if (height == 4 && s->block == 4) group_forward(s, g, 4, 4, values, x, y);
             else if (height == 8) group_forward(s, g, 8, 8, values, x, y);
             else group_forward(s, g, s->block, height, values, x, y);

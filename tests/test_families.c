@@ -315,6 +315,50 @@ Test(families, gradients_agree_with_central_differences)
     }
 }
 
+/* A batch gives each sample what it gives alone, and the sum of their gradients. */
+static void check_batch(struct sn_matrix *matrix, uint64_t *seed, int trial)
+{
+    size_t m = (size_t)matrix->n_outputs, n = (size_t)matrix->n_inputs, s = matrix->n_states,
+           batch = (size_t)random_int(seed, 1, 150);
+    float *words = random_floats(seed, matrix->n_words), *x = random_floats(seed, batch * n),
+          *dy = random_floats(seed, batch * m), *y[2], *dx[2], *dvalues[2],
+          *states = malloc((s * batch + 1) * 4), *dstates = malloc((s * batch + 1) * 4);
+    random_start(matrix, seed, words);
+    for (int k = 0; k < 2; k++) {
+        y[k] = calloc(batch * m, sizeof(float)), dx[k] = calloc(batch * n, sizeof(float));
+        dvalues[k] = calloc(matrix->n_values + 1, sizeof(float));
+        for (size_t b = 0, step = k ? 1 : batch; b < batch; b += step) {
+            memset(states, 0xff, s * step * 4), memset(dstates, 0xff, s * step * 4);
+            sn_multiply(matrix, words, (int)step, x + b * n, y[k] + b * m, states);
+            sn_gradient(matrix, words, (int)step, x + b * n, states, dy + b * m, dvalues[k],
+                        dx[k] + b * n, dstates);
+        }
+    }
+    for (size_t i = 0; i < batch * m; i++)
+        cr_assert_float_eq(y[0][i], y[1][i], 1e-5 * (1 + fabs(y[1][i])), "trial %d", trial);
+    for (size_t i = 0; i < batch * n; i++)
+        cr_assert_float_eq(dx[0][i], dx[1][i], 1e-5 * (1 + fabs(dx[1][i])), "trial %d", trial);
+    for (size_t i = 0; i < matrix->n_values; i++)
+        cr_assert_float_eq(dvalues[0][i], dvalues[1][i], 1e-4 * (1 + fabs(dvalues[1][i])),
+                           "trial %d, value %zu", trial, i);
+    for (int k = 0; k < 2; k++) free(y[k]), free(dx[k]), free(dvalues[k]);
+    free(words), free(x), free(dy), free(states), free(dstates);
+}
+
+static void check_batches(const char *instructions)
+{
+    uint64_t seed = 7;
+    setenv("STRUCTNET_ISA", instructions, 1);
+    for (int trial = 0; trial < 200; trial++) {
+        struct sn_matrix *matrix = random_matrix_shape(&seed, trial);
+        check_batch(matrix, &seed, trial);
+        free(matrix);
+    }
+}
+
+Test(families, a_batch_is_its_samples) { check_batches("best"); }
+Test(families, a_batch_is_its_samples_in_plain_c) { check_batches("plain"); }
+
 static const struct {
     const char *section;
     int m, n;
