@@ -16,7 +16,8 @@ OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -I
 	-isystem darknet/include -isystem darknet/src
 # Darknet adds offsets to null pointers that it then does not follow.
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize=pointer-overflow) -Idarknet/include -Idarknet/src -Dexit=plug_exit
-WRAP = -Wl,--wrap=gemm,--wrap=gemm_cpu,--wrap=error
+WRAP = $(addprefix -Wl$(comma)--wrap=,gemm gemm_cpu error im2col_cpu col2im_cpu forward_batchnorm_layer backward_batchnorm_layer \
+	activate_array gradient_array make_maxpool_layer)
 # What tests/scarce_memory.c takes the place of.
 SCARCE = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup realpath asprintf LAPACKE_dsyevr)
 comma = ,
@@ -162,6 +163,7 @@ $(BUILD)/darknet.o/%.o: darknet/%.c Makefile
 	$(CC) $(DARKNET_FLAGS) $(in_front) -c $< -o $@
 
 # Kernels: loops of a few steps become straight code, and a product that is added is rounded once.
+$(BUILD)/layers/darknet/plug_speed.o: OUR_FLAGS += -O3
 $(BUILD)/layers/psm_tile_kernel.o $(avx2): LIBRARY_FLAGS += -O3 -ffp-contract=fast
 
 $(avx2): $(BUILD)/%_avx2.o: %.c Makefile
