@@ -142,12 +142,12 @@ enum { LEAST_PIXELS = 8 };
 /* A layer's arrays are batch x channels x pixels. */
 static float *row_of(const layer *l, float *array, int b, int f)
 {
-    return array + ((size_t)b * (size_t)l->out_c + (size_t)f) * (size_t)(l->out_h * l->out_w);
+    return array + ((size_t)b * (size_t)l->out_c + (size_t)f) * ((size_t)l->out_h * (size_t)l->out_w);
 }
 
 static void measure_channel(const layer *l, int f)
 {
-    size_t pixels = (size_t)(l->out_h * l->out_w);
+    size_t pixels = (size_t)l->out_h * (size_t)l->out_w;
     float mean = 0, variance = 0;
     for (int b = 0; b < l->batch; b++) mean += sum(pixels, row_of(l, l->output, b, f));
     mean /= (float)l->batch * (float)pixels;
@@ -163,7 +163,7 @@ static void measure_channel(const layer *l, int f)
 /* x <- y; x_norm <- (y - mean) / (sqrt(variance) + 1e-6); y <- scale x_norm + bias. */
 static void normalize_channel(const layer *l, int f, int train)
 {
-    size_t pixels = (size_t)(l->out_h * l->out_w);
+    size_t pixels = (size_t)l->out_h * (size_t)l->out_w;
     float mean = train ? l->mean[f] : l->rolling_mean[f],
           variance = train ? l->variance[f] : l->rolling_variance[f],
           factor = 1 / (sqrtf(variance) + .000001f), scale = l->scales[f], bias = l->biases[f];
@@ -195,7 +195,7 @@ void __wrap_forward_batchnorm_layer(layer l, network net)
  *     d / sqrt(v) - sum(d) / (n sqrt(v)) - (x - mean) sum(d (x - mean)) / (n v sqrt(v)) */
 static void backward_channel(const layer *l, int f)
 {
-    size_t pixels = (size_t)(l->out_h * l->out_w);
+    size_t pixels = (size_t)l->out_h * (size_t)l->out_w;
     float mean = l->mean[f], v = l->variance[f] + .00001f, n = (float)l->batch * (float)pixels,
           sum_d = 0, sum_dx = 0, sum_norm = 0, scale = l->scales[f];
     for (int b = 0; b < l->batch; b++) {
