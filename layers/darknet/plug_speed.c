@@ -142,7 +142,8 @@ enum { LEAST_PIXELS = 8 };
 /* A layer's arrays are batch x channels x pixels. */
 static float *row_of(const layer *l, float *array, int b, int f)
 {
-    return array + ((size_t)b * (size_t)l->out_c + (size_t)f) * ((size_t)l->out_h * (size_t)l->out_w);
+    return array
+        + ((size_t)b * (size_t)l->out_c + (size_t)f) * ((size_t)l->out_h * (size_t)l->out_w);
 }
 
 static void measure_channel(const layer *l, int f)
