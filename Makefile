@@ -28,7 +28,8 @@ darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compa
 darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
 	%/swag.c %/voxel.c %/writing.c,$(wildcard darknet/examples/*.c)))
 # Kernels are compiled once for each instruction set that isa.h knows.
-avx2 = $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),$(BUILD)/layers/psm_tile_kernel_avx2.o)
+kernels = $(addprefix $(BUILD)/layers/,dense_kernel sparse_kernel psm_tile_kernel)
+avx2 = $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),$(kernels:=_avx2.o))
 layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c)) $(avx2)
 library = $(layers) $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
 plug = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/darknet/*.c))
@@ -164,7 +165,7 @@ $(BUILD)/darknet.o/%.o: darknet/%.c Makefile
 
 # Kernels: loops of a few steps become straight code, and a product that is added is rounded once.
 $(BUILD)/layers/darknet/plug_speed.o: OUR_FLAGS += -O3
-$(BUILD)/layers/psm_tile_kernel.o $(avx2): LIBRARY_FLAGS += -O3 -ffp-contract=fast
+$(kernels:=.o) $(avx2): LIBRARY_FLAGS += -O3 -ffp-contract=fast -Wno-psabi
 
 $(avx2): $(BUILD)/%_avx2.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -49,6 +49,11 @@ struct sn_family {
     void (*backward)(const struct sn_matrix *matrix, const float *words, int batch, const float *x,
                      const float *states, const float *dy, float *dvalues, float *dx,
                      float *dstates);
+
+    /* The matrix made ready for single vectors (packed.h), group being 0; free() releases it. NULL
+     * and error when there is no memory. May be NULL. */
+    struct sn_packed *(*pack)(const struct sn_matrix *matrix, const float *words,
+                              struct sn_error *error);
 };
 
 extern const struct sn_family *const sn_families[]; /* NULL ends the table */

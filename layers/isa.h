@@ -1,11 +1,19 @@
-/* The instruction set that kernels run with. */
+/* The kernels of the instruction set that the processor has. */
 #ifndef ISA_H
 #define ISA_H
 
-enum sn_isa { SN_ISA_PLAIN, SN_ISA_AVX2, SN_N_ISAS };
+#include "dense_kernel.h"
+#include "psm_tile.h"
+#include "sparse_kernel.h"
 
-/* The best of the processor, or the one that STRUCTNET_ISA=plain or avx2 names, if the processor
- * has it. Looked up at the first call. */
-enum sn_isa sn_isa(void);
+struct sn_kernels {
+    const struct psm_tile_kernel *psm_tile;
+    const struct dense_kernel *dense;
+    const struct sparse_kernel *sparse;
+};
+
+/* Those of the best instruction set of the processor, or of the one that STRUCTNET_ISA=plain or
+ * avx2 names, if the processor has it. Looked up at the first call. */
+const struct sn_kernels *sn_kernels(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include "psm.h"
 #include "indices.h"
 #include "psm_kernel.h"
+#include "psm_packed.h"
 #include "psm_shape.h"
 #include "psm_tile.h"
 #include "stored.h"
@@ -453,4 +454,5 @@ const struct sn_family psm_family = { .name = "psm",
                                       .unpack = psm_unpack,
                                       .rows = psm_rows,
                                       .forward = psm_forward,
-                                      .backward = psm_backward };
+                                      .backward = psm_backward,
+                                      .pack = psm_packed };

@@ -3,15 +3,11 @@
  * sums to stay in registers. */
 #include "psm_tile.h"
 
+#include "lanes_vec.h"
+
 #ifndef KERNEL
 #define KERNEL psm_tile_plain
 #endif
-#define INLINE static inline __attribute__((always_inline))
-
-/* Eight floats anywhere in memory; a compiler makes two or four vectors of one where the
- * instruction set has less. */
-typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
-enum { LANES = 8 };
 
 /* Y = S X on one strip, for `height` rows that share the columns of `count` blocks. values are
  * those of the first of the rows, `block` floats from one column to the next; y has n floats a

@@ -3,6 +3,7 @@
 #include "sss.h"
 #include "indices.h"
 #include "sss_kernel.h"
+#include "sss_packed.h"
 #include "stored.h"
 
 #include <limits.h>
@@ -405,4 +406,5 @@ const struct sn_family sss_family = { .name = "sss",
                                       .unpack = sss_unpack,
                                       .rows = sss_rows,
                                       .forward = sss_forward,
-                                      .backward = sss_backward };
+                                      .backward = sss_backward,
+                                      .pack = sss_packed };

@@ -77,6 +77,26 @@ void sn_gradient(const struct sn_matrix *matrix, const float *words, int batch, 
 enum sn_status sn_dense(const struct sn_matrix *matrix, const float *words, float *dense,
                         struct sn_error *error);
 
+/* ---- One vector at a time */
+
+/* A matrix made ready for products with single vectors: its values as narrow as they are stored, in
+ * the order in which a kernel reads them. */
+struct sn_packed;
+
+/* Packs a matrix and its words, which are borrowed until this returns, the matrix for longer: as
+ * long as what is returned, which free() releases. Values of few bits are rounded. NULL and error
+ * when there is no memory. Cost: a few passes over the values. */
+struct sn_packed *sn_pack(const struct sn_matrix *matrix, const float *words,
+                          struct sn_error *error);
+
+/* Floats of scratch that sn_packed_multiply needs. */
+size_t sn_packed_scratch(const struct sn_packed *packed);
+
+/* y += W x for one vector: that of sn_multiply with a batch of 1, to rounding. scratch is written.
+ * Threads may share packed, each with a scratch of its own. Cost: n_values multiply-adds, and the
+ * time in which n_bytes come from memory when they are not in a cache. */
+void sn_packed_multiply(const struct sn_packed *packed, const float *x, float *y, float *scratch);
+
 /* ---- Heads: y = W x + b as two files, a Darknet net of one layer */
 
 struct sn_head {

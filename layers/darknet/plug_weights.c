@@ -83,18 +83,23 @@ static void undress_layers(network *net, struct structured_shape *shapes)
     free(shapes);
 }
 
-/* Takes over what was loaded into the dressed layers from start to end, and rounds it. */
+static void die_of_layer(const char *path, const network *net, int i, const struct sn_error *error)
+{
+    struct sn_error placed;
+    sn_fail(&placed, error->code, "%s: layer %d [%s]: %.800s", path, i,
+            weights_layer_name(&net->layers[i]), error->message);
+    sn_die(&placed);
+}
+
+/* Takes over what was loaded into the dressed layers from start to end. */
 static void unpack_layers(network *net, const char *path, int start, int end,
                           const struct structured_shape *shapes)
 {
-    struct sn_error error = { 0 }, placed;
+    struct sn_error error = { 0 };
     for (int i = start; i < end; i++) {
         layer *l = &net->layers[i];
         if (!structured_matrix(l) || l->dontload) continue;
-        if (!unpack_structured_layer(l, &shapes[i], &error)) continue;
-        sn_fail(&placed, error.code, "%s: layer %d [%s]: %.800s", path, i, weights_layer_name(l),
-                error.message);
-        sn_die(&placed);
+        if (unpack_structured_layer(l, &shapes[i], &error)) die_of_layer(path, net, i, &error);
     }
 }
 
@@ -113,7 +118,8 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
     unpack_layers(net, path, start, end, shapes);
     undress_layers(net, shapes);
     for (int i = start; i < end; i++)
-        if (structured_matrix(&net->layers[i])) round_structured_layer(&net->layers[i]);
+        if (structured_matrix(&net->layers[i]) && prepare_structured_layer(&net->layers[i], &error))
+            die_of_layer(path, net, i, &error);
 }
 
 void load_weights(network *net, char *path) { load_weights_upto(net, path, 0, net->n); }

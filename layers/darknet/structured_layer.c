@@ -29,6 +29,29 @@ static const float *multiplied_words(const layer *l)
     return has_few_bits(structured_matrix(l)) ? l->binary_weights : l->weights;
 }
 
+/* ---- The packed form, which inference takes for a few vectors while *map says that it is that of
+ * the words. z_cpu is the form, r_cpu its scratch. */
+
+enum { MOST_PACKED = 7 }; /* vectors: more are worth a tile */
+
+static const struct sn_packed *packed_form(const layer *l)
+{
+    return *l->map ? (const struct sn_packed *)l->z_cpu : NULL;
+}
+
+/* Y += X W^T for vectors next to each other. */
+static void multiply(const layer *l, int train, int n_vectors, const float *x, float *y)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    const struct sn_packed *packed = packed_form(l);
+    if (train || !packed || n_vectors > MOST_PACKED) {
+        sn_multiply(matrix, multiplied_words(l), n_vectors, x, y, l->state);
+        return;
+    }
+    for (int i = 0; i < n_vectors; i++, x += matrix->n_inputs, y += matrix->n_outputs)
+        sn_packed_multiply(packed, x, y, l->r_cpu);
+}
+
 /* n zeroed floats; *missing is set when there is no memory. One float at least, so that NULL always
  * means failure. */
 static float *zeros(double n, int *missing)
@@ -121,6 +144,8 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
         l->indexes = calloc(matrix->n_values + 1, sizeof *l->indexes);
         missing |= !l->indexes;
     }
+    l->map = calloc(1, sizeof *l->map);
+    missing |= !l->map;
     l->weight_updates = zeros((double)matrix->n_values, &missing);
     l->state = zeros(scratch_floats(l, matrix), &missing);
     l->state_delta = zeros(scratch_floats(l, matrix), &missing);
@@ -180,14 +205,14 @@ static float *pixel_outputs(const layer *l, float *scratch)
 }
 
 /* Darknet's images are channels x pixels, the families' vectors are rows: pixels x channels. */
-static void multiply_pixels(const layer *l, const float *x)
+static void multiply_pixels(const layer *l, int train, const float *x)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
     int pixels = n_pixels(l);
     float *xt = pixel_inputs(l, l->state), *yt = pixel_outputs(l, l->state);
     memset(xt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *xt);
     add_transposed(l->batch, matrix->n_inputs, pixels, x, xt);
-    matrix->family->forward(matrix, multiplied_words(l), l->batch * pixels, xt, yt, l->state);
+    multiply(l, train, l->batch * pixels, xt, yt);
     add_transposed(l->batch, pixels, matrix->n_outputs, yt, l->output);
 }
 
@@ -206,12 +231,9 @@ static void back_multiply_pixels(const layer *l, float *dx)
 
 void forward_structured_layer(layer l, network net)
 {
-    const struct sn_matrix *matrix = structured_matrix(&l);
     fill_cpu(l.outputs * l.batch, 0, l.output, 1);
-    if (n_pixels(&l) > 1) multiply_pixels(&l, net.input);
-    else
-        matrix->family->forward(matrix, multiplied_words(&l), l.batch, net.input, l.output,
-                                l.state);
+    if (n_pixels(&l) > 1) multiply_pixels(&l, net.train, net.input);
+    else multiply(&l, net.train, l.batch, net.input, l.output);
     if (l.batch_normalize) forward_batchnorm_layer(l, net);
     else add_bias(l.output, l.biases, l.batch, l.out_c, n_pixels(&l));
     activate_array(l.output, l.outputs * l.batch, l.activation);
@@ -271,7 +293,27 @@ void update_structured_layer(layer l, update_args a)
 void round_structured_layer(layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
+    *l->map = 0;
     if (has_few_bits(matrix)) sn_round(matrix, scale_map(l), l->weights, l->binary_weights);
+}
+
+enum sn_status prepare_structured_layer(layer *l, struct sn_error *error)
+{
+    round_structured_layer(l);
+    struct sn_packed *packed = sn_pack(structured_matrix(l), l->weights, error);
+    if (!packed) return SN_NO_MEMORY;
+    size_t n_scratch = sn_packed_scratch(packed) + 1;
+    float *scratch = malloc(n_scratch * sizeof *scratch);
+    if (!scratch) {
+        free(packed);
+        return sn_no_memory(error, "%zu floats of scratch", n_scratch);
+    }
+    free(l->z_cpu);
+    free(l->r_cpu);
+    l->z_cpu = (float *)packed;
+    l->r_cpu = scratch;
+    *l->map = 1;
+    return SN_OK;
 }
 
 int structured_load_words(const layer *l)

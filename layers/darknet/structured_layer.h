@@ -42,6 +42,10 @@ struct sn_matrix *structured_matrix(const layer *l);
 /* Rounds the words anew, after something else than the functions here has changed l->weights. */
 void round_structured_layer(layer *l);
 
+/* Rounds the words, and packs them for inference: forward takes the packed form for a few vectors
+ * until the layer is updated or rounded. SN_NO_MEMORY. */
+enum sn_status prepare_structured_layer(layer *l, struct sn_error *error);
+
 /* The words behind the biases that a load reads: with dontloadscales the batch statistics are not
  * among them. */
 int structured_load_words(const layer *l);

@@ -1,0 +1,330 @@
+/* Times of products with dense and structured matrices of one shape, side by side: bench/kernels.sh
+ * says what is measured.
+ *
+ *     kernels ROWS COLUMNS SHARES BITS [rounds]
+ *
+ * SHARES is a list of value shares, BITS one of bits, with commas. One vector cold (the copies of a
+ * matrix that take turns are more than the last cache holds) and warm, and 128 vectors forward and
+ * forward and backward. All subjects of a share take turns in every round; before that each product
+ * is compared with that of the dense form of the same matrix. Prints a line for each subject: median
+ * and quartiles in us, and e, its share of values times the time of the fastest dense product over
+ * its time. */
+#include "reference.h"
+
+#include <packed.h>
+#include <product.h>
+#include <psm.h>
+#include <sss.h>
+#include <stored.h>
+#include <structnet.h>
+
+#include <cblas.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCH = 128, MOST_SUBJECTS = 64, MOST_COPIES = 400, MOST_ROUNDS = 1000 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *allocate(size_t n_bytes)
+{
+    void *p = aligned_alloc(64, (n_bytes + 127) / 64 * 64);
+    if (!p) {
+        fprintf(stderr, "kernels: out of memory for %zu bytes\n", n_bytes);
+        exit(1);
+    }
+    return memset(p, 0, (n_bytes + 127) / 64 * 64);
+}
+
+static float uniform(float from, float to)
+{
+    return from + (to - from) * (float)rand() / (float)RAND_MAX;
+}
+
+static float *random_floats(size_t n)
+{
+    float *x = allocate(n * sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = uniform(-1, 1);
+    return x;
+}
+
+/* ---- Subjects */
+
+struct subject;
+
+/* One way to multiply: copy is of copies[], x, y and scratch as sn_multiply has them. */
+typedef void multiply_function(const struct subject *s, const void *copy, const float *x, float *y);
+
+struct subject {
+    char name[40];
+    int bits;
+    struct sn_matrix *matrix; /* NULL: dense */
+    uint32_t *map;
+    float *words;
+    void *copies[MOST_COPIES];
+    int n_copies;
+    size_t n_bytes; /* that a product reads */
+    multiply_function *multiply;
+    double us[2][MOST_ROUNDS]; /* cold, warm */
+};
+
+static int n_rows, n_columns, n_rounds;
+static float *scratch, *inputs, *outputs;
+
+static void dense_blas(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    (void)s;
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, n_rows, n_columns, 1, copy, n_columns, x, 1, 1, y, 1);
+}
+
+static void dense_streams(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    (void)s;
+    reference_dense(n_rows, n_columns, copy, x, y);
+}
+
+static void packed(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    (void)s;
+    sn_packed_multiply(copy, x, y, scratch);
+}
+
+static void by_words(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    sn_multiply(s->matrix, copy, 1, x, y, scratch);
+}
+
+static int copies_for(size_t n_bytes)
+{
+    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    double most = cache > 0 ? 2.5 * (double)cache : 1e8;
+    int n = (int)(most / (double)n_bytes) + 1;
+    return n < MOST_COPIES ? n : MOST_COPIES;
+}
+
+static void check(enum sn_status status, const struct sn_error *error)
+{
+    if (!status) return;
+    fprintf(stderr, "kernels: %s\n", error->message);
+    exit(1);
+}
+
+/* A dense matrix as a subject. */
+static struct subject *dense(struct subject *s, const char *name, multiply_function *multiply)
+{
+    size_t n = (size_t)n_rows * (size_t)n_columns;
+    *s = (struct subject){ .bits = 32, .n_bytes = n * sizeof(float), .multiply = multiply };
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->words = random_floats(n);
+    s->n_copies = copies_for(s->n_bytes);
+    for (int c = 0; c < s->n_copies; c++)
+        s->copies[c] = memcpy(allocate(s->n_bytes), s->words, s->n_bytes);
+    return s + 1;
+}
+
+/* A structured matrix as a subject: packed, or by its words where multiply says so. */
+static struct subject *structured(struct subject *s, const char *name, struct sn_matrix *matrix,
+                                  int bits, multiply_function *multiply)
+{
+    struct sn_error error = { 0 };
+    *s = (struct subject){ .bits = bits, .matrix = matrix, .multiply = multiply };
+    snprintf(s->name, sizeof s->name, "%s", name);
+    check(sn_matrix_set_bits(matrix, bits, 0, &error), &error);
+    s->map = allocate(matrix->n_values * sizeof *s->map);
+    s->words = allocate(matrix->n_words * sizeof *s->words);
+    check(sn_matrix_init(matrix, s->map, s->words, uniform, &error), &error);
+    s->n_bytes = matrix->n_bytes;
+    s->n_copies = copies_for(s->n_bytes);
+    for (int c = 0; c < s->n_copies; c++) {
+        size_t bytes = matrix->n_words * sizeof *s->words;
+        if (multiply != packed) s->copies[c] = memcpy(allocate(bytes), s->words, bytes);
+        else if (!(s->copies[c] = sn_pack(matrix, s->words, &error))) check(error.code, &error);
+    }
+    return s + 1;
+}
+
+static void release(struct subject *s)
+{
+    for (int c = 0; c < s->n_copies; c++) free(s->copies[c]);
+    free(s->words);
+    free(s->map);
+    free(s->matrix);
+}
+
+/* N equal stages, and the states that bring the values nearest to the share. */
+static struct sn_matrix *sss_of(int n_stages, double share)
+{
+    struct sn_matrix *best = NULL;
+    double target = share * n_rows * n_columns, nearest = INFINITY;
+    int *lists = allocate(4 * (size_t)n_stages * sizeof *lists), *inputs_of = lists,
+        *outputs_of = lists + n_stages, *states = outputs_of + n_stages;
+    for (int k = 0; k < n_stages; k++) {
+        inputs_of[k] = (k + 1) * n_columns / n_stages - k * n_columns / n_stages;
+        outputs_of[k] = (k + 1) * n_rows / n_stages - k * n_rows / n_stages;
+    }
+    for (int size = 0, is_nearer = 1; is_nearer; size++) {
+        for (int k = 0; k < n_stages - 1; k++) states[k] = size;
+        struct sss *shape = sss_new(n_stages, inputs_of, outputs_of, states, states, NULL);
+        double distance = shape ? fabs((double)shape->matrix.n_values - target) : INFINITY;
+        is_nearer = distance < nearest;
+        free(is_nearer ? (void *)best : (void *)shape);
+        if (!is_nearer) break;
+        best = &shape->matrix;
+        nearest = distance;
+        if (n_stages == 1) break;
+    }
+    free(lists);
+    return best;
+}
+
+static struct sn_matrix *low_rank_of(double share)
+{
+    int rank = (int)(share * n_rows * n_columns / (n_rows + n_columns)),
+        sizes[] = { n_columns, 0 }, outputs_of[] = { 0, n_rows };
+    return &sss_new(2, sizes, outputs_of, &rank, &(int){ 0 }, NULL)->matrix;
+}
+
+static struct sn_matrix *psm_of(double share, int index_bits, int block)
+{
+    int sizes[] = { n_rows, n_columns },
+        nonzeros = (int)(share * n_rows * n_columns) / block * block, escapes = 0;
+    if (index_bits == 4) escapes = nonzeros / block / 8;
+    struct psm_layout layout = { 1, sizes, &nonzeros, &index_bits, block, 0, &escapes };
+    struct sn_error error = { 0 };
+    struct psm *shape = psm_new(&layout, &error);
+    check(error.code, &error);
+    return &shape->matrix;
+}
+
+/* ---- Measuring */
+
+/* Compares a product with that of the words, multiplied out. */
+static void verify(const struct subject *s)
+{
+    size_t m = (size_t)n_rows, n = (size_t)n_columns;
+    float *w = s->matrix ? allocate(m * n * sizeof *w) : s->words, *y = allocate(m * sizeof *y);
+    if (s->matrix) check(sn_dense(s->matrix, s->words, w, NULL), &(struct sn_error){ 0 });
+    s->multiply(s, s->copies[0], inputs, y);
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < m; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < n; j++) sum += (double)w[i * n + j] * (double)inputs[j];
+        difference += pow(sum - (double)y[i], 2);
+        norm += sum * sum;
+    }
+    if (!(sqrt(difference / norm) < 1e-5)) {
+        fprintf(stderr, "kernels: %s, %d bits: a product differs by %g\n", s->name, s->bits,
+                sqrt(difference / norm));
+        exit(1);
+    }
+    free(y);
+    if (s->matrix) free(w);
+}
+
+static double time_of(const struct subject *s, const void *copy, int repeats)
+{
+    double start = now();
+    for (int i = 0; i < repeats; i++) s->multiply(s, copy, inputs, outputs);
+    return 1e6 * (now() - start) / repeats;
+}
+
+static void measure(struct subject *subjects, int n)
+{
+    for (int round = 0; round < n_rounds; round++)
+        for (int i = 0; i < n; i++) {
+            struct subject *s = &subjects[i];
+            s->us[0][round] = time_of(s, s->copies[round % s->n_copies], 1);
+        }
+    for (int round = 0; round < n_rounds; round++)
+        for (int i = 0; i < n; i++) {
+            struct subject *s = &subjects[i];
+            double once = time_of(s, s->copies[0], 1);
+            s->us[1][round] = time_of(s, s->copies[0], 1 + (int)(200 / once));
+        }
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void print(struct subject *subjects, int n, double share)
+{
+    double best[2] = { INFINITY, INFINITY };
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < 2; k++) {
+            qsort(subjects[i].us[k], (size_t)n_rounds, sizeof(double), compare);
+            if (!subjects[i].matrix) best[k] = fmin(best[k], subjects[i].us[k][n_rounds / 2]);
+        }
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < 2; k++) {
+            const struct subject *s = &subjects[i];
+            double values = s->matrix ? (double)s->matrix->n_values / n_rows / n_columns : 1,
+                   us = s->us[k][n_rounds / 2];
+            printf("%d\t%d\t%s\t%d\t%g\t%.4f\t%zu\t%s\t%.2f\t%.2f\t%.2f\t%.3f\n", n_rows, n_columns,
+                   s->name, s->bits, share, values, s->n_bytes, k ? "warm" : "cold", us,
+                   s->us[k][n_rounds / 4], s->us[k][3 * n_rounds / 4], values * best[k] / us);
+        }
+    fflush(stdout);
+}
+
+static void measure_share(double share, int bits)
+{
+    static struct subject subjects[MOST_SUBJECTS];
+    static const int stages[] = { 2, 10, 50, 250 }, forms[] = { 1, 4, 8, 16 }, blocks[] = { 4, 8 };
+    struct subject *end = subjects;
+    char name[40];
+    end = dense(end, "dense, BLAS", dense_blas);
+    end = dense(end, "dense, streams", dense_streams);
+    if (bits != 32) end = structured(end, "dense", sss_of(1, 1), bits, packed);
+    end = structured(end, "low rank", low_rank_of(share), bits, packed);
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "sss, %d stages", stages[i]);
+        end = structured(end, name, sss_of(stages[i], share), bits, packed);
+    }
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "psm, index %d", forms[i]);
+        end = structured(end, name, psm_of(share, forms[i], 1), bits, packed);
+    }
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "psm, blocks of %d", blocks[i]);
+        end = structured(end, name, psm_of(share, 16, blocks[i]), bits, packed);
+    }
+    if (bits == 32) end = structured(end, "psm, words", psm_of(share, 16, 1), bits, by_words);
+    if (bits == 32) end = structured(end, "sss, words", sss_of(10, share), bits, by_words);
+    int n = (int)(end - subjects);
+    for (int i = 0; i < n; i++) verify(&subjects[i]);
+    measure(subjects, n);
+    print(subjects, n, share);
+    for (int i = 0; i < n; i++) release(&subjects[i]);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5) {
+        fprintf(stderr, "usage: kernels ROWS COLUMNS SHARES BITS [ROUNDS]\n");
+        return 2;
+    }
+    n_rows = atoi(argv[1]);
+    n_columns = atoi(argv[2]);
+    n_rounds = argc > 5 ? atoi(argv[5]) : 51;
+    if (n_rounds > MOST_ROUNDS) n_rounds = MOST_ROUNDS;
+    inputs = random_floats((size_t)n_columns);
+    outputs = allocate((size_t)n_rows * sizeof *outputs);
+    scratch = allocate(64 * ((size_t)n_rows + (size_t)n_columns) * sizeof *scratch);
+    for (char *bits = strtok(strdup(argv[4]), ","); bits; bits = strtok(NULL, ","))
+        for (char *share = argv[3]; share; share = strchr(share, ',') ? strchr(share, ',') + 1 : NULL)
+            measure_share(atof(share), atoi(bits));
+    return 0;
+}

@@ -1,0 +1,21 @@
+/* Eight values side by side: what kernels and those who pack for them share. */
+#ifndef LANES_H
+#define LANES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { LANES = 8 };
+
+/* Bytes of eight values as they are packed: codes lie as in a file (stored.h), but those of 8 bits
+ * are the levels themselves, as signed bytes. */
+static inline size_t lanes_bytes(int bits) { return (size_t)bits * LANES / 8; }
+
+/* What codes of up to 4 bits stand for: level[c] for code c; where there are fewer than 16, they
+ * repeat. */
+struct lanes_levels {
+    float level[16];
+};
+
+#endif

@@ -1,0 +1,31 @@
+/* Matrices made ready for products with one vector at a time: their values as narrow as they are
+ * stored, in the order in which a kernel reads them.
+ *
+ * Where a family has no packed form, or the scales of values of few bits do not belong to rows
+ * (group is not 0), a packed matrix holds its words and is multiplied by forward() of family.h. */
+#ifndef PACKED_H
+#define PACKED_H
+
+#include "family.h"
+#include "lanes.h"
+
+/* What a family packs, aligned to 64 bytes, and what its kernels share. */
+struct sn_packed {
+    const struct sn_matrix *matrix;
+    void (*multiply)(const struct sn_packed *packed, const float *x, float *y, float *scratch);
+    size_t n_scratch; /* floats of scratch that a product needs */
+    size_t n_bytes;   /* of data that may be used */
+    struct lanes_levels levels;
+    _Alignas(64) char data[];
+};
+
+/* A packed matrix with room for so many bytes of data, zeros, and those that kernels may read
+ * behind them. NULL and error when there is no memory. */
+struct sn_packed *sn_packed_room(const struct sn_matrix *matrix, size_t n_bytes,
+                                 struct sn_error *error);
+
+/* Writes value number i of values of the matrix as lane `lane` of the eight at place: a float, or
+ * the code of the level nearest to value / scale. */
+void sn_packed_put(int bits, float value, float scale, char *place, size_t lane);
+
+#endif
