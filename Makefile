@@ -28,7 +28,7 @@ darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compa
 darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
 	%/swag.c %/voxel.c %/writing.c,$(wildcard darknet/examples/*.c)))
 # Kernels are compiled once for each instruction set that isa.h knows.
-kernels = $(addprefix $(BUILD)/layers/,dense_kernel sparse_kernel psm_tile_kernel)
+kernels = $(addprefix $(BUILD)/layers/,dense_kernel dense_tile_kernel sparse_kernel psm_tile_kernel)
 avx2 = $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),$(kernels:=_avx2.o))
 layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c)) $(avx2)
 library = $(layers) $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))

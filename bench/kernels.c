@@ -6,9 +6,9 @@
  * SHARES is a list of value shares, BITS one of bits, with commas. One vector cold (the copies of a
  * matrix that take turns are more than the last cache holds) and warm, and 128 vectors forward and
  * forward and backward. All subjects of a share take turns in every round; before that each product
- * is compared with that of the dense form of the same matrix. Prints a line for each subject: median
- * and quartiles in us, and e, its share of values times the time of the fastest dense product over
- * its time. */
+ * is compared with that of the dense form of the same matrix. Prints a line for each subject:
+ * median and quartiles in us, and e, its share of values times the time of the fastest dense
+ * product over its time. */
 #include "reference.h"
 
 #include <packed.h>
@@ -28,6 +28,9 @@
 #include <unistd.h>
 
 enum { BATCH = 128, MOST_SUBJECTS = 64, MOST_COPIES = 400, MOST_ROUNDS = 1000 };
+
+enum mode { COLD, WARM, FORWARD, TRAINING, N_MODES };
+static const char *const mode_names[] = { "cold", "warm", "batch", "training" };
 
 static double now(void)
 {
@@ -75,7 +78,7 @@ struct subject {
     int n_copies;
     size_t n_bytes; /* that a product reads */
     multiply_function *multiply;
-    double us[2][MOST_ROUNDS]; /* cold, warm */
+    double us[N_MODES][MOST_ROUNDS];
 };
 
 static int n_rows, n_columns, n_rounds;
@@ -99,9 +102,39 @@ static void packed(const struct subject *s, const void *copy, const float *x, fl
     sn_packed_multiply(copy, x, y, scratch);
 }
 
-static void by_words(const struct subject *s, const void *copy, const float *x, float *y)
+/* ---- Many vectors: the words of a matrix, in float */
+
+struct batch {
+    float *x, *y, *dy, *dx, *states, *dstates, *dvalues;
+};
+
+static void batch_forward(const struct subject *s, const struct batch *b)
 {
-    sn_multiply(s->matrix, copy, 1, x, y, scratch);
+    if (s->matrix) sn_multiply(s->matrix, s->words, BATCH, b->x, b->y, b->states);
+    else
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, BATCH, n_rows, n_columns, 1, b->x,
+                    n_columns, s->words, n_columns, 1, b->y, n_rows);
+}
+
+static void batch_backward(const struct subject *s, const struct batch *b)
+{
+    if (s->matrix) {
+        sn_gradient(s->matrix, s->words, BATCH, b->x, b->states, b->dy, b->dvalues, b->dx,
+                    b->dstates);
+        return;
+    }
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n_rows, n_columns, BATCH, 1, b->dy, n_rows,
+                b->x, n_columns, 1, b->dvalues, n_columns);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, BATCH, n_columns, n_rows, 1, b->dy,
+                n_rows, s->words, n_columns, 1, b->dx, n_columns);
+}
+
+/* Products of one factor in different forms of indices have the same words. */
+static int has_batch(const struct subject *s)
+{
+    return s->bits == 32 && strncmp(s->name, "psm, index", 10)
+        ? strcmp(s->name, "dense, streams") != 0
+        : s->bits == 32 && !strcmp(s->name, "psm, index 16");
 }
 
 static int copies_for(size_t n_bytes)
@@ -132,12 +165,12 @@ static struct subject *dense(struct subject *s, const char *name, multiply_funct
     return s + 1;
 }
 
-/* A structured matrix as a subject: packed, or by its words where multiply says so. */
+/* A structured matrix as a subject. */
 static struct subject *structured(struct subject *s, const char *name, struct sn_matrix *matrix,
-                                  int bits, multiply_function *multiply)
+                                  int bits)
 {
     struct sn_error error = { 0 };
-    *s = (struct subject){ .bits = bits, .matrix = matrix, .multiply = multiply };
+    *s = (struct subject){ .bits = bits, .matrix = matrix, .multiply = packed };
     snprintf(s->name, sizeof s->name, "%s", name);
     check(sn_matrix_set_bits(matrix, bits, 0, &error), &error);
     s->map = allocate(matrix->n_values * sizeof *s->map);
@@ -145,11 +178,8 @@ static struct subject *structured(struct subject *s, const char *name, struct sn
     check(sn_matrix_init(matrix, s->map, s->words, uniform, &error), &error);
     s->n_bytes = matrix->n_bytes;
     s->n_copies = copies_for(s->n_bytes);
-    for (int c = 0; c < s->n_copies; c++) {
-        size_t bytes = matrix->n_words * sizeof *s->words;
-        if (multiply != packed) s->copies[c] = memcpy(allocate(bytes), s->words, bytes);
-        else if (!(s->copies[c] = sn_pack(matrix, s->words, &error))) check(error.code, &error);
-    }
+    for (int c = 0; c < s->n_copies; c++)
+        if (!(s->copies[c] = sn_pack(matrix, s->words, &error))) check(error.code, &error);
     return s + 1;
 }
 
@@ -189,8 +219,8 @@ static struct sn_matrix *sss_of(int n_stages, double share)
 
 static struct sn_matrix *low_rank_of(double share)
 {
-    int rank = (int)(share * n_rows * n_columns / (n_rows + n_columns)),
-        sizes[] = { n_columns, 0 }, outputs_of[] = { 0, n_rows };
+    int rank = (int)(share * n_rows * n_columns / (n_rows + n_columns)), sizes[] = { n_columns, 0 },
+        outputs_of[] = { 0, n_rows };
     return &sss_new(2, sizes, outputs_of, &rank, &(int){ 0 }, NULL)->matrix;
 }
 
@@ -238,19 +268,53 @@ static double time_of(const struct subject *s, const void *copy, int repeats)
     return 1e6 * (now() - start) / repeats;
 }
 
-static void measure(struct subject *subjects, int n)
+static void measure_vectors(struct subject *subjects, int n)
 {
     for (int round = 0; round < n_rounds; round++)
         for (int i = 0; i < n; i++) {
             struct subject *s = &subjects[i];
-            s->us[0][round] = time_of(s, s->copies[round % s->n_copies], 1);
+            s->us[COLD][round] = time_of(s, s->copies[round % s->n_copies], 1);
         }
     for (int round = 0; round < n_rounds; round++)
         for (int i = 0; i < n; i++) {
             struct subject *s = &subjects[i];
             double once = time_of(s, s->copies[0], 1);
-            s->us[1][round] = time_of(s, s->copies[0], 1 + (int)(200 / once));
+            s->us[WARM][round] = time_of(s, s->copies[0], 1 + (int)(200 / once));
         }
+}
+
+static size_t most_states(const struct subject *subjects, int n)
+{
+    size_t most = 1;
+    for (int i = 0; i < n; i++)
+        if (subjects[i].matrix && subjects[i].matrix->n_states > most)
+            most = subjects[i].matrix->n_states;
+    return most;
+}
+
+static void measure_batches(struct subject *subjects, int n)
+{
+    size_t columns = BATCH * (size_t)n_columns, rows = BATCH * (size_t)n_rows,
+           states = BATCH * most_states(subjects, n);
+    struct batch b = { .x = random_floats(columns),
+                       .y = random_floats(rows),
+                       .dy = random_floats(rows),
+                       .dx = random_floats(columns),
+                       .states = random_floats(states),
+                       .dstates = random_floats(states),
+                       .dvalues = random_floats((size_t)n_rows * (size_t)n_columns + rows) };
+    for (int round = 0; round < n_rounds; round++)
+        for (int i = 0; i < n; i++) {
+            if (!has_batch(&subjects[i])) continue;
+            batch_forward(&subjects[i], &b); /* These bring the arrays into the caches. */
+            batch_backward(&subjects[i], &b);
+            double start = now();
+            batch_forward(&subjects[i], &b);
+            subjects[i].us[FORWARD][round] = 1e6 * (now() - start);
+            batch_backward(&subjects[i], &b);
+            subjects[i].us[TRAINING][round] = 1e6 * (now() - start);
+        }
+    free(b.x), free(b.y), free(b.dy), free(b.dx), free(b.states), free(b.dstates), free(b.dvalues);
 }
 
 static int compare(const void *a, const void *b)
@@ -259,21 +323,28 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static int has_mode(const struct subject *s, int mode)
+{
+    return mode == COLD || mode == WARM || has_batch(s);
+}
+
 static void print(struct subject *subjects, int n, double share)
 {
-    double best[2] = { INFINITY, INFINITY };
+    double best[N_MODES] = { INFINITY, INFINITY, INFINITY, INFINITY };
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < N_MODES; k++) {
+            if (!has_mode(&subjects[i], k)) continue;
             qsort(subjects[i].us[k], (size_t)n_rounds, sizeof(double), compare);
             if (!subjects[i].matrix) best[k] = fmin(best[k], subjects[i].us[k][n_rounds / 2]);
         }
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < N_MODES; k++) {
             const struct subject *s = &subjects[i];
+            if (!has_mode(s, k)) continue;
             double values = s->matrix ? (double)s->matrix->n_values / n_rows / n_columns : 1,
                    us = s->us[k][n_rounds / 2];
             printf("%d\t%d\t%s\t%d\t%g\t%.4f\t%zu\t%s\t%.2f\t%.2f\t%.2f\t%.3f\n", n_rows, n_columns,
-                   s->name, s->bits, share, values, s->n_bytes, k ? "warm" : "cold", us,
+                   s->name, s->bits, share, values, s->n_bytes, mode_names[k], us,
                    s->us[k][n_rounds / 4], s->us[k][3 * n_rounds / 4], values * best[k] / us);
         }
     fflush(stdout);
@@ -287,25 +358,24 @@ static void measure_share(double share, int bits)
     char name[40];
     end = dense(end, "dense, BLAS", dense_blas);
     end = dense(end, "dense, streams", dense_streams);
-    if (bits != 32) end = structured(end, "dense", sss_of(1, 1), bits, packed);
-    end = structured(end, "low rank", low_rank_of(share), bits, packed);
+    if (bits != 32) end = structured(end, "dense", sss_of(1, 1), bits);
+    end = structured(end, "low rank", low_rank_of(share), bits);
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "sss, %d stages", stages[i]);
-        end = structured(end, name, sss_of(stages[i], share), bits, packed);
+        end = structured(end, name, sss_of(stages[i], share), bits);
     }
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "psm, index %d", forms[i]);
-        end = structured(end, name, psm_of(share, forms[i], 1), bits, packed);
+        end = structured(end, name, psm_of(share, forms[i], 1), bits);
     }
     for (int i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "psm, blocks of %d", blocks[i]);
-        end = structured(end, name, psm_of(share, 16, blocks[i]), bits, packed);
+        end = structured(end, name, psm_of(share, 16, blocks[i]), bits);
     }
-    if (bits == 32) end = structured(end, "psm, words", psm_of(share, 16, 1), bits, by_words);
-    if (bits == 32) end = structured(end, "sss, words", sss_of(10, share), bits, by_words);
     int n = (int)(end - subjects);
     for (int i = 0; i < n; i++) verify(&subjects[i]);
-    measure(subjects, n);
+    measure_vectors(subjects, n);
+    if (bits == 32) measure_batches(subjects, n);
     print(subjects, n, share);
     for (int i = 0; i < n; i++) release(&subjects[i]);
 }
@@ -324,7 +394,8 @@ int main(int argc, char **argv)
     outputs = allocate((size_t)n_rows * sizeof *outputs);
     scratch = allocate(64 * ((size_t)n_rows + (size_t)n_columns) * sizeof *scratch);
     for (char *bits = strtok(strdup(argv[4]), ","); bits; bits = strtok(NULL, ","))
-        for (char *share = argv[3]; share; share = strchr(share, ',') ? strchr(share, ',') + 1 : NULL)
+        for (char *share = argv[3]; share;
+             share = strchr(share, ',') ? strchr(share, ',') + 1 : NULL)
             measure_share(atof(share), atoi(bits));
     return 0;
 }

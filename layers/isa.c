@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct sn_kernels plain = { &psm_tile_plain, &dense_plain, &sparse_plain };
+static const struct sn_kernels plain = { &psm_tile_plain, &dense_plain, &sparse_plain,
+                                         &dense_tile_plain };
 #ifdef __x86_64__
-static const struct sn_kernels avx2 = { &psm_tile_avx2, &dense_avx2, &sparse_avx2 };
+static const struct sn_kernels avx2 = { &psm_tile_avx2, &dense_avx2, &sparse_avx2,
+                                        &dense_tile_avx2 };
 #endif
 
 static const struct sn_kernels *choose(void)

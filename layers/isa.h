@@ -3,6 +3,7 @@
 #define ISA_H
 
 #include "dense_kernel.h"
+#include "dense_tile.h"
 #include "psm_tile.h"
 #include "sparse_kernel.h"
 
@@ -10,6 +11,7 @@ struct sn_kernels {
     const struct psm_tile_kernel *psm_tile;
     const struct dense_kernel *dense;
     const struct sparse_kernel *sparse;
+    const struct dense_tile_kernel *dense_tile;
 };
 
 /* Those of the best instruction set of the processor, or of the one that STRUCTNET_ISA=plain or

@@ -18,4 +18,12 @@ struct lanes_levels {
     float level[16];
 };
 
+/* The first float of a cache line from p on: at most LANES_LINE - 1 floats behind it. Vectors
+ * across lines take twice as long. */
+enum { LANES_LINE = 16 };
+static inline float *lanes_align(const float *p)
+{
+    return (float *)(((uintptr_t)p + 63) & ~(uintptr_t)63);
+}
+
 #endif

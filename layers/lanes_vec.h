@@ -74,4 +74,41 @@ INLINE float lanes_sum(vec v)
 #endif
 }
 
+/* Entry k of *sums is the sum of the entries of v[k]. */
+INLINE void lanes_sums(const vec v[LANES], vec *sums)
+{
+    vec pairs[4], fours[2];
+    for (size_t k = 0; k < 4; k++)
+        pairs[k] = __builtin_shufflevector(v[2 * k], v[2 * k + 1], 0, 8, 1, 9, 4, 12, 5, 13)
+            + __builtin_shufflevector(v[2 * k], v[2 * k + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    for (size_t k = 0; k < 2; k++)
+        fours[k] = __builtin_shufflevector(pairs[2 * k], pairs[2 * k + 1], 0, 1, 8, 9, 4, 5, 12, 13)
+            + __builtin_shufflevector(pairs[2 * k], pairs[2 * k + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    *sums = __builtin_shufflevector(fours[0], fours[1], 0, 1, 2, 3, 8, 9, 10, 11)
+        + __builtin_shufflevector(fours[0], fours[1], 4, 5, 6, 7, 12, 13, 14, 15);
+}
+
+/* Entry i of v[j] and entry j of v[i] change places. */
+INLINE void lanes_transpose(vec v[LANES])
+{
+    vec pairs[LANES], fours[LANES];
+    for (size_t k = 0; k < 4; k++) {
+        pairs[2 * k] = __builtin_shufflevector(v[2 * k], v[2 * k + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        pairs[2 * k + 1] = __builtin_shufflevector(v[2 * k], v[2 * k + 1], 2, 10, 3, 11, 6, 14, 7,
+                                                   15);
+    }
+    for (size_t k = 0; k < 2; k++)
+        for (size_t h = 0; h < 2; h++) {
+            fours[4 * k + 2 * h] = __builtin_shufflevector(pairs[4 * k + h], pairs[4 * k + 2 + h],
+                                                           0, 1, 8, 9, 4, 5, 12, 13);
+            fours[4 * k + 2 * h + 1] = __builtin_shufflevector(pairs[4 * k + h],
+                                                               pairs[4 * k + 2 + h], 2, 3, 10, 11,
+                                                               6, 7, 14, 15);
+        }
+    for (size_t k = 0; k < 4; k++) {
+        v[k] = __builtin_shufflevector(fours[k], fours[4 + k], 0, 1, 2, 3, 8, 9, 10, 11);
+        v[4 + k] = __builtin_shufflevector(fours[k], fours[4 + k], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
 #endif

@@ -2,6 +2,7 @@
  * (psm_kernel.h) from factor to factor. */
 #include "psm.h"
 #include "indices.h"
+#include "lanes.h"
 #include "psm_kernel.h"
 #include "psm_packed.h"
 #include "psm_shape.h"
@@ -184,6 +185,7 @@ static struct psm *new_shape(const struct psm_layout *layout, const char **key,
                                         .n_inputs = shape->sizes[n],
                                         .n_values = (size_t)totals.values,
                                         .n_words = (size_t)totals.bytes / 4 };
+    shape->matrix.n_states = LANES_LINE / PSM_LEAST_TILE;
     for (size_t j = 0; j <= n; j++) shape->matrix.n_states += (size_t)shape->sizes[j];
     if (!sn_matrix_set_bits(&shape->matrix, 32, 0, error)) return shape;
     free(shape);
@@ -301,9 +303,9 @@ static struct psm_pattern pattern_at(const struct psm *shape, int j, size_t *fir
 }
 
 /* ---- Products. Samples go in tiles of 8 to 64 side by side (psm_tile.h), the rest one by one.
- * Both kinds of scratch have n_states floats for each sample: those of a tile hold its
- * inputs, the results of factors J-1, J-2, .. 1, and its outputs; those of the rest the results
- * alone. */
+ * Both kinds of scratch have n_states floats for each sample: those of a tile hold, from the start
+ * of a cache line on, its inputs, the results of factors J-1, J-2, .. 1, and its outputs; those of
+ * the rest the results alone. */
 
 enum { SQUARE = 8 }; /* of samples and entries: small ones keep the lines of both in the cache */
 
@@ -354,6 +356,7 @@ static void tile_forward(const struct psm *shape, const float *words, int n, con
                          float *y, float *states)
 {
     const struct sn_matrix *matrix = &shape->matrix;
+    states = lanes_align(states);
     turn(n, matrix->n_inputs, NULL, x, states);
     for (int j = shape->n_factors - 1; j >= 0; j--) {
         size_t first;
@@ -407,19 +410,21 @@ static void tile_backward(const struct psm *shape, const float *words, const str
                           float *dvalues)
 {
     size_t n = (size_t)part->n, m = (size_t)shape->matrix.n_outputs,
-           at = n * (shape->matrix.n_states - m);
-    memset(part->dstates, 0, at * sizeof *part->dstates);
-    turn(part->n, (int)m, shape->order, part->dy, part->dstates + at);
+           at = n * (shape->matrix.n_states - LANES_LINE / PSM_LEAST_TILE - m);
+    const float *states = lanes_align(part->states);
+    float *dstates = lanes_align(part->dstates);
+    memset(dstates, 0, at * sizeof *dstates);
+    turn(part->n, (int)m, shape->order, part->dy, dstates + at);
     for (int j = 0; j < shape->n_factors; j++) {
         size_t first, before;
         struct psm_pattern s = pattern_at(shape, j, &first);
         int is_needed = j < shape->n_factors - 1 || part->dx;
         before = at - n * (size_t)s.width;
-        psm_tile_backward(&s, words + first, part->n, part->states + before, part->dstates + at,
-                          dvalues + first, is_needed ? part->dstates + before : NULL);
+        psm_tile_backward(&s, words + first, part->n, states + before, dstates + at,
+                          dvalues + first, is_needed ? dstates + before : NULL);
         at = before;
     }
-    if (part->dx) turn_back(part->n, shape->matrix.n_inputs, NULL, part->dstates, part->dx);
+    if (part->dx) turn_back(part->n, shape->matrix.n_inputs, NULL, dstates, part->dx);
 }
 
 static void psm_backward(const struct sn_matrix *matrix, const float *words, int batch,

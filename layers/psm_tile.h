@@ -14,6 +14,7 @@
 
 /* The samples of the next tile when so many are left: 64, 32, 16 or 8, or 0 when less than 8 are.
  */
+enum { PSM_LEAST_TILE = 8 };
 int psm_tile_samples(int left);
 
 /* Y = S X: Y is overwritten. */

@@ -1,7 +1,9 @@
 /* The shape of an SSS matrix: its checks, its section in a cfg, its start values, and its orders as
  * words of a .weights file. */
 #include "sss.h"
+#include "dense_tile.h"
 #include "indices.h"
+#include "lanes.h"
 #include "sss_kernel.h"
 #include "sss_packed.h"
 #include "stored.h"
@@ -33,14 +35,11 @@ size_t sss_order_words(int n_outputs, int n_inputs, enum sss_order order)
     return (inputs + (order & SSS_ORDER_OUTPUTS ? sn_order_bytes(n_outputs) : 0)) / 4;
 }
 
-/* Adds to the sizes what the orders take, words for the indices, scratch for the reordered inputs
- * and outputs, and sets those that follow. */
+/* Adds to the sizes what the orders take, and sets those that follow. */
 static enum sn_status order_sizes(struct sss *shape, struct sn_error *error)
 {
     struct sn_matrix *matrix = &shape->matrix;
     matrix->n_words += sss_order_words(matrix->n_outputs, matrix->n_inputs, shape->order);
-    if (shape->order & SSS_ORDER_INPUTS) matrix->n_states += (size_t)matrix->n_inputs;
-    if (shape->order & SSS_ORDER_OUTPUTS) matrix->n_states += (size_t)matrix->n_outputs;
     if (matrix->n_words > INT_MAX || matrix->n_states > INT_MAX)
         return sn_fail(error, SN_BAD_INPUT, "more than %d values or states", INT_MAX);
     return sn_matrix_set_bits(matrix, 32, 0, error);
@@ -71,7 +70,7 @@ static enum sn_status count(struct sss *shape, struct sn_error *error)
     shape->states[shape->n_stages] = (size_t)states;
     shape->matrix.n_inputs = (int)inputs;
     shape->matrix.n_outputs = (int)outputs;
-    shape->matrix.n_states = (size_t)states;
+    shape->matrix.n_states = (size_t)(states + inputs + outputs) + LANES_LINE / TILE_STRIP;
     shape->matrix.n_values = shape->matrix.n_words = (size_t)values;
     return order_sizes(shape, error);
 }

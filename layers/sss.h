@@ -43,7 +43,7 @@ struct sss {
     const int *causal;      /* n_stages+1 state sizes, first and last 0 */
     const int *anticausal;  /* n_stages+1, first and last 0 */
     size_t *values;         /* n_stages: where the blocks of a stage start in the values */
-    size_t *states;         /* n_stages+1: where x_k starts in one sample's scratch; z_k follows */
+    size_t *states;         /* n_stages+1: where x_k starts among the states; z_k follows */
     enum sss_order order;   /* which of the two lists below there are; the others are NULL */
     uint32_t *input_order;  /* n_inputs, a permutation of 0..n_inputs-1 */
     uint32_t *output_order; /* n_outputs, likewise */

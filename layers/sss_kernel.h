@@ -7,10 +7,10 @@
  * and each block's gradient is the outer product of the gradient of what it produced and of what it
  * read. With orders x and dy are brought into the stages' order first, y and dx out of it last.
  *
- * One sample's scratch, n_states floats: at states[k] the states x_k, then z_k, for k = 0..N; then
- * the inputs and the outputs in the stages' order, each only with an order of its own. Threads may
- * call the kernels at the same time when they write to different arrays. Cost: n_values
- * multiply-adds for each sample in the product, and as many for each of the two gradients. */
+ * One sample's scratch, n_states floats: its inputs and outputs in the stages' order, then, at
+ * states[k], the states x_k and z_k for k = 0..N. Threads may call the kernels at the same time
+ * when they write to different arrays. Cost: n_values multiply-adds for each sample in the product,
+ * and as many for each of the two gradients. */
 #ifndef SSS_KERNEL_H
 #define SSS_KERNEL_H
 

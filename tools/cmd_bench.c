@@ -4,6 +4,8 @@
 #include "layer_costs.h"
 #include "load_net.h"
 
+#include <plug_errors.h>
+#include <sn_error.h>
 #include <structured_layer.h>
 #include <weights_file.h>
 
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int run(int argc, char **argv);
 
@@ -22,22 +25,38 @@ const struct command cmd_bench = {
         "usage: structnet bench [--json] CFG WEIGHTS [CFG WEIGHTS]...\n"
         "\n"
         "Times the last connected or structured layer of each net on one image (batch 1,\n"
-        "random input). The nets take turns in one run; the median of the rounds is printed, and\n"
-        "its ratio to the first net's.\n"
+        "random input): warm, again and again, and cold, after other data has filled the caches,\n"
+        "as in a net whose layers do not fit into them. The nets take turns in one run; medians of\n"
+        "the rounds are printed, and their ratios to the first net's; last what the whole net takes.\n"
         "\n"
         "  --json  one object instead of the table\n"
 };
 
-enum { ROUNDS = 301 };
+enum { ROUNDS = 301, COLD_ROUNDS = 51, NET_ROUNDS = 11 };
 
 struct head {
     const char *cfg;
     network *net;
     layer *l;
-    float *input;
-    double ns[ROUNDS];
-    double median_ns;
+    float *input, *image;                                      /* of the layer and of the net */
+    double warm[ROUNDS], cold[COLD_ROUNDS], whole[NET_ROUNDS]; /* ns, sorted in the end */
 };
+
+static double median_warm(const struct head *head) { return head->warm[ROUNDS / 2]; }
+static double median_cold(const struct head *head) { return head->cold[COLD_ROUNDS / 2]; }
+static double median_whole(const struct head *head) { return head->whole[NET_ROUNDS / 2]; }
+
+static float *random_floats(int n)
+{
+    struct sn_error error = { 0 };
+    float *x = malloc((size_t)n * sizeof *x);
+    if (!x) {
+        sn_no_memory(&error, "%d inputs", n);
+        sn_die(&error);
+    }
+    for (int i = 0; i < n; i++) x[i] = rand_uniform(-1, 1);
+    return x;
+}
 
 static struct head prepare(const char *cfg, const char *weights)
 {
@@ -47,8 +66,8 @@ static struct head prepare(const char *cfg, const char *weights)
     if (choose_layer(head.net, cfg, -1, &choose_layer_matrix, &i, NULL))
         command_usage_error(&cmd_bench, "%s has no connected or structured layer", cfg);
     head.l = &head.net->layers[i];
-    head.input = calloc((size_t)head.l->inputs, sizeof *head.input);
-    for (int k = 0; head.input && k < head.l->inputs; k++) head.input[k] = rand_uniform(-1, 1);
+    head.input = random_floats(head.l->inputs);
+    head.image = random_floats(head.net->inputs);
     return head;
 }
 
@@ -69,7 +88,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(struct head *heads, int n)
+static void measure_warm(struct head *heads, int n)
 {
     enum { SLICE_NS = 200000 };
     for (int round = -1; round < ROUNDS; round++) /* Round -1 warms up. */
@@ -77,22 +96,55 @@ static void measure(struct head *heads, int n)
             double ns = time_once(&heads[i], 1);
             int repeats = ns < SLICE_NS ? (int)(SLICE_NS / (ns + 1)) + 1 : 1;
             ns = time_once(&heads[i], repeats);
-            if (round >= 0) heads[i].ns[round] = ns;
+            if (round >= 0) heads[i].warm[round] = ns;
         }
-    for (int i = 0; i < n; i++) {
-        qsort(heads[i].ns, ROUNDS, sizeof *heads[i].ns, compare);
-        heads[i].median_ns = heads[i].ns[ROUNDS / 2];
-    }
+    for (int i = 0; i < n; i++) qsort(heads[i].warm, ROUNDS, sizeof *heads[i].warm, compare);
+}
+
+/* What drives everything else out of the caches when it is written: twice the last one. */
+static size_t cache_bytes(void)
+{
+    long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return bytes > 0 ? 2 * (size_t)bytes : (size_t)1 << 26;
+}
+
+static int measure_cold(struct head *heads, int n)
+{
+    size_t n_bytes = cache_bytes();
+    char *other = malloc(n_bytes);
+    if (!other) return 0;
+    for (int round = 0; round < COLD_ROUNDS; round++)
+        for (int i = 0; i < n; i++) {
+            memset(other, round, n_bytes);
+            heads[i].cold[round] = time_once(&heads[i], 1);
+        }
+    free(other);
+    for (int i = 0; i < n; i++) qsort(heads[i].cold, COLD_ROUNDS, sizeof *heads[i].cold, compare);
+    return 1;
+}
+
+static void measure_whole(struct head *heads, int n)
+{
+    for (int round = -1; round < NET_ROUNDS; round++) /* Round -1 warms up. */
+        for (int i = 0; i < n; i++) {
+            double start = command_seconds();
+            network_predict(heads[i].net, heads[i].image);
+            if (round >= 0) heads[i].whole[round] = 1e9 * (command_seconds() - start);
+        }
+    for (int i = 0; i < n; i++) qsort(heads[i].whole, NET_ROUNDS, sizeof *heads[i].whole, compare);
 }
 
 static void print_table(const struct head *heads, int n)
 {
-    printf("%-10s %12s %14s %14s %8s  %s\n", "head", "bytes", "multiply-adds", "us per image",
-           "ratio", "net");
+    printf("%-10s %10s %14s %10s %7s %10s %7s %12s  %s\n", "head", "bytes", "multiply-adds",
+           "warm us", "ratio", "cold us", "ratio", "whole net us", "net");
     for (int i = 0; i < n; i++)
-        printf("%-10s %12zu %14.0f %14.2f %8.3f  %s\n", weights_layer_name(heads[i].l),
-               layer_bytes(heads[i].l), layer_multiply_adds(heads[i].l), heads[i].median_ns / 1000,
-               heads[i].median_ns / heads[0].median_ns, heads[i].cfg);
+        printf("%-10s %10zu %14.0f %10.2f %7.3f %10.2f %7.3f %12.0f  %s\n",
+               weights_layer_name(heads[i].l), layer_bytes(heads[i].l),
+               layer_multiply_adds(heads[i].l), median_warm(&heads[i]) / 1000,
+               median_warm(&heads[i]) / median_warm(&heads[0]), median_cold(&heads[i]) / 1000,
+               median_cold(&heads[i]) / median_cold(&heads[0]), median_whole(&heads[i]) / 1000,
+               heads[i].cfg);
 }
 
 static void print_json(const struct head *heads, int n)
@@ -105,7 +157,9 @@ static void print_json(const struct head *heads, int n)
         cJSON_AddStringToObject(item, "type", weights_layer_name(heads[i].l));
         cJSON_AddNumberToObject(item, "bytes", (double)layer_bytes(heads[i].l));
         cJSON_AddNumberToObject(item, "multiply_adds", layer_multiply_adds(heads[i].l));
-        cJSON_AddNumberToObject(item, "ns", heads[i].median_ns);
+        cJSON_AddNumberToObject(item, "ns", median_warm(&heads[i]));
+        cJSON_AddNumberToObject(item, "ns_cold", median_cold(&heads[i]));
+        cJSON_AddNumberToObject(item, "ns_net", median_whole(&heads[i]));
         cJSON_AddItemToArray(array, item);
     }
     command_print_json(root);
@@ -114,6 +168,7 @@ static void print_json(const struct head *heads, int n)
 static int run(int argc, char **argv)
 {
     static const struct option options[] = { { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
+    struct sn_error error = { 0 };
     int json = 0;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'j') json = 1;
@@ -125,10 +180,16 @@ static int run(int argc, char **argv)
     struct head *heads = calloc((size_t)n, sizeof *heads);
     if (!heads) return 1;
     for (int i = 0; i < n; i++) heads[i] = prepare(argv[optind + 2 * i], argv[optind + 2 * i + 1]);
-    measure(heads, n);
+    measure_warm(heads, n);
+    measure_whole(heads, n);
+    if (!measure_cold(heads, n)) {
+        sn_no_memory(&error, "%zu bytes", cache_bytes());
+        sn_die(&error);
+    }
     (json ? print_json : print_table)(heads, n);
     for (int i = 0; i < n; i++) {
         free(heads[i].input);
+        free(heads[i].image);
         free_network(heads[i].net);
     }
     free(heads);

@@ -81,13 +81,13 @@ step "done"
 
 echo
 {
-    printf '%-6s %7s %7s %11s %15s %13s  %s\n' net top-1 top-5 'head bytes' 'multiply-adds' 'us per image' files
+    printf '%-6s %7s %7s %11s %15s %8s %8s  %s\n' net top-1 top-5 'head bytes' 'multiply-adds' 'warm us' 'cold us' files
     for name in dense sss psm; do
-        # The columns of heads.txt: type, bytes, multiply-adds, us, ratio, cfg.
-        printf '%-6s %5.2f %% %5.2f %% %11s %15s %13s  %s\n' $name \
+        # The columns of heads.txt: type, bytes, multiply-adds, warm us, ratio, cold us, ratio, us of the net, cfg.
+        printf '%-6s %5.2f %% %5.2f %% %11s %15s %8s %8s  %s\n' $name \
             "$(value top1 "$out/$name.eval.json" | awk '{ print 100 * $1 }')" \
             "$(value top5 "$out/$name.eval.json" | awk '{ print 100 * $1 }')" \
-            $(awk -v cfg="$out/$name.cfg" 'index($0, cfg) { print $2, $3, $4 }' "$out/heads.txt") "$out/$name.cfg .weights"
+            $(awk -v cfg="$out/$name.cfg" 'index($0, cfg) { print $2, $3, $4, $6 }' "$out/heads.txt") "$out/$name.cfg .weights"
     done
     echo
     echo "top-1 and top-5: $(wc -l < "$out/glyphs/test.txt") images of faces that no training image shows"
