@@ -10,7 +10,6 @@
 
 /* All ones in the first n lanes; n from 1 to 8. */
 static const int32_t ones[2 * LANES] = { -1, -1, -1, -1, -1, -1, -1, -1 };
-typedef int32_t ivec __attribute__((vector_size(32), aligned(4), may_alias));
 INLINE ivec first_lanes(size_t n) { return *(const ivec *)(ones + LANES - n); }
 
 /* One strip of some vectors of rows, the last of which may have fewer rows than lanes. A sum waits

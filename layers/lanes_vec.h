@@ -12,6 +12,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(32), aligned(4), may_alias));
 
 INLINE uint32_t lanes_word(const char *codes)
 {

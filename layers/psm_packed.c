@@ -1,11 +1,13 @@
 /* PSM for one vector at a time: the factors one after the other, from the right, as sparse_kernel.h
- * has them. A result is multiplied by the scale of its row. */
+ * has them. A result is multiplied by the scale of its row. Columns are packed as u16 or u32: read
+ * so, they take less time than narrower ones, which would have to be summed up first. */
 #include "psm_packed.h"
 
-#include "indices.h"
 #include "isa.h"
 #include "psm_shape.h"
 #include "stored.h"
+
+#include <stdlib.h>
 
 enum { ALIGNED = 64 };
 
@@ -15,172 +17,262 @@ struct packed_factor {
     const float *scales; /* of its rows; NULL for floats */
 };
 
-/* Bytes of an array and of what is between it and the next one. */
-static size_t whole(size_t bytes) { return (bytes + ALIGNED - 1) / ALIGNED * ALIGNED; }
+/* Bytes of an array, and of what is between it and the next one. */
+static size_t whole(size_t bytes) { return (bytes + 2 * ALIGNED - 1) / ALIGNED * ALIGNED; }
 
-static int packed_index_bits(const struct psm_factor *f)
+static size_t length_of(const struct psm_factor *f, size_t group)
 {
-    return f->width > 65536 ? 32 : f->index_bits;
+    return f->row_starts[group + 1] - f->row_starts[group];
+}
+
+/* Bitmaps of many columns are read faster than as many columns. */
+static enum sparse_form form_of(const struct psm_factor *f)
+{
+    enum { MANY = 4 }; /* of so many columns one */
+    if (f->block > 1) return SPARSE_BLOCKS;
+    return MANY * f->n_blocks > (size_t)f->rows * (size_t)f->width ? SPARSE_BITMAPS : SPARSE_SLICES;
+}
+
+/* ---- The order of slices */
+
+struct row {
+    uint32_t length, number;
+};
+
+/* Longer rows first, of one length the upper ones. */
+static int compare_rows(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    if (x->length != y->length) return x->length < y->length ? 1 : -1;
+    return x->number < y->number ? -1 : 1;
+}
+
+/* The rows of a factor, and empty ones that fill up the last slice. */
+static void sort_rows(const struct psm_factor *f, struct row *rows)
+{
+    size_t n = sparse_result_floats(f->rows);
+    for (size_t i = 0; i < n; i++) {
+        size_t length = i < (size_t)f->rows ? length_of(f, i) : 0;
+        rows[i] = (struct row){ (uint32_t)length, (uint32_t)i };
+    }
+    qsort(rows, n, sizeof *rows, compare_rows);
 }
 
 /* ---- Packing */
 
-/* Writes the half bytes of columns at to, unless it is NULL. Returns their bytes. */
-static size_t put_halves(const uint32_t *columns, size_t count, char *to)
-{
-    size_t n = 0;
-    for (size_t p = 0; p < count; p++) {
-        uint32_t distance = columns[p] - psm_least_column(columns, 0, p);
-        for (; distance >= PSM_ESCAPE; distance -= PSM_ESCAPE, n++)
-            if (to) sn_index_put(to, n, 4, PSM_ESCAPE);
-        if (to) sn_index_put(to, n, 4, distance);
-        n++;
-    }
-    if (to && n % 2) sn_index_put(to, n, 4, PSM_ESCAPE);
-    return (n + 1) / 2;
-}
-
-/* Writes the indices of a group at to, unless it is NULL. Returns their bytes. */
-static size_t put_indices(int bits, int width, const uint32_t *columns, size_t count, char *to)
-{
-    if (bits == 4) return put_halves(columns, count, to);
-    for (size_t p = 0; to && p < count; p++)
-        if (bits == 1) sn_index_put(to, columns[p], 1, 1);
-        else
-            sn_index_put(to, p, bits,
-                         columns[p] - (bits == 8 ? psm_least_column(columns, 0, p) : 0));
-    return bits == 1 ? psm_bitmap_bytes(width) : count * (size_t)bits / 8;
-}
-
-/* Writes the values of a group at to: those of rows that do not exist are 0 or the first code. */
-static void put_values(int bits, const struct psm_factor *f, size_t g, const float *values,
-                       const float *scales, char *to)
-{
-    size_t block = (size_t)f->block, count = (f->row_starts[g + 1] - f->row_starts[g]) * block;
-    values += f->row_starts[g] * block;
-    for (size_t i = 0; i < count; i++) {
-        size_t row = g * block + i % block;
-        if (row < (size_t)f->rows)
-            sn_packed_put(bits, values[i], scales ? scales[row] : 1,
-                          to + i / LANES * lanes_bytes(bits), i % LANES);
-    }
-}
-
-/* The sizes of a packed factor's arrays, and where they begin in the data. */
-struct places {
-    size_t scales, lengths, indices, values, end;
+/* The sizes of a packed factor's arrays: bytes of columns, and values. */
+struct sizes {
+    size_t columns, values;
 };
 
-static size_t value_bytes(int bits, size_t n_values)
+static struct sizes sizes_of(const struct psm_factor *f, const struct row *rows)
 {
-    return (n_values + LANES - 1) / LANES * lanes_bytes(bits);
+    struct sizes sizes = { 0, 0 };
+    enum sparse_form form = form_of(f);
+    size_t column_bytes = f->width > 65536 ? sizeof(uint32_t) : sizeof(uint16_t),
+           block = (size_t)f->block;
+    for (size_t i = 0; form == SPARSE_SLICES && i < (size_t)f->rows; i += LANES)
+        sizes.values += rows[i].length * LANES;
+    for (size_t g = 0; form != SPARSE_SLICES && g < f->n_groups; g++)
+        sizes.values += (length_of(f, g) * block + LANES - 1) / LANES * LANES;
+    sizes.columns = form == SPARSE_SLICES ? sizes.values * column_bytes
+        : form == SPARSE_BITMAPS          ? f->n_groups * psm_bitmap_bytes(f->width)
+                                          : f->n_blocks * column_bytes;
+    return sizes;
 }
 
-static struct places places_of(int bits, const struct psm_factor *f, size_t start)
+/* Where the arrays of a packed factor begin in the data. */
+struct places {
+    size_t scales, lengths, order, columns, values, end;
+};
+
+static struct places places_of(int bits, const struct psm_factor *f, const struct row *rows,
+                               size_t start)
 {
-    size_t indices = 0, values = 0;
-    for (size_t g = 0; g < f->n_groups; g++) {
-        size_t first = f->row_starts[g], count = f->row_starts[g + 1] - first;
-        indices += put_indices(packed_index_bits(f), f->width, f->columns + first, count, NULL);
-        values += value_bytes(bits, count * (size_t)f->block);
-    }
+    struct sizes sizes = sizes_of(f, rows);
+    size_t n = sparse_result_floats(f->rows);
     struct places at = { .scales = start };
     at.lengths = at.scales + (bits == 32 ? 0 : whole((size_t)f->rows * sizeof(float)));
-    at.indices = at.lengths + whole(f->n_groups * sizeof(uint32_t));
-    at.values = at.indices + whole(indices + ALIGNED);
-    at.end = at.values + whole(values + ALIGNED);
+    at.order = at.lengths + whole(n * sizeof(uint32_t));
+    at.columns = at.order + (form_of(f) == SPARSE_SLICES ? whole(n * sizeof(uint32_t)) : 0);
+    at.values = at.columns + whole(sizes.columns);
+    at.end = at.values + whole(sizes.values / LANES * lanes_bytes(bits));
     return at;
 }
 
-static void pack_factor(struct sn_packed *packed, struct packed_factor *to,
-                        const struct psm_factor *f, const struct places *at, const float *values,
-                        const float *scales)
+/* What is written: the arrays of a packed factor, and the values and scales in words. */
+struct packing {
+    const struct psm_factor *f;
+    int bits, is_wide;
+    uint32_t *lengths, *order;
+    char *columns, *values;
+    const float *from, *scales;
+};
+
+static void put_column(const struct packing *p, size_t at, uint32_t column)
 {
-    int bits = packed->matrix->bits, index_bits = packed_index_bits(f);
-    uint32_t *lengths = (uint32_t *)(packed->data + at->lengths);
-    char *indices = packed->data + at->indices, *codes = packed->data + at->values;
-    if (bits != 32)
-        to->scales = memcpy(packed->data + at->scales, scales, (size_t)f->rows * sizeof *scales);
-    to->s = (struct sparse_factor){ .rows = f->rows,
+    if (p->is_wide) ((uint32_t *)p->columns)[at] = column;
+    else ((uint16_t *)p->columns)[at] = (uint16_t)column;
+}
+
+/* Value number `at` from values on: that of entry r of block q. */
+static void put_value(const struct packing *p, size_t at, size_t q, size_t r, size_t row)
+{
+    if (row >= (size_t)p->f->rows) return;
+    sn_packed_put(p->bits, p->from[q * (size_t)p->f->block + r], p->scales ? p->scales[row] : 1,
+                  p->values + at / LANES * lanes_bytes(p->bits), at % LANES);
+}
+
+static void pack_slices(const struct packing *p, const struct row *rows)
+{
+    size_t n = sparse_result_floats(p->f->rows), at = 0;
+    for (size_t i = 0; i < n; i++) {
+        p->lengths[i] = rows[i].length;
+        p->order[i] = rows[i].number;
+        for (size_t q = 0; q < rows[i].length; q++) {
+            size_t from = p->f->row_starts[rows[i].number] + q, to = at + q * LANES + i % LANES;
+            put_column(p, to, p->f->columns[from]);
+            put_value(p, to, from, 0, rows[i].number);
+        }
+        if (i % LANES == LANES - 1) at += rows[i - i % LANES].length * LANES;
+    }
+}
+
+static void pack_bitmaps(const struct packing *p)
+{
+    size_t at = 0, group_bytes = psm_bitmap_bytes(p->f->width);
+    for (size_t g = 0; g < p->f->n_groups; g++) {
+        size_t count = length_of(p->f, g), first = p->f->row_starts[g];
+        p->lengths[g] = (uint32_t)count;
+        for (size_t q = 0; q < count; q++) {
+            uint32_t column = p->f->columns[first + q];
+            p->columns[g * group_bytes + column / 8] |= (char)(1 << column % 8);
+            put_value(p, at + q, first + q, 0, g);
+        }
+        at += (count + LANES - 1) / LANES * LANES;
+    }
+}
+
+static void pack_blocks(const struct packing *p)
+{
+    size_t at = 0, block = (size_t)p->f->block;
+    for (size_t g = 0; g < p->f->n_groups; g++) {
+        size_t count = length_of(p->f, g), first = p->f->row_starts[g];
+        p->lengths[g] = (uint32_t)count;
+        for (size_t q = 0; q < count; q++) {
+            put_column(p, first + q, p->f->columns[first + q]);
+            for (size_t r = 0; r < block; r++)
+                put_value(p, at + q * block + r, first + q, r, g * block + r);
+        }
+        at += (count * block + LANES - 1) / LANES * LANES;
+    }
+}
+
+static void pack_factor(struct sn_packed *packed, struct packed_factor *to,
+                        const struct psm_factor *f, const struct row *rows, const struct places *at,
+                        const float *values, const float *scales)
+{
+    char *data = packed->data;
+    struct packing p = { .f = f,
+                         .bits = packed->matrix->bits,
+                         .is_wide = f->width > 65536,
+                         .lengths = (uint32_t *)(data + at->lengths),
+                         .order = (uint32_t *)(data + at->order),
+                         .columns = data + at->columns,
+                         .values = data + at->values,
+                         .from = values };
+    if (p.bits != 32)
+        p.scales = to->scales = memcpy(data + at->scales, scales, (size_t)f->rows * sizeof *scales);
+    to->s = (struct sparse_factor){ .form = form_of(f),
+                                    .rows = f->rows,
                                     .width = f->width,
                                     .block = f->block,
-                                    .bits = bits,
-                                    .index_bits = index_bits,
-                                    .lengths = lengths,
-                                    .indices = indices,
-                                    .values = codes,
+                                    .bits = p.bits,
+                                    .is_wide = p.is_wide,
+                                    .lengths = p.lengths,
+                                    .order = p.order,
+                                    .columns = p.columns,
+                                    .values = p.values,
                                     .levels = &packed->levels };
-    for (size_t g = 0; g < f->n_groups; g++) {
-        size_t first = f->row_starts[g];
-        lengths[g] = f->row_starts[g + 1] - f->row_starts[g];
-        indices += put_indices(index_bits, f->width, f->columns + first, lengths[g], indices);
-        put_values(bits, f, g, values, to->scales, codes);
-        codes += value_bytes(bits, lengths[g] * (size_t)f->block);
-    }
+    if (to->s.form == SPARSE_SLICES) pack_slices(&p, rows);
+    else if (to->s.form == SPARSE_BITMAPS) pack_bitmaps(&p);
+    else pack_blocks(&p);
 }
 
 /* ---- The product */
 
-/* Floats of the largest result, and of the scratch of columns. */
 static size_t largest_result(const struct psm *shape)
 {
     size_t most = 0;
     for (int j = 0; j < shape->n_factors; j++) {
-        size_t floats = sparse_result_floats(shape->sizes[j], shape->block);
+        size_t floats = sparse_result_floats(shape->sizes[j]);
         if (floats > most) most = floats;
     }
-    return (most + LANES - 1) / LANES * LANES;
-}
-
-static size_t column_floats(const struct psm *shape)
-{
-    size_t most = 0;
-    for (int j = 0; j < shape->n_factors; j++) {
-        struct psm_factor f = psm_factor_at(shape, j);
-        size_t bytes = sparse_scratch_bytes(f.width, packed_index_bits(&f));
-        if (bytes > most) most = bytes;
-    }
-    return (most + sizeof(float) - 1) / sizeof(float);
+    return most;
 }
 
 static void multiply(const struct sn_packed *packed, const float *x, float *y, float *scratch)
 {
     const struct psm *shape = (const struct psm *)packed->matrix;
     const struct packed_factor *factors = (const struct packed_factor *)packed->data;
-    size_t most = largest_result(shape), m = (size_t)shape->sizes[0];
-    uint16_t *columns = (uint16_t *)(scratch + 2 * most);
+    size_t m = (size_t)shape->sizes[0];
     for (int j = shape->n_factors - 1; j >= 0; j--) {
-        float *result = scratch + (j % 2 ? most : 0);
-        sn_kernels()->sparse->multiply(&factors[j].s, x, result, columns);
+        float *result = scratch + (j % 2 ? largest_result(shape) : 0);
+        sn_kernels()->sparse->multiply(&factors[j].s, x, result);
         for (int i = 0; factors[j].scales && i < factors[j].s.rows; i++)
             result[i] *= factors[j].scales[i];
         x = result;
     }
-    for (size_t i = 0; i < m; i++) y[shape->order ? shape->order[i] : i] += x[i];
+    if (shape->order)
+        for (size_t i = 0; i < m; i++) y[shape->order[i]] += x[i];
+    else
+        for (size_t i = 0; i < m; i++) y[i] += x[i];
+}
+
+/* Packs with the sorted rows of all factors one behind the other, each as many as its results. */
+static struct sn_packed *pack_factors(const struct sn_matrix *matrix, const float *words,
+                                      struct row *rows, struct sn_error *error)
+{
+    const struct psm *shape = (const struct psm *)matrix;
+    const float *scales = words + matrix->n_values;
+    size_t start = whole((size_t)shape->n_factors * sizeof(struct packed_factor)), end = start;
+    struct row *next = rows;
+    for (int j = 0; j < shape->n_factors; j++) {
+        struct psm_factor f = psm_factor_at(shape, j);
+        if (form_of(&f) == SPARSE_SLICES) sort_rows(&f, next);
+        end = places_of(matrix->bits, &f, next, end).end;
+        next += sparse_result_floats(f.rows);
+    }
+    struct sn_packed *packed = sn_packed_room(matrix, end, error);
+    if (!packed) return NULL;
+    packed->multiply = multiply;
+    packed->n_scratch = 2 * largest_result(shape);
+    end = start;
+    next = rows;
+    for (int j = 0; j < shape->n_factors; j++) {
+        struct psm_factor f = psm_factor_at(shape, j);
+        struct places at = places_of(matrix->bits, &f, next, end);
+        pack_factor(packed, (struct packed_factor *)packed->data + j, &f, next, &at,
+                    words + f.first, scales);
+        scales += f.rows;
+        next += sparse_result_floats(f.rows);
+        end = at.end;
+    }
+    return packed;
 }
 
 struct sn_packed *psm_packed(const struct sn_matrix *matrix, const float *words,
                              struct sn_error *error)
 {
     const struct psm *shape = (const struct psm *)matrix;
-    size_t end = whole((size_t)shape->n_factors * sizeof(struct packed_factor));
-    for (int j = 0; j < shape->n_factors; j++) {
-        struct psm_factor f = psm_factor_at(shape, j);
-        end = places_of(matrix->bits, &f, end).end;
+    size_t n = 0;
+    for (int j = 0; j < shape->n_factors; j++) n += sparse_result_floats(shape->sizes[j]);
+    struct row *rows = malloc(n * sizeof *rows);
+    if (!rows) {
+        sn_no_memory(error, "%zu rows", n);
+        return NULL;
     }
-    struct sn_packed *packed = sn_packed_room(matrix, end, error);
-    if (!packed) return NULL;
-    packed->multiply = multiply;
-    packed->n_scratch = 2 * largest_result(shape) + column_floats(shape);
-    struct packed_factor *factors = (struct packed_factor *)packed->data;
-    const float *scales = words + matrix->n_values;
-    end = whole((size_t)shape->n_factors * sizeof *factors);
-    for (int j = 0; j < shape->n_factors; j++) {
-        struct psm_factor f = psm_factor_at(shape, j);
-        struct places at = places_of(matrix->bits, &f, end);
-        pack_factor(packed, &factors[j], &f, &at, words + f.first, scales);
-        scales += f.rows;
-        end = at.end;
-    }
+    struct sn_packed *packed = pack_factors(matrix, words, rows, error);
+    free(rows);
     return packed;
 }

@@ -8,110 +8,7 @@
 #define KERNEL sparse_plain
 #endif
 
-/* ---- Tables of bytes */
-
-#define IS_SET(b, k)  ((b) >> (k)&1)
-#define COUNT(b)      __builtin_popcount(b)
-#define BELOW(b, k)   COUNT((b) & ((1 << (k)) - 1))
-#define FOUR(e, b)    e(b), e((b) + 1), e((b) + 2), e((b) + 3)
-#define SIXTEEN(e, b) FOUR(e, b), FOUR(e, (b) + 4), FOUR(e, (b) + 8), FOUR(e, (b) + 12)
-#define SIXTY(e, b)   SIXTEEN(e, b), SIXTEEN(e, (b) + 16), SIXTEEN(e, (b) + 32), SIXTEEN(e, (b) + 48)
-#define ALL(e)        SIXTY(e, 0), SIXTY(e, 64), SIXTY(e, 128), SIXTY(e, 192)
-
-/* Which bits of a byte are set, from the lowest on: entry n is the sum of the k for which bit k is
- * set and has n below it. */
-#define PLACE(b, k, n) (IS_SET(b, k) && BELOW(b, k) == (n) ? (k) : 0)
-#define NTH(b, n)                                                                       \
-    (PLACE(b, 0, n) + PLACE(b, 1, n) + PLACE(b, 2, n) + PLACE(b, 3, n) + PLACE(b, 4, n) \
-     + PLACE(b, 5, n) + PLACE(b, 6, n) + PLACE(b, 7, n))
-#define PLACES(b)                                                                              \
-    {                                                                                          \
-        NTH(b, 0), NTH(b, 1), NTH(b, 2), NTH(b, 3), NTH(b, 4), NTH(b, 5), NTH(b, 6), NTH(b, 7) \
-    }
-static const uint8_t places[256][LANES] = { ALL(PLACES) };
-
-/* ---- Columns */
-
-/* Writes first + bytes[k] for each of eight. */
-INLINE void add_bytes(const uint8_t *bytes, uint16_t first, uint16_t *to)
-{
-#ifdef __AVX2__
-    __m128i wide = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)bytes));
-    _mm_storeu_si128((__m128i *)to, _mm_add_epi16(wide, _mm_set1_epi16((short)first)));
-#else
-    for (int k = 0; k < LANES; k++) to[k] = (uint16_t)(first + bytes[k]);
-#endif
-}
-
-static void columns_of_bitmap(const char *bitmap, size_t width, uint16_t *columns)
-{
-    for (size_t c = 0; c < width; c += 8) {
-        unsigned char bits = (unsigned char)*bitmap++;
-        add_bytes(places[bits], (uint16_t)c, columns);
-        columns += COUNT(bits);
-    }
-}
-
-/* A column is the sum of the distances up to its own, and 1 for each before it. */
-static void columns_of_bytes(const char *indices, size_t count, uint16_t *columns)
-{
-#ifdef __AVX2__
-    __m128i last = _mm_set1_epi16(-1);
-    for (size_t p = 0; p < count; p += LANES) {
-        __m128i sum = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(indices + p)));
-        sum = _mm_add_epi16(sum, _mm_set1_epi16(1));
-        sum = _mm_add_epi16(sum, _mm_slli_si128(sum, 2));
-        sum = _mm_add_epi16(sum, _mm_slli_si128(sum, 4));
-        sum = _mm_add_epi16(sum, _mm_slli_si128(sum, 8));
-        sum = _mm_add_epi16(sum, last);
-        _mm_storeu_si128((__m128i *)(columns + p), sum);
-        last = _mm_shuffle_epi8(sum, _mm_set1_epi16(0x0f0e));
-    }
-#else
-    uint32_t next = 0;
-    for (size_t p = 0; p < count; p++, next++) {
-        next += (unsigned char)indices[p];
-        columns[p] = (uint16_t)next;
-    }
-#endif
-}
-
-/* to[n] = first + bytes[chosen[n]], eight of each. */
-INLINE void add_chosen(uint64_t bytes, const uint8_t *chosen, uint16_t first, uint16_t *to)
-{
-#ifdef __AVX2__
-    __m128i control = _mm_loadl_epi64((const __m128i *)chosen);
-    __m128i wide = _mm_cvtepu8_epi16(
-        _mm_shuffle_epi8(_mm_cvtsi64_si128((long long)bytes), control));
-    _mm_storeu_si128((__m128i *)to, _mm_add_epi16(wide, _mm_set1_epi16((short)first)));
-#else
-    for (int n = 0; n < LANES; n++) to[n] = (uint16_t)(first + (bytes >> 8 * chosen[n] & 0xff));
-#endif
-}
-
-/* Eight half bytes at a time: the bytes of one product are their sums, in which each but an escape
- * counts 1 more, and those of escapes are left out. Returns what follows the group's indices. */
-static const char *columns_of_halves(const char *indices, size_t count, uint16_t *columns)
-{
-    const uint64_t each = 0x0101010101010101u, gather_bits = 0x0102040810204080u;
-    for (uint32_t first = 0; count; indices += 4) {
-        uint64_t halves = lanes_word(indices);
-        halves = (halves | halves << 16) & 0x0000ffff0000ffffu;
-        halves = (halves | halves << 8) & 0x00ff00ff00ff00ffu;
-        halves = (halves | halves << 4) & 0x0f0f0f0f0f0f0f0fu;
-        uint64_t is_column = ~((halves + each) >> 4) & each, sums = (halves + is_column) * each;
-        unsigned bits = (unsigned)(is_column * gather_bits >> 56); /* bit k from byte k */
-        size_t found = (size_t)COUNT(bits);
-        add_chosen(sums - is_column, places[bits], (uint16_t)first, columns);
-        if (found >= count) return indices + places[bits][count - 1] / 2 + 1;
-        count -= found;
-        columns += found;
-        first += (uint32_t)(sums >> 56);
-    }
-    return indices;
-}
-
-/* ---- Products of one group */
+/* ---- Entries and blocks */
 
 INLINE size_t column_at(const void *columns, int wide, size_t p)
 {
@@ -122,10 +19,11 @@ INLINE size_t column_at(const void *columns, int wide, size_t p)
 INLINE vec gather(const float *x, const void *columns, int wide, size_t p)
 {
 #ifdef __AVX2__
-    const size_t c[LANES] = { column_at(columns, wide, p),     column_at(columns, wide, p + 1),
-                              column_at(columns, wide, p + 2), column_at(columns, wide, p + 3),
-                              column_at(columns, wide, p + 4), column_at(columns, wide, p + 5),
-                              column_at(columns, wide, p + 6), column_at(columns, wide, p + 7) };
+    size_t c[LANES];
+    uint64_t four[2];
+    memcpy(four, (const uint16_t *)columns + p, sizeof four);
+    for (size_t k = 0; k < LANES; k++)
+        c[k] = wide ? column_at(columns, wide, p + k) : four[k / 4] >> 16 * (k % 4) & 0xffff;
     __m128 low = _mm_load_ss(x + c[0]), high = _mm_load_ss(x + c[4]);
     low = _mm_insert_ps(low, _mm_load_ss(x + c[1]), 0x10);
     high = _mm_insert_ps(high, _mm_load_ss(x + c[5]), 0x10);
@@ -141,20 +39,22 @@ INLINE vec gather(const float *x, const void *columns, int wide, size_t p)
 #endif
 }
 
-/* The product of one row with single entries. */
-INLINE float entries(int bits, int wide, const void *columns, size_t count, const char *values,
-                     const struct lanes_levels *levels, const float *x)
+/* y = the rows of one slice. */
+INLINE void slice(int bits, int wide, const struct sparse_factor *s, const uint32_t *lengths,
+                  const void *columns, const char *values, const float *x, float *y)
 {
     vec sums[2] = { 0 };
-    size_t eight = lanes_bytes(bits), p = 0;
-    for (; p + 2 * LANES <= count; p += 2 * LANES)
+    size_t eight = lanes_bytes(bits), longest = lengths[0], shortest = lengths[LANES - 1], p = 0;
+    for (; p + 2 <= shortest; p += 2)
         for (size_t c = 0; c < 2; c++, values += eight)
-            sums[c] += lanes_of(bits, values, levels) * gather(x, columns, wide, p + c * LANES);
-    for (; p + LANES <= count; p += LANES, values += eight)
-        sums[0] += lanes_of(bits, values, levels) * gather(x, columns, wide, p);
-    vec rest = p < count ? lanes_of(bits, values, levels) : sums[1];
-    for (size_t k = 0; p < count; p++, k++) sums[0][0] += rest[k] * x[column_at(columns, wide, p)];
-    return lanes_sum(sums[0] + sums[1]);
+            sums[c] += lanes_of(bits, values, s->levels)
+                * gather(x, columns, wide, (p + c) * LANES);
+    for (; p < longest; p++, values += eight) {
+        ivec is_entry = *(const ivec *)lengths > (int32_t)p;
+        vec product = lanes_of(bits, values, s->levels) * gather(x, columns, wide, p * LANES);
+        sums[0] += (vec)((ivec)product & is_entry);
+    }
+    *(vec *)y = sums[0] + sums[1];
 }
 
 /* y = those of a group of blocks of 8, or of 4 in the lower and upper half of the vectors. */
@@ -183,17 +83,7 @@ INLINE void blocks(int bits, int wide, int block, const void *columns, size_t co
         for (int r = 0; r < 4; r++) y[r] = sums[0][r] + sums[0][r + 4];
 }
 
-/* ---- Bitmaps of single entries: the values of eight columns are spread over a vector */
-
-#ifdef __AVX2__
-/* Which value of a byte's belongs to column k: the number of its bits below, or -1 without one. */
-#define NUMBER(b, k) (IS_SET(b, k) ? BELOW(b, k) : -1)
-#define NUMBERS(b)                                                                          \
-    {                                                                                       \
-        NUMBER(b, 0), NUMBER(b, 1), NUMBER(b, 2), NUMBER(b, 3), NUMBER(b, 4), NUMBER(b, 5), \
-            NUMBER(b, 6), NUMBER(b, 7)                                                      \
-    }
-static const signed char numbers[256][LANES] = { ALL(NUMBERS) };
+/* ---- Bitmaps: the values of eight columns are spread over a vector */
 
 /* Eight values from number i of values on. */
 INLINE vec lanes_at(int bits, const char *values, size_t i, const struct lanes_levels *levels)
@@ -204,8 +94,43 @@ INLINE vec lanes_at(int bits, const char *values, size_t i, const struct lanes_l
     return lanes_few(bits, (uint32_t)(word >> i * (size_t)bits % 8), levels);
 }
 
-/* The product of one row with the values that a bitmap sets; whole is its width without what is
- * left of four bytes. */
+#ifdef __AVX2__
+/* Which value of a byte's belongs to column k: the number of its bits below, or -1 without one. */
+#define NUMBER(b, k) ((b) >> (k)&1 ? __builtin_popcount((b) & ((1 << (k)) - 1)) : -1)
+#define NUMBERS(b)                                                                          \
+    {                                                                                       \
+        NUMBER(b, 0), NUMBER(b, 1), NUMBER(b, 2), NUMBER(b, 3), NUMBER(b, 4), NUMBER(b, 5), \
+            NUMBER(b, 6), NUMBER(b, 7)                                                      \
+    }
+#define FOUR(b)       NUMBERS(b), NUMBERS((b) + 1), NUMBERS((b) + 2), NUMBERS((b) + 3)
+#define SIXTEEN(b)    FOUR(b), FOUR((b) + 4), FOUR((b) + 8), FOUR((b) + 12)
+#define SIXTY_FOUR(b) SIXTEEN(b), SIXTEEN((b) + 16), SIXTEEN((b) + 32), SIXTEEN((b) + 48)
+static const signed char numbers[256][LANES] = { SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128),
+                                                 SIXTY_FOUR(192) };
+
+/* The product of eight columns of x with the values from number i on that a byte sets. */
+INLINE vec byte_product(int bits, uint32_t byte, const char *values, size_t i,
+                        const struct lanes_levels *levels, const float *x)
+{
+    __m256i number = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)numbers[byte]));
+    __m256 value = _mm256_permutevar8x32_ps((__m256)lanes_at(bits, values, i, levels), number);
+    value = _mm256_blendv_ps(value, _mm256_setzero_ps(), _mm256_castsi256_ps(number));
+    return (vec)value * *(const vec *)x;
+}
+#else
+INLINE vec byte_product(int bits, uint32_t byte, const char *values, size_t i,
+                        const struct lanes_levels *levels, const float *x)
+{
+    vec value = lanes_at(bits, values, i, levels), product = { 0 };
+    for (size_t n = 0; byte; byte &= byte - 1, n++) {
+        int k = __builtin_ctz(byte);
+        product[k] = value[n] * x[k];
+    }
+    return product;
+}
+#endif
+
+/* The product of one row. */
 INLINE float bitmap_row(int bits, const char *bitmap, size_t width, const char *values,
                         const struct lanes_levels *levels, const float *x)
 {
@@ -213,13 +138,9 @@ INLINE float bitmap_row(int bits, const char *bitmap, size_t width, const char *
     size_t i = 0, c = 0;
     for (; c + 4 * LANES <= width; c += 4 * LANES, bitmap += 4) {
         uint32_t word = lanes_word(bitmap);
-        for (int q = 0; q < 4; q++) {
+        for (size_t q = 0; q < 4; q++) {
             uint32_t byte = word >> 8 * q & 0xff;
-            __m256i number = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)numbers[byte]));
-            __m256 value = _mm256_permutevar8x32_ps((__m256)lanes_at(bits, values, i, levels),
-                                                    number);
-            value = _mm256_blendv_ps(value, _mm256_setzero_ps(), _mm256_castsi256_ps(number));
-            sums[q] += (vec)value * *(const vec *)(x + c + (size_t)q * LANES);
+            sums[q] += byte_product(bits, byte, values, i, levels, x + c + q * LANES);
             i += (size_t)__builtin_popcount(byte);
         }
     }
@@ -228,59 +149,65 @@ INLINE float bitmap_row(int bits, const char *bitmap, size_t width, const char *
             sums[0][0] += lanes_at(bits, values, i, levels)[0] * x[c + (size_t)__builtin_ctz(byte)];
     return lanes_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
-#endif
 
 /* ---- A factor */
 
-static const char *next_columns(const struct sparse_factor *s, const char *indices, size_t count,
-                                uint16_t *columns)
+INLINE void slices(int bits, int wide, const struct sparse_factor *s, const float *x, float *y)
 {
-    switch (s->index_bits) {
-    case 1: columns_of_bitmap(indices, (size_t)s->width, columns); break;
-    case 4: return columns_of_halves(indices, count, columns);
-    case 8: columns_of_bytes(indices, count, columns); break;
+    const char *columns = s->columns, *values = s->values;
+    for (size_t row = 0; row < (size_t)s->rows; row += LANES) {
+        const uint32_t *lengths = s->lengths + row;
+        vec sums;
+        slice(bits, wide, s, lengths, columns, values, x, (float *)&sums);
+        for (size_t r = 0; r < LANES; r++) y[s->order[row + r]] = sums[r];
+        columns += lengths[0] * LANES * (wide ? sizeof(uint32_t) : sizeof(uint16_t));
+        values += lengths[0] * lanes_bytes(bits);
     }
-    return indices
-        + (s->index_bits == 1 ? ((size_t)s->width + 7) / 8 : count * (size_t)s->index_bits / 8);
 }
 
-INLINE void multiply_bits(int bits, const struct sparse_factor *s, const float *x, float *y,
-                          uint16_t *columns)
+INLINE void bitmaps(int bits, const struct sparse_factor *s, const float *x, float *y)
 {
-    int block = s->block, wide = s->index_bits == 32;
+    const char *bitmap = s->columns, *values = s->values;
+    for (size_t row = 0; row < (size_t)s->rows; row++) {
+        y[row] = bitmap_row(bits, bitmap, (size_t)s->width, values, s->levels, x);
+        bitmap += ((size_t)s->width + 7) / 8;
+        values += (s->lengths[row] + LANES - 1) / LANES * lanes_bytes(bits);
+    }
+}
+
+INLINE void groups(int bits, int wide, int block, const struct sparse_factor *s, const float *x,
+                   float *y)
+{
+    const char *columns = s->columns, *values = s->values;
     size_t height = (size_t)block;
-    const char *indices = s->indices, *values = s->values;
-    for (size_t row = 0, g = 0; row < (size_t)s->rows; row += height, g++, y += block) {
+    for (size_t row = 0, g = 0; row < (size_t)s->rows; row += height, g++) {
         size_t count = s->lengths[g];
-        const void *at = s->index_bits < 16 ? (const void *)columns : indices;
-#ifdef __AVX2__
-        if (s->index_bits == 1 && block == 1) {
-            *y = bitmap_row(bits, indices, (size_t)s->width, values, s->levels, x);
-            indices += ((size_t)s->width + 7) / 8;
-        } else
-#endif
-        {
-            indices = next_columns(s, indices, count, columns);
-            if (block == 1 && wide) *y = entries(bits, 1, at, count, values, s->levels, x);
-            else if (block == 1) *y = entries(bits, 0, at, count, values, s->levels, x);
-            else if (block == 4) blocks(bits, wide, 4, at, count, values, s->levels, x, y);
-            else blocks(bits, wide, 8, at, count, values, s->levels, x, y);
-        }
+        blocks(bits, wide, block, columns, count, values, s->levels, x, y + row);
+        columns += count * (wide ? sizeof(uint32_t) : sizeof(uint16_t));
         values += (count * height + LANES - 1) / LANES * lanes_bytes(bits);
     }
 }
 
-static void multiply(const struct sparse_factor *s, const float *x, float *y, uint16_t *columns)
+INLINE void multiply_bits(int bits, const struct sparse_factor *s, const float *x, float *y)
+{
+    if (s->form == SPARSE_BITMAPS) bitmaps(bits, s, x, y);
+    else if (s->form == SPARSE_SLICES && s->is_wide) slices(bits, 1, s, x, y);
+    else if (s->form == SPARSE_SLICES) slices(bits, 0, s, x, y);
+    else if (s->block == 4) groups(bits, s->is_wide, 4, s, x, y);
+    else groups(bits, s->is_wide, 8, s, x, y);
+}
+
+static void multiply(const struct sparse_factor *s, const float *x, float *y)
 {
     struct sparse_factor local = *s;
     const struct lanes_levels levels = *s->levels; /* which no output overlaps */
     local.levels = &levels;
-    if (s->bits == 32) multiply_bits(32, &local, x, y, columns);
-    else if (s->bits == 8) multiply_bits(8, &local, x, y, columns);
-    else if (s->bits == 4) multiply_bits(4, &local, x, y, columns);
-    else if (s->bits == 3) multiply_bits(3, &local, x, y, columns);
-    else if (s->bits == 2) multiply_bits(2, &local, x, y, columns);
-    else multiply_bits(1, &local, x, y, columns);
+    if (s->bits == 32) multiply_bits(32, &local, x, y);
+    else if (s->bits == 8) multiply_bits(8, &local, x, y);
+    else if (s->bits == 4) multiply_bits(4, &local, x, y);
+    else if (s->bits == 3) multiply_bits(3, &local, x, y);
+    else if (s->bits == 2) multiply_bits(2, &local, x, y);
+    else multiply_bits(1, &local, x, y);
 }
 
 const struct sparse_kernel KERNEL = { multiply };

@@ -111,14 +111,14 @@ static size_t cache_bytes(void)
 static int measure_cold(struct head *heads, int n)
 {
     size_t n_bytes = cache_bytes();
-    char *other = malloc(n_bytes);
+    volatile char *other = calloc(n_bytes, 1);
     if (!other) return 0;
     for (int round = 0; round < COLD_ROUNDS; round++)
         for (int i = 0; i < n; i++) {
-            memset(other, round, n_bytes);
+            for (size_t line = 0; line < n_bytes; line += 64) other[line]++;
             heads[i].cold[round] = time_once(&heads[i], 1);
         }
-    free(other);
+    free((void *)other);
     for (int i = 0; i < n; i++) qsort(heads[i].cold, COLD_ROUNDS, sizeof *heads[i].cold, compare);
     return 1;
 }
