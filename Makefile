@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, test, parity, fuzz, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, test, parity, fuzz, bench, bench-guard, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 OBJCOPY = objcopy
@@ -49,7 +49,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo test parity fuzz lint test-long asan install clean deps source binaries run-tests
+.PHONY: all demo test parity fuzz bench bench-guard lint test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -91,6 +91,15 @@ fuzz:
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzzed) -o $(BUILD)/fuzz_checkpoint \
 		-lcjson -lminizip -ldeflate -lm
 	sh tests/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
+
+# Products side by side: all of them, which takes an hour, or with QUICK=1 a minute's worth.
+bench: deps
+	@$(MAKE) --no-print-directory all $(BUILD)/kernels
+	sh bench/kernels.sh $(BUILD) $(if $(QUICK),quick,all)
+
+bench-guard: deps
+	@$(MAKE) --no-print-directory all $(BUILD)/kernels
+	sh bench/guard.sh $(BUILD)
 
 lint:
 	@sh tools/deps.sh '$(CC)' lint
@@ -137,6 +146,16 @@ $(BUILD)/make_glyphs: $(glyphs) $(glyphs_shared)
 
 $(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(plug) $(tested) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $(SCARCE) $^ -o $@ -lcriterion $(TOOL_LIBS)
+
+# What the kernels are compared with: the fastest dense product, and plain loops as a first version has them.
+$(BUILD)/kernels: $(patsubst %,$(BUILD)/bench/%.o,kernels reference_dense reference_loops_O0 reference_loops_O3) $(layers)
+	$(CC) $^ -o $@ $(LIBS)
+
+$(BUILD)/bench/reference_dense.o: OUR_FLAGS += -O3 $(if $(avx2),-mavx2 -mfma) -ffp-contract=fast -Wno-psabi
+
+$(BUILD)/bench/reference_loops_%.o: bench/reference_loops.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(OUR_FLAGS) -$* -DNAME=$* -MMD -MP -c $< -o $@
 
 $(BUILD)/in_tests/darknet: $(darknet_main) $(darknet_src) $(plug) $(tested)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -llapacke $(LIBS)

@@ -19,6 +19,8 @@
 #include <structnet.h>
 
 #include <cblas.h>
+#include <limits.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,7 +53,21 @@ static void *allocate(size_t n_bytes)
 
 static float uniform(float from, float to)
 {
-    return from + (to - from) * (float)rand() / (float)RAND_MAX;
+    static uint64_t state = 1; /* xorshift64 */
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return from + (to - from) * (float)(state >> 40) / 0x1p24f;
+}
+
+/* The number that text begins with, from least to most. */
+static double number(const char *text, double least, double most)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end != text && value >= least && value <= most) return value;
+    fprintf(stderr, "kernels: expected a number from %g to %g, found %s\n", least, most, text);
+    exit(2);
 }
 
 static float *random_floats(size_t n)
@@ -70,12 +86,11 @@ typedef void multiply_function(const struct subject *s, const void *copy, const 
 
 struct subject {
     char name[40];
-    int bits;
+    int bits, n_copies;
     struct sn_matrix *matrix; /* NULL: dense */
     uint32_t *map;
     float *words;
     void *copies[MOST_COPIES];
-    int n_copies;
     size_t n_bytes; /* that a product reads */
     multiply_function *multiply;
     double us[N_MODES][MOST_ROUNDS];
@@ -100,6 +115,27 @@ static void packed(const struct subject *s, const void *copy, const float *x, fl
 {
     (void)s;
     sn_packed_multiply(copy, x, y, scratch);
+}
+
+/* Plain loops over the words, which are copied. */
+static void sss_loops_O0(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    reference_sss_O0((const struct sss *)s->matrix, copy, x, y, scratch);
+}
+
+static void sss_loops_O3(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    reference_sss_O3((const struct sss *)s->matrix, copy, x, y, scratch);
+}
+
+static void psm_loops_O0(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    reference_psm_O0((const struct psm *)s->matrix, copy, x, y);
+}
+
+static void psm_loops_O3(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    reference_psm_O3((const struct psm *)s->matrix, copy, x, y);
 }
 
 /* ---- Many vectors: the words of a matrix, in float */
@@ -129,20 +165,11 @@ static void batch_backward(const struct subject *s, const struct batch *b)
                 n_rows, s->words, n_columns, 1, b->dx, n_columns);
 }
 
-/* Products of one factor in different forms of indices have the same words. */
+/* Loops have none, and products of one factor in different forms of indices have the same words. */
 static int has_batch(const struct subject *s)
 {
-    return s->bits == 32 && strncmp(s->name, "psm, index", 10)
-        ? strcmp(s->name, "dense, streams") != 0
-        : s->bits == 32 && !strcmp(s->name, "psm, index 16");
-}
-
-static int copies_for(size_t n_bytes)
-{
-    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    double most = cache > 0 ? 2.5 * (double)cache : 1e8;
-    int n = (int)(most / (double)n_bytes) + 1;
-    return n < MOST_COPIES ? n : MOST_COPIES;
+    if (s->bits != 32 || strstr(s->name, "loops") || !strcmp(s->name, "dense, streams")) return 0;
+    return strncmp(s->name, "psm, index", 10) || !strcmp(s->name, "psm, index 16");
 }
 
 static void check(enum sn_status status, const struct sn_error *error)
@@ -159,28 +186,42 @@ static struct subject *dense(struct subject *s, const char *name, multiply_funct
     *s = (struct subject){ .bits = 32, .n_bytes = n * sizeof(float), .multiply = multiply };
     snprintf(s->name, sizeof s->name, "%s", name);
     s->words = random_floats(n);
-    s->n_copies = copies_for(s->n_bytes);
-    for (int c = 0; c < s->n_copies; c++)
-        s->copies[c] = memcpy(allocate(s->n_bytes), s->words, s->n_bytes);
     return s + 1;
 }
 
-/* A structured matrix as a subject. */
+/* A structured matrix as a subject; multiply is packed, or loops over words. */
 static struct subject *structured(struct subject *s, const char *name, struct sn_matrix *matrix,
-                                  int bits)
+                                  int bits, multiply_function *multiply)
 {
     struct sn_error error = { 0 };
-    *s = (struct subject){ .bits = bits, .matrix = matrix, .multiply = packed };
+    *s = (struct subject){ .bits = bits, .matrix = matrix, .multiply = multiply };
     snprintf(s->name, sizeof s->name, "%s", name);
     check(sn_matrix_set_bits(matrix, bits, 0, &error), &error);
     s->map = allocate(matrix->n_values * sizeof *s->map);
     s->words = allocate(matrix->n_words * sizeof *s->words);
     check(sn_matrix_init(matrix, s->map, s->words, uniform, &error), &error);
     s->n_bytes = matrix->n_bytes;
-    s->n_copies = copies_for(s->n_bytes);
-    for (int c = 0; c < s->n_copies; c++)
-        if (!(s->copies[c] = sn_pack(matrix, s->words, &error))) check(error.code, &error);
     return s + 1;
+}
+
+/* As many copies of each as make all copies together more than the last cache holds, as all are
+ * read before the first one is read again. */
+static void make_copies(struct subject *subjects, int n)
+{
+    long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    double all = 0, most = cache > 0 ? 2.5 * (double)cache : 1e8;
+    for (int i = 0; i < n; i++) all += (double)subjects[i].n_bytes;
+    for (int i = 0; i < n; i++) {
+        struct subject *s = &subjects[i];
+        struct sn_error error = { 0 };
+        size_t bytes = s->matrix ? s->matrix->n_words * sizeof *s->words : s->n_bytes;
+        s->n_copies = (int)(most / all) + 1;
+        for (int c = 0; c < s->n_copies; c++) {
+            if (s->multiply != packed) s->copies[c] = memcpy(allocate(bytes), s->words, bytes);
+            else if (!(s->copies[c] = sn_pack(s->matrix, s->words, &error)))
+                check(error.code, &error);
+        }
+    }
 }
 
 static void release(struct subject *s)
@@ -350,34 +391,49 @@ static void print(struct subject *subjects, int n, double share)
     fflush(stdout);
 }
 
-static void measure_share(double share, int bits)
+static struct subject *add_subjects(struct subject *end, double share, int bits)
 {
-    static struct subject subjects[MOST_SUBJECTS];
     static const int stages[] = { 2, 10, 50, 250 }, forms[] = { 1, 4, 8, 16 }, blocks[] = { 4, 8 };
-    struct subject *end = subjects;
     char name[40];
-    end = dense(end, "dense, BLAS", dense_blas);
-    end = dense(end, "dense, streams", dense_streams);
-    if (bits != 32) end = structured(end, "dense", sss_of(1, 1), bits);
-    end = structured(end, "low rank", low_rank_of(share), bits);
+    if (bits != 32) end = structured(end, "dense", sss_of(1, 1), bits, packed);
+    end = structured(end, "low rank", low_rank_of(share), bits, packed);
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "sss, %d stages", stages[i]);
-        end = structured(end, name, sss_of(stages[i], share), bits);
+        end = structured(end, name, sss_of(stages[i], share), bits, packed);
     }
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "psm, index %d", forms[i]);
-        end = structured(end, name, psm_of(share, forms[i], 1), bits);
+        end = structured(end, name, psm_of(share, forms[i], 1), bits, packed);
     }
     for (int i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "psm, blocks of %d", blocks[i]);
-        end = structured(end, name, psm_of(share, 16, blocks[i]), bits);
+        end = structured(end, name, psm_of(share, 16, blocks[i]), bits, packed);
     }
+    if (bits != 32) return end;
+    end = structured(end, "sss, 10 stages, loops -O0", sss_of(10, share), bits, sss_loops_O0);
+    end = structured(end, "sss, 10 stages, loops -O3", sss_of(10, share), bits, sss_loops_O3);
+    end = structured(end, "psm, loops -O0", psm_of(share, 16, 1), bits, psm_loops_O0);
+    return structured(end, "psm, loops -O3", psm_of(share, 16, 1), bits, psm_loops_O3);
+}
+
+static void measure_share(double share, int bits)
+{
+    static struct subject subjects[MOST_SUBJECTS];
+    struct subject *end = dense(subjects, "dense, BLAS", dense_blas);
+    end = add_subjects(dense(end, "dense, streams", dense_streams), share, bits);
     int n = (int)(end - subjects);
+    make_copies(subjects, n);
     for (int i = 0; i < n; i++) verify(&subjects[i]);
     measure_vectors(subjects, n);
     if (bits == 32) measure_batches(subjects, n);
     print(subjects, n, share);
     for (int i = 0; i < n; i++) release(&subjects[i]);
+}
+
+static const char *next_of(const char *list)
+{
+    const char *comma = strchr(list, ',');
+    return comma ? comma + 1 : NULL;
 }
 
 int main(int argc, char **argv)
@@ -386,16 +442,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: kernels ROWS COLUMNS SHARES BITS [ROUNDS]\n");
         return 2;
     }
-    n_rows = atoi(argv[1]);
-    n_columns = atoi(argv[2]);
-    n_rounds = argc > 5 ? atoi(argv[5]) : 51;
-    if (n_rounds > MOST_ROUNDS) n_rounds = MOST_ROUNDS;
+    mallopt(M_MMAP_MAX, 0); /* What is freed is taken again without new pages. */
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    n_rows = (int)number(argv[1], 250, 65536);
+    n_columns = (int)number(argv[2], 250, 65536);
+    n_rounds = argc > 5 ? (int)number(argv[5], 1, MOST_ROUNDS) : 51;
     inputs = random_floats((size_t)n_columns);
     outputs = allocate((size_t)n_rows * sizeof *outputs);
-    scratch = allocate(64 * ((size_t)n_rows + (size_t)n_columns) * sizeof *scratch);
-    for (char *bits = strtok(strdup(argv[4]), ","); bits; bits = strtok(NULL, ","))
-        for (char *share = argv[3]; share;
-             share = strchr(share, ',') ? strchr(share, ',') + 1 : NULL)
-            measure_share(atof(share), atoi(bits));
+    scratch = allocate(128 * ((size_t)n_rows + (size_t)n_columns) * sizeof *scratch);
+    for (const char *bits = argv[4]; bits; bits = next_of(bits))
+        for (const char *share = argv[3]; share; share = next_of(share))
+            measure_share(number(share, .01, .9), (int)number(bits, 1, 32));
     return 0;
 }

@@ -39,11 +39,11 @@ INLINE void strip(int bits, size_t vectors, size_t chains, const struct dense_bl
 INLINE void multiply_bits(int bits, const struct dense_block *w, const float *x, float *y, int adds)
 {
     struct dense_block left = *w;
-    for (size_t rows = w->rows; rows; rows -= left.rows) {
-        left.rows = rows < DENSE_STRIP ? rows : DENSE_STRIP;
-        if (left.rows > 24) strip(bits, 4, 2, &left, x, y, adds);
-        else if (left.rows > 16) strip(bits, 3, 2, &left, x, y, adds);
-        else if (left.rows > 8) strip(bits, 2, 4, &left, x, y, adds);
+    for (size_t rows = w->rows, height; rows; rows -= height) {
+        left.rows = height = rows < DENSE_STRIP ? rows : DENSE_STRIP;
+        if (height > 24) strip(bits, 4, 2, &left, x, y, adds);
+        else if (height > 16) strip(bits, 3, 2, &left, x, y, adds);
+        else if (height > 8) strip(bits, 2, 4, &left, x, y, adds);
         else strip(bits, 1, 4, &left, x, y, adds);
         left.values += dense_bytes(bits, left.rows, left.columns);
         if (bits != 32) left.scales += left.rows;

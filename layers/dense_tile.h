@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TILE_STRIP = 16 };
+#define TILE_STRIP ((size_t)16)
 
 /* W or dW: columns floats from row to row. */
 struct dense_tile {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 8 };
+#define LANES ((size_t)8)
 
 /* Bytes of eight values as they are packed: codes lie as in a file (stored.h), but those of 8 bits
  * are the levels themselves, as signed bytes. */
@@ -20,7 +20,7 @@ struct lanes_levels {
 
 /* The first float of a cache line from p on: at most LANES_LINE - 1 floats behind it. Vectors
  * across lines take twice as long. */
-enum { LANES_LINE = 16 };
+#define LANES_LINE ((size_t)16)
 static inline float *lanes_align(const float *p)
 {
     return (float *)(((uintptr_t)p + 63) & ~(uintptr_t)63);

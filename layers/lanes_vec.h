@@ -43,15 +43,16 @@ INLINE vec lanes_bytes8(const char *codes)
 #else
 INLINE vec lanes_few(int bits, uint32_t word, const struct lanes_levels *levels)
 {
-    vec v;
-    for (int k = 0; k < LANES; k++) v[k] = levels->level[word >> k * bits & ((1u << bits) - 1)];
+    vec v = { 0 };
+    for (size_t k = 0; k < LANES; k++)
+        v[k] = levels->level[word >> k * (size_t)bits & ((1u << bits) - 1)];
     return v;
 }
 
 INLINE vec lanes_bytes8(const char *codes)
 {
-    vec v;
-    for (int k = 0; k < LANES; k++) v[k] = (signed char)codes[k];
+    vec v = { 0 };
+    for (size_t k = 0; k < LANES; k++) v[k] = (signed char)codes[k];
     return v;
 }
 #endif
@@ -59,7 +60,7 @@ INLINE vec lanes_bytes8(const char *codes)
 /* Eight values of 1, 2, 3, 4, 8 or 32 bits. */
 INLINE vec lanes_of(int bits, const char *codes, const struct lanes_levels *levels)
 {
-    if (bits == 32) return *(const vec *)codes;
+    if (bits == 32) return *(const vec *)(const void *)codes;
     return bits == 8 ? lanes_bytes8(codes) : lanes_few(bits, lanes_word(codes), levels);
 }
 

@@ -438,7 +438,7 @@ static void psm_backward(const struct sn_matrix *matrix, const float *words, int
                              .states = states + b * matrix->n_states,
                              .dy = dy + b * (size_t)matrix->n_outputs,
                              .dx = dx ? dx + b * (size_t)matrix->n_inputs : NULL,
-                             .dstates = dstates + b * matrix->n_states };
+                             .dstates = dstates };
         n = part.n = psm_tile_samples(batch - done);
         if (n) tile_backward(shape, words, &part, dvalues);
         else {

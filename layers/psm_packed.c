@@ -3,13 +3,14 @@
  * so, they take less time than narrower ones, which would have to be summed up first. */
 #include "psm_packed.h"
 
+#include "indices.h"
 #include "isa.h"
 #include "psm_shape.h"
 #include "stored.h"
 
 #include <stdlib.h>
 
-enum { ALIGNED = 64 };
+#define ALIGNED ((size_t)64)
 
 /* A packed factor; its arrays stand behind all factors. */
 struct packed_factor {
@@ -146,7 +147,7 @@ static void pack_bitmaps(const struct packing *p)
         p->lengths[g] = (uint32_t)count;
         for (size_t q = 0; q < count; q++) {
             uint32_t column = p->f->columns[first + q];
-            p->columns[g * group_bytes + column / 8] |= (char)(1 << column % 8);
+            sn_index_put(p->columns + g * group_bytes, column, 1, 1);
             put_value(p, at + q, first + q, 0, g);
         }
         at += (count + LANES - 1) / LANES * LANES;
@@ -267,7 +268,7 @@ struct sn_packed *psm_packed(const struct sn_matrix *matrix, const float *words,
     const struct psm *shape = (const struct psm *)matrix;
     size_t n = 0;
     for (int j = 0; j < shape->n_factors; j++) n += sparse_result_floats(shape->sizes[j]);
-    struct row *rows = malloc(n * sizeof *rows);
+    struct row *rows = malloc((n + 1) * sizeof *rows);
     if (!rows) {
         sn_no_memory(error, "%zu rows", n);
         return NULL;

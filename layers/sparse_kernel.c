@@ -33,7 +33,7 @@ INLINE vec gather(const float *x, const void *columns, int wide, size_t p)
     high = _mm_insert_ps(high, _mm_load_ss(x + c[7]), 0x30);
     return (vec)_mm256_set_m128(high, low);
 #else
-    vec v;
+    vec v = { 0 };
     for (size_t k = 0; k < LANES; k++) v[k] = x[column_at(columns, wide, p + k)];
     return v;
 #endif

@@ -226,6 +226,5 @@ void sss_backward(const struct sn_matrix *matrix, const float *words, int batch,
         dy += p.n * m;
         if (dx) dx += p.n * n;
         states += p.n * n_rows;
-        dstates += p.n * n_rows;
     }
 }

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Times of products with dense and structured matrices: bench/kernels.c says how they are measured. Usage: bench/kernels.sh
+# BUILD [all|quick], from the repository's root; make bench calls it. All of them go to bench/results/kernels.tsv, with plots
+# kernels.png and .svg; quick ones, of one shape and one share, to the terminal. One thread unless OPENBLAS_NUM_THREADS says more.
+set -eu
+
+build=$1
+export OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
+heading='rows\tcolumns\tsubject\tbits\tshare\tvalues\tbytes\tmode\tus\tquartile 1\tquartile 3\te\n'
+
+if [ "${2:-all}" = quick ]; then
+    { printf "$heading"; "$build/kernels" 1000 1280 .2 32,8 15; } | cut -f 3,4,8,9,12 | column -t -s "$(printf '\t')"
+    exit
+fi
+
+mkdir -p bench/results
+results=bench/results/kernels.tsv
+{
+    sh bench/environment.sh
+    echo "# command: make bench"
+    echo "# cold: copies take turns, more than the last cache holds; warm: one again and again; batch: 128 vectors forward; training: and back"
+    echo "# e: share of values times the time of the fastest dense float product over the time"
+    printf "$heading"
+    for columns in 512 1280 4096; do
+        echo "1000 x $columns" >&2
+        "$build/kernels" 1000 $columns .05,.1,.2,.5 32,8 31
+        "$build/kernels" 1000 $columns .2 4,2,1 31
+    done
+    echo "4096 x 9216" >&2
+    "$build/kernels" 4096 9216 .05,.1,.2,.5 32 9
+    "$build/kernels" 4096 9216 .2 8,4 9
+} > $results.new
+mv $results.new $results
+sh bench/kernels_plot.sh $results bench/results/kernels
