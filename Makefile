@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, test, parity, fuzz, bench, bench-guard, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, test, parity, fuzz, arm, bench, bench-guard, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 OBJCOPY = objcopy
@@ -49,7 +49,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo test parity fuzz bench bench-guard lint test-long asan install clean deps source binaries run-tests
+.PHONY: all demo test parity fuzz arm bench bench-guard lint test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -91,6 +91,12 @@ fuzz:
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzzed) -o $(BUILD)/fuzz_checkpoint \
 		-lcjson -lminizip -ldeflate -lm
 	sh tests/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
+
+# The kernels on an emulated ARM processor.
+arm:
+	@sh tools/deps.sh '$(CC)' arm
+	@$(MAKE) --no-print-directory all
+	CC='$(CC)' sh tests/arm.sh $(BUILD)
 
 # Products side by side: all of them, which takes an hour, or with QUICK=1 a minute's worth.
 bench: deps

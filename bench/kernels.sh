@@ -32,3 +32,25 @@ results=bench/results/kernels.tsv
 } > $results.new
 mv $results.new $results
 sh bench/kernels_plot.sh $results bench/results/kernels
+
+# A row for each subject and number of bits at a share of .2: times for 1000 x 1280, and e for the other shapes.
+{
+    grep '^#' $results
+    printf 'subject\tbits\tcold us\twarm us\ttraining us\te cold\te warm\te training\te cold 4096\te warm 4096\te cold 4096x9216\n'
+    awk -F '\t' -v OFS='\t' '
+        /^#/ || $1 == "rows" || $5 != .2 || $3 ~ /index (1|4|8)$/ { next }
+        {
+            key = $3 OFS $4
+            if ($1 == 1000 && !(key in seen)) { order[++n] = key; seen[key] = 1 }
+            us[key, $1 "x" $2, $8] = $9
+            e[key, $1 "x" $2, $8] = $12
+        }
+        END {
+            for (i = 1; i <= n; i++) {
+                k = order[i]; a = "1000x1280"; b = "1000x4096"; c = "4096x9216"
+                if (k ~ /^dense, /) { if (k in dense) continue; dense[k] = 1 }
+                print k, us[k, a, "cold"], us[k, a, "warm"], us[k, a, "training"], e[k, a, "cold"], e[k, a, "warm"],
+                    e[k, a, "training"], e[k, b, "cold"], e[k, b, "warm"], e[k, c, "cold"]
+            }
+        }' $results
+} > bench/results/speed.tsv

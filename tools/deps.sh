@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER [parity|fuzz|asan|lint], for what these targets need beside
+# Usage: tools/deps.sh COMPILER [parity|fuzz|arm|asan|lint], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -57,6 +57,11 @@ fuzz) packages="$packages
 clang: fuzzing
 libclang-rt-dev: fuzzing
 llvm: fuzzing, coverage
+" ;;
+arm) packages="$packages
+gcc-aarch64-linux-gnu: kernels for ARM
+libc6-dev-arm64-cross: kernels for ARM
+qemu-user-static: running them
 " ;;
 asan) case ${compiler##*/} in clang*) packages="$packages
 libclang-rt-dev: sanitizers of clang
