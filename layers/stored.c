@@ -195,7 +195,8 @@ enum sn_status sn_start_scales(const struct sn_matrix *matrix, const uint32_t *m
     }
     for (size_t k = 0; k < n_scales; k++)
         scales[k] = rounded[k] > 0 ? sn_bfloat_round((float)sqrt(drawn[k] / rounded[k])) : 0;
-    for (size_t i = 0; i < n; i++) words[i] *= scales[map[i]];
+    for (size_t i = 0; i < n; i++)
+        words[i] = scales[map[i]] * (words[i] == 0 ? sn_level_near(bits, 0) : words[i]);
     free(drawn);
     return SN_OK;
 }

@@ -70,7 +70,8 @@ enum sn_status sn_stored_write(const struct sn_matrix *matrix, const float *word
 
 /* Scales for the values in words: the largest value of each scale becomes the largest level; values
  * become levels, and then the scale such that their mean square stays. Values of 0, which stand
- * where a sparse factor has no row, take no part. map is as sn_scale_map writes it. */
+ * where a sparse factor has no row, take no part, and become the level nearest to 0. map is as
+ * sn_scale_map writes it. */
 enum sn_status sn_start_scales(const struct sn_matrix *matrix, const uint32_t *map, float *words,
                                struct sn_error *error);
 

@@ -14,7 +14,12 @@
 
 static uint64_t drawn = 5;
 
-static float uniform(float from, float to) { return (float)random_uniform(&drawn, from, to); }
+/* Now and then exactly 0, for which codes of few bits have no level. */
+static float uniform(float from, float to)
+{
+    float value = (float)random_uniform(&drawn, from, to);
+    return drawn % 97 ? value : 0;
+}
 
 static float *random_vector(int n)
 {
