@@ -8,6 +8,8 @@ enum { MOST_THREADS = 64 };
 static int n_threads;
 static _Thread_local int is_within; /* a task */
 
+int sn_threads(void) { return n_threads; }
+
 void sn_threads_set(int n) { n_threads = n < MOST_THREADS ? n : MOST_THREADS; }
 
 struct team {

@@ -17,6 +17,8 @@
  * starts, nothing is cut into panels, and OpenBLAS may have threads of its own. */
 void sn_threads_set(int n_threads);
 
+int sn_threads(void);
+
 /* Calls task(context, i) for i = 0 .. n-1, at the same time. */
 void sn_tasks(size_t n, void (*task)(void *context, size_t i), void *context);
 

@@ -2,6 +2,7 @@
  * surrounds it. */
 #include "support.h"
 
+#include <panels.h>
 #include <structured_layer.h>
 
 #include <criterion/criterion.h>
@@ -172,4 +173,70 @@ Test(layer, training_lowers_the_loss_with_every_family_and_optimiser)
                      last, first);
         net_free(net);
     }
+}
+
+/* A layer large enough for parts, trained with so many threads: its words after two batches. */
+static float *words_after(const char *section, int n_threads, int *n_words)
+{
+    char text[1024];
+    float losses[2];
+    snprintf(text, sizeof text,
+             "[net]\nbatch=200\nsubdivisions=1\ninputs=300\nlearning_rate=0.05\nmomentum=0.9\n"
+             "decay=0.001\npolicy=constant\n[connected]\noutput=400\nactivation=leaky\n%s"
+             "activation=linear\n[softmax]\n",
+             section);
+    sn_threads_set(n_threads);
+    network *net = net_from_text(text, 7);
+    train_random(net, 2, 11, losses);
+    *n_words = (int)structured_matrix(&net->layers[1])->n_words;
+    float *words = malloc((size_t)*n_words * sizeof *words);
+    memcpy(words, net->layers[1].weights, (size_t)*n_words * sizeof *words);
+    net_free(net);
+    return words;
+}
+
+Test(layer, the_number_of_threads_changes_nothing)
+{
+    static const char *const sections[] = { "[sss]\noutput=300\nstages=4\nstates=40\n",
+                                            "[psm]\noutput=300\nnonzeros=60000\n" };
+    for (int i = 0; i < 2; i++) {
+        int n, m;
+        float *one = words_after(sections[i], 1, &n), *three = words_after(sections[i], 3, &m);
+        cr_assert_eq(n, m);
+        cr_assert(!memcmp(one, three, (size_t)n * sizeof *one), "%s", sections[i]);
+        free(one), free(three);
+    }
+}
+
+/* The parts of a large batch together do what the family does with all of it. */
+Test(layer, parts_add_up)
+{
+    network *net = net_from_text("[net]\nbatch=200\nsubdivisions=1\ninputs=400\n[psm]\noutput=300\n"
+                                 "nonzeros=60000\nactivation=linear\n[softmax]\n",
+                                 7);
+    layer *l = &net->layers[0];
+    const struct sn_matrix *matrix = structured_matrix(l);
+    size_t batch = 200, m = 300, n = 400;
+    uint64_t seed = 3;
+    float *x = malloc(batch * n * sizeof *x), *y = calloc(batch * m, sizeof *y),
+          *dx = calloc(batch * n, sizeof *dx), *found = calloc(batch * n, sizeof *found),
+          *dvalues = calloc(matrix->n_values, sizeof *dvalues),
+          *states = malloc(batch * matrix->n_states * sizeof *states),
+          *dstates = malloc(batch * matrix->n_states * sizeof *dstates);
+    for (size_t i = 0; i < batch * n; i++) x[i] = (float)random_uniform(&seed, -1, 1);
+    network part = *net;
+    part.input = x;
+    part.delta = found;
+    part.train = 1;
+    l->forward(*l, part);
+    for (size_t i = 0; i < batch * m; i++) l->delta[i] = (float)random_uniform(&seed, -1, 1);
+    l->backward(*l, part);
+    sn_multiply(matrix, l->weights, (int)batch, x, y, states);
+    sn_gradient(matrix, l->weights, (int)batch, x, states, l->delta, dvalues, dx, dstates);
+    for (size_t i = 0; i < batch * m; i++) cr_assert_float_eq(l->output[i], y[i], 1e-4);
+    for (size_t i = 0; i < batch * n; i++) cr_assert_float_eq(found[i], dx[i], 1e-4);
+    for (size_t i = 0; i < matrix->n_values; i++)
+        cr_assert_float_eq(l->weight_updates[i], dvalues[i], 1e-3);
+    free(x), free(y), free(dx), free(found), free(dvalues), free(states), free(dstates);
+    net_free(net);
 }

@@ -1,10 +1,12 @@
 #include "structured_layer.h"
 
+#include "panels.h"
 #include "stored.h"
 
 #include <activations.h>
 #include <batchnorm_layer.h>
 #include <blas.h>
+#include <cblas.h>
 #include <convolutional_layer.h>
 
 #include <limits.h>
@@ -39,13 +41,84 @@ static const struct sn_packed *packed_form(const layer *l)
     return *l->map ? (const struct sn_packed *)l->z_cpu : NULL;
 }
 
+/* ---- Many vectors, which are spread over threads in parts that depend on the sizes alone, so that
+ * results do not depend on the number of threads. Each part but the first has gradients of the
+ * values of its own, in concat, which are added up in the end. */
+
+enum { PART = 64, MOST_PARTS = 4 };
+
+static size_t part_size(int n_vectors)
+{
+    size_t least = ((size_t)n_vectors + MOST_PARTS - 1) / MOST_PARTS;
+    return (least + PART - 1) / PART * PART;
+}
+
+/* 1 where threads would take longer to start than they save. */
+static size_t count_parts(const layer *l, int n_vectors)
+{
+    double multiply_adds = (double)structured_matrix(l)->n_values * n_vectors;
+    size_t size = part_size(n_vectors);
+    return multiply_adds < 0x1p23 ? 1 : ((size_t)n_vectors + size - 1) / size;
+}
+
+struct spread {
+    const layer *l;
+    int n_vectors;
+    const float *x, *dy;
+    float *y, *dx;
+};
+
+/* The first vector of part i; *count receives how many there are. */
+static size_t part_at(const struct spread *s, size_t i, int *count)
+{
+    size_t n = (size_t)s->n_vectors,
+           size = count_parts(s->l, s->n_vectors) > 1 ? part_size(s->n_vectors) : n;
+    *count = (int)(n - i * size < size ? n - i * size : size);
+    return i * size;
+}
+
+static void multiply_part(void *context, size_t i)
+{
+    const struct spread *s = context;
+    const struct sn_matrix *matrix = structured_matrix(s->l);
+    int count;
+    size_t first = part_at(s, i, &count);
+    sn_multiply(matrix, multiplied_words(s->l), count, s->x + first * (size_t)matrix->n_inputs,
+                s->y + first * (size_t)matrix->n_outputs, s->l->state + first * matrix->n_states);
+}
+
+static void back_multiply_part(void *context, size_t i)
+{
+    const struct spread *s = context;
+    const struct sn_matrix *matrix = structured_matrix(s->l);
+    int count;
+    size_t first = part_at(s, i, &count);
+    float *dvalues = i ? s->l->concat + (i - 1) * matrix->n_values : s->l->weight_updates;
+    if (i) memset(dvalues, 0, matrix->n_values * sizeof *dvalues);
+    sn_gradient(matrix, multiplied_words(s->l), count, s->x + first * (size_t)matrix->n_inputs,
+                s->l->state + first * matrix->n_states, s->dy + first * (size_t)matrix->n_outputs,
+                dvalues, s->dx ? s->dx + first * (size_t)matrix->n_inputs : NULL,
+                s->l->state_delta + first * matrix->n_states);
+}
+
+/* dvalues += those of all vectors, dx += dY W unless it is NULL. */
+static void back_multiply(const layer *l, int n_vectors, const float *x, const float *dy, float *dx)
+{
+    struct spread s = { .l = l, .n_vectors = n_vectors, .x = x, .dy = dy, .dx = dx };
+    size_t n_values = structured_matrix(l)->n_values, n_parts = count_parts(l, n_vectors);
+    sn_tasks(n_parts, back_multiply_part, &s);
+    for (size_t i = 1; i < n_parts; i++)
+        axpy_cpu((int)n_values, 1, l->concat + (i - 1) * n_values, 1, l->weight_updates, 1);
+}
+
 /* Y += X W^T for vectors next to each other. */
 static void multiply(const layer *l, int train, int n_vectors, const float *x, float *y)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
     const struct sn_packed *packed = packed_form(l);
     if (train || !packed || n_vectors > MOST_PACKED) {
-        sn_multiply(matrix, multiplied_words(l), n_vectors, x, y, l->state);
+        struct spread s = { .l = l, .n_vectors = n_vectors, .x = x, .y = y };
+        sn_tasks(count_parts(l, n_vectors), multiply_part, &s);
         return;
     }
     for (int i = 0; i < n_vectors; i++, x += matrix->n_inputs, y += matrix->n_outputs)
@@ -147,6 +220,10 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
     l->map = calloc(1, sizeof *l->map);
     missing |= !l->map;
     l->weight_updates = zeros((double)matrix->n_values, &missing);
+    l->concat = zeros(((double)count_parts(l, l->batch * n_pixels(l)) - 1)
+                          * (double)matrix->n_values,
+                      &missing);
+    if (!sn_threads()) sn_threads_set(openblas_get_num_threads());
     l->state = zeros(scratch_floats(l, matrix), &missing);
     l->state_delta = zeros(scratch_floats(l, matrix), &missing);
     if (l->batch_normalize) allocate_batchnorm(l, &missing);
@@ -223,9 +300,7 @@ static void back_multiply_pixels(const layer *l, float *dx)
     float *dxt = pixel_inputs(l, l->state_delta), *dyt = pixel_outputs(l, l->state_delta);
     memset(dxt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *dxt);
     add_transposed(l->batch, matrix->n_outputs, pixels, l->delta, dyt);
-    matrix->family->backward(matrix, multiplied_words(l), l->batch * pixels,
-                             pixel_inputs(l, l->state), l->state, dyt, l->weight_updates,
-                             dx ? dxt : NULL, l->state_delta);
+    back_multiply(l, l->batch * pixels, pixel_inputs(l, l->state), dyt, dx ? dxt : NULL);
     if (dx) add_transposed(l->batch, pixels, matrix->n_inputs, dxt, dx);
 }
 
@@ -241,14 +316,11 @@ void forward_structured_layer(layer l, network net)
 
 void backward_structured_layer(layer l, network net)
 {
-    const struct sn_matrix *matrix = structured_matrix(&l);
     gradient_array(l.output, l.outputs * l.batch, l.activation, l.delta);
     if (l.batch_normalize) backward_batchnorm_layer(l, net);
     else backward_bias(l.bias_updates, l.delta, l.batch, l.out_c, n_pixels(&l));
     if (n_pixels(&l) > 1) back_multiply_pixels(&l, net.delta);
-    else
-        matrix->family->backward(matrix, multiplied_words(&l), l.batch, net.input, l.state, l.delta,
-                                 l.weight_updates, net.delta, l.state_delta);
+    else back_multiply(&l, l.batch, net.input, l.delta, net.delta);
 }
 
 /* x += rate/batch d; d *= momentum, where d -= decay batch x comes first. */
