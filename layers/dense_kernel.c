@@ -12,21 +12,33 @@
 static const int32_t ones[2 * LANES] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 INLINE ivec first_lanes(size_t n) { return *(const ivec *)(ones + LANES - n); }
 
+/* sums += a column of some vectors times x. */
+INLINE void add_column(int bits, size_t vectors, const char *values,
+                       const struct lanes_levels *levels, float x, vec *sums)
+{
+    size_t eight = lanes_bytes(bits), k = 0;
+    for (; k + 2 <= vectors; k += 2) {
+        vec pair[2];
+        lanes_pair(bits, values + k * eight, levels, pair);
+        sums[k] += pair[0] * x;
+        sums[k + 1] += pair[1] * x;
+    }
+    for (; k < vectors; k++) sums[k] += lanes_of(bits, values + k * eight, levels) * x;
+}
+
 /* One strip of some vectors of rows, the last of which may have fewer rows than lanes. A sum waits
  * for the one before it, so that a few columns have sums of their own. */
 INLINE void strip(int bits, size_t vectors, size_t chains, const struct dense_block *w,
                   const float *x, float *y, int adds)
 {
-    size_t eight = lanes_bytes(bits), step = bits == 32 ? 4 * w->rows : vectors * eight, j = 0;
+    size_t step = bits == 32 ? 4 * w->rows : vectors * lanes_bytes(bits), j = 0;
     const char *values = w->values;
     vec sums[8] = { 0 };
     for (; j + chains <= w->columns; j += chains)
         for (size_t c = 0; c < chains; c++, values += step)
-            for (size_t k = 0; k < vectors; k++)
-                sums[c * vectors + k] += lanes_of(bits, values + k * eight, w->levels) * x[j + c];
+            add_column(bits, vectors, values, w->levels, x[j + c], sums + c * vectors);
     for (; j < w->columns; j++, values += step)
-        for (size_t k = 0; k < vectors; k++)
-            sums[k] += lanes_of(bits, values + k * eight, w->levels) * x[j];
+        add_column(bits, vectors, values, w->levels, x[j], sums);
     for (size_t k = 0; k < vectors; k++) {
         for (size_t c = 1; c < chains; c++) sums[k] += sums[c * vectors + k];
         if (bits != 32) sums[k] *= *(const vec *)(w->scales + k * LANES);

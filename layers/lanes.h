@@ -9,13 +9,15 @@
 #define LANES ((size_t)8)
 
 /* Bytes of eight values as they are packed: codes lie as in a file (stored.h), but those of 8 bits
- * are the levels themselves, as signed bytes. */
+ * are the levels themselves, as signed bytes, and those of 4 bits are four lower half bytes and
+ * then the four upper ones. */
 static inline size_t lanes_bytes(int bits) { return (size_t)bits * LANES / 8; }
 
 /* What codes of up to 4 bits stand for: level[c] for code c; where there are fewer than 16, they
  * repeat. */
 struct lanes_levels {
     float level[16];
+    unsigned char low[16], high[16]; /* its bytes as a bfloat16 number, which holds it exactly */
 };
 
 /* The first float of a cache line from p on: at most LANES_LINE - 1 floats behind it. Vectors

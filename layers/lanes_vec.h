@@ -57,11 +57,60 @@ INLINE vec lanes_bytes8(const char *codes)
 }
 #endif
 
+/* Eight or sixteen values of 4 bits; those of a vector are the lower and then the upper halves of
+ * four bytes. As levels are whole numbers of 8 bits, two bytes hold one as the upper half of a
+ * float, and a table of sixteen bytes each of them. */
+#ifdef __AVX2__
+INLINE void lanes_halves(__m256i bytes, size_t vectors, const struct lanes_levels *levels, vec *v)
+{
+    const __m256i shifts = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4), zero = _mm256_setzero_si256();
+    __m256i codes = _mm256_and_si256(_mm256_srlv_epi32(bytes, shifts), _mm256_set1_epi8(15));
+    __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)levels->low)),
+            high = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)levels->high));
+    __m256i upper = _mm256_unpacklo_epi8(_mm256_shuffle_epi8(low, codes),
+                                         _mm256_shuffle_epi8(high, codes));
+    v[0] = (vec)_mm256_unpacklo_epi16(zero, upper);
+    if (vectors == 2) v[1] = (vec)_mm256_unpackhi_epi16(zero, upper);
+}
+#else
+INLINE void lanes_halves(const char *bytes, size_t vectors, const struct lanes_levels *levels,
+                         vec *v)
+{
+    for (size_t i = 0; i < vectors; i++)
+        for (size_t k = 0; k < LANES; k++)
+            v[i][k] = levels->level[(unsigned char)bytes[4 * i + k % 4] >> (k & 4) & 15];
+}
+#endif
+
 /* Eight values of 1, 2, 3, 4, 8 or 32 bits. */
 INLINE vec lanes_of(int bits, const char *codes, const struct lanes_levels *levels)
 {
+    vec v = { 0 };
     if (bits == 32) return *(const vec *)(const void *)codes;
-    return bits == 8 ? lanes_bytes8(codes) : lanes_few(bits, lanes_word(codes), levels);
+    if (bits == 8) return lanes_bytes8(codes);
+    if (bits < 4) return lanes_few(bits, lanes_word(codes), levels);
+#ifdef __AVX2__
+    lanes_halves(_mm256_set1_epi32((int)lanes_word(codes)), 1, levels, &v);
+#else
+    lanes_halves(codes, 1, levels, &v);
+#endif
+    return v;
+}
+
+/* Sixteen values as two vectors. */
+INLINE void lanes_pair(int bits, const char *codes, const struct lanes_levels *levels, vec pair[2])
+{
+    if (bits == 4) {
+#ifdef __AVX2__
+        __m128i both = _mm_loadl_epi64((const __m128i *)codes);
+        lanes_halves(_mm256_broadcastq_epi64(both), 2, levels, pair);
+#else
+        lanes_halves(codes, 2, levels, pair);
+#endif
+        return;
+    }
+    pair[0] = lanes_of(bits, codes, levels);
+    pair[1] = lanes_of(bits, codes + lanes_bytes(bits), levels);
 }
 
 INLINE float lanes_sum(vec v)

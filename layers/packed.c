@@ -20,8 +20,12 @@ struct sn_packed *sn_packed_room(const struct sn_matrix *matrix, size_t n_bytes,
     memset(packed, 0, whole);
     packed->matrix = matrix;
     packed->n_bytes = n_bytes;
-    for (uint32_t c = 0; matrix->bits < 8 && c < 16; c++)
-        packed->levels.level[c] = sn_level_of(matrix->bits, c & ((1u << matrix->bits) - 1));
+    for (uint32_t c = 0; matrix->bits < 8 && c < 16; c++) {
+        float level = sn_level_of(matrix->bits, c & ((1u << matrix->bits) - 1));
+        packed->levels.level[c] = level;
+        packed->levels.low[c] = (unsigned char)(sn_bfloat_of(level) & 0xff);
+        packed->levels.high[c] = (unsigned char)(sn_bfloat_of(level) >> 8);
+    }
     return packed;
 }
 
@@ -31,6 +35,7 @@ void sn_packed_put(int bits, float value, float scale, char *place, size_t lane)
     signed char byte = (signed char)level;
     if (bits == 32) memcpy(place + lane * sizeof value, &value, sizeof value);
     else if (bits == 8) memcpy(place + lane, &byte, 1);
+    else if (bits == 4) sn_index_put(place, 2 * (lane % 4) + lane / 4, 4, sn_level_code(4, level));
     else sn_index_put(place, lane, bits, sn_level_code(bits, level));
 }
 

@@ -139,6 +139,13 @@ static void pack_slices(const struct packing *p, const struct row *rows)
     }
 }
 
+/* Where number q of a row must be put so that its code lies as in a file. */
+static size_t natural_lane(int bits, size_t q)
+{
+    size_t lane = q % LANES;
+    return bits == 4 ? q - lane + lane / 2 + lane % 2 * 4 : q;
+}
+
 static void pack_bitmaps(const struct packing *p)
 {
     size_t at = 0, group_bytes = psm_bitmap_bytes(p->f->width);
@@ -148,7 +155,7 @@ static void pack_bitmaps(const struct packing *p)
         for (size_t q = 0; q < count; q++) {
             uint32_t column = p->f->columns[first + q];
             sn_index_put(p->columns + g * group_bytes, column, 1, 1);
-            put_value(p, at + q, first + q, 0, g);
+            put_value(p, at + natural_lane(p->bits, q), first + q, 0, g);
         }
         at += (count + LANES - 1) / LANES * LANES;
     }

@@ -45,16 +45,23 @@ INLINE void slice(int bits, int wide, const struct sparse_factor *s, const uint3
 {
     vec sums[2] = { 0 };
     size_t eight = lanes_bytes(bits), longest = lengths[0], shortest = lengths[LANES - 1], p = 0;
-    for (; p + 2 <= shortest; p += 2)
-        for (size_t c = 0; c < 2; c++, values += eight)
-            sums[c] += lanes_of(bits, values, s->levels)
-                * gather(x, columns, wide, (p + c) * LANES);
+    for (; p + 2 <= shortest; p += 2, values += 2 * eight) {
+        vec pair[2];
+        lanes_pair(bits, values, s->levels, pair);
+        sums[0] += pair[0] * gather(x, columns, wide, p * LANES);
+        sums[1] += pair[1] * gather(x, columns, wide, (p + 1) * LANES);
+    }
     for (; p < longest; p++, values += eight) {
         ivec is_entry = *(const ivec *)lengths > (int32_t)p;
         vec product = lanes_of(bits, values, s->levels) * gather(x, columns, wide, p * LANES);
         sums[0] += (vec)((ivec)product & is_entry);
     }
     *(vec *)y = sums[0] + sums[1];
+}
+
+INLINE vec halves_of(float low, float high)
+{
+    return (vec){ low, low, low, low, high, high, high, high };
 }
 
 /* y = those of a group of blocks of 8, or of 4 in the lower and upper half of the vectors. */
@@ -65,17 +72,21 @@ INLINE void blocks(int bits, int wide, int block, const void *columns, size_t co
     vec sums[CHAINS] = { 0 };
     size_t eight = lanes_bytes(bits), together = block == 8 ? 1 : 2, p = 0;
     for (; p + CHAINS * together <= count; p += CHAINS * together)
-        for (size_t c = 0; c < CHAINS; c++, values += eight) {
-            float low = x[column_at(columns, wide, p + c * together)],
-                  high = x[column_at(columns, wide, p + c * together + together - 1)];
-            sums[c] += lanes_of(bits, values, levels)
-                * (vec){ low, low, low, low, high, high, high, high };
+        for (size_t c = 0; c < CHAINS; c += 2, values += 2 * eight) {
+            const size_t at = p + c * together, last = together - 1;
+            vec pair[2];
+            lanes_pair(bits, values, levels, pair);
+            sums[c] += pair[0]
+                * halves_of(x[column_at(columns, wide, at)],
+                            x[column_at(columns, wide, at + last)]);
+            sums[c + 1] += pair[1]
+                * halves_of(x[column_at(columns, wide, at + together)],
+                            x[column_at(columns, wide, at + together + last)]);
         }
     for (; p < count; p += together, values += eight) {
         float low = x[column_at(columns, wide, p)],
               high = p + together - 1 < count ? x[column_at(columns, wide, p + together - 1)] : 0;
-        sums[0] += lanes_of(bits, values, levels)
-            * (vec){ low, low, low, low, high, high, high, high };
+        sums[0] += lanes_of(bits, values, levels) * halves_of(low, high);
     }
     sums[0] += sums[1] + (sums[2] + sums[3]);
     if (block == 8) *(vec *)y = sums[0];

@@ -16,7 +16,7 @@ enum sparse_form {
      * What shorter rows have behind their end has no effect. */
     SPARSE_SLICES,
     /* Single entries, row after row, each filled up to a multiple of eight values, and a bitmap for
-     * each: column c at bit c % 8 of byte c / 8, from a new byte on. */
+     * each: column c at bit c % 8 of byte c / 8, from a new byte on. Codes lie as in a file. */
     SPARSE_BITMAPS,
     /* Blocks of 4 or 8 rows, group after group; where the values of a group are no multiple of
      * eight another block without effect follows. */
