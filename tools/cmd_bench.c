@@ -26,8 +26,8 @@ const struct command cmd_bench = {
         "\n"
         "Times the last connected or structured layer of each net on one image (batch 1,\n"
         "random input): warm, again and again, and cold, after other data has filled the caches,\n"
-        "as in a net whose layers do not fit into them. The nets take turns in one run; medians of\n"
-        "the rounds are printed, and their ratios to the first net's; last what the whole net takes.\n"
+        "as in a net whose layers do not fit into them; last, what the whole net takes. The nets\n"
+        "take turns in one run; medians are printed, and their ratios to the first net's.\n"
         "\n"
         "  --json  one object instead of the table\n"
 };
