@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints the lines that open every file of bench/results/: what the figures were measured on.
 set -eu
-echo "# cpu: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+echo "# cpu: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc --all) cores"
 echo "# compiler: $(${CC:-gcc} --version | head -n 1)"
 echo "# flags: $(sed -n 's/^CFLAGS = //p' Makefile) ours, $(sed -n 's/^DARKNET_FLAGS = \([^$]*\)-g.*/\1/p' Makefile)Darknet"
 echo "# openblas: $(dpkg-query -W -f '${Version}' libopenblas0-pthread 2>/dev/null || echo unknown), threads ${OPENBLAS_NUM_THREADS:-all}, core $(build/structnet --version | sed -n 's/^OpenBLAS core //p')"
