@@ -45,12 +45,12 @@ static const struct sn_packed *packed_form(const layer *l)
  * results do not depend on the number of threads. Each part but the first has gradients of the
  * values of its own, in concat, which are added up in the end. */
 
-enum { PART = 64, MOST_PARTS = 4 };
-
+/* Two parts, or four of at least 64 vectors, in whole strips of the kernels. */
 static size_t part_size(int n_vectors)
 {
-    size_t least = ((size_t)n_vectors + MOST_PARTS - 1) / MOST_PARTS;
-    return (least + PART - 1) / PART * PART;
+    enum { STRIP = 32, MANY = 256 };
+    size_t n = (size_t)n_vectors, n_parts = n >= MANY ? 4 : 2;
+    return ((n + n_parts - 1) / n_parts + STRIP - 1) / STRIP * STRIP;
 }
 
 /* 1 where threads would take longer to start than they save. */
