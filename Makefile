@@ -98,7 +98,7 @@ arm:
 	@$(MAKE) --no-print-directory all
 	CC='$(CC)' sh tests/arm.sh $(BUILD)
 
-# Products side by side: all of them, which takes an hour, or with QUICK=1 a minute's worth.
+# Products side by side: all of them, or with QUICK=1 those of one shape and share.
 bench: deps
 	@$(MAKE) --no-print-directory all $(BUILD)/kernels
 	sh bench/kernels.sh $(BUILD) $(if $(QUICK),quick,all)

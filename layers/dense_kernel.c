@@ -48,6 +48,7 @@ INLINE void strip(int bits, size_t vectors, size_t chains, const struct dense_bl
     }
 }
 
+/* The strips of a block for one number of bits, which is a constant here. */
 INLINE void multiply_bits(int bits, const struct dense_block *w, const float *x, float *y, int adds)
 {
     struct dense_block left = *w;

@@ -13,7 +13,7 @@
 
 enum { DENSE_STRIP = 32 };
 
-/* Bytes of a packed block, without the few that lanes.h says may be read behind it. */
+/* Bytes of a packed block; up to 64 more may be read behind it. */
 static inline size_t dense_bytes(int bits, size_t rows, size_t columns)
 {
     return bits == 32 ? 4 * rows * columns

@@ -41,6 +41,7 @@ INLINE void strip(size_t rows, size_t inner, struct factor f, const float *b, fl
     for (size_t i = 0; i < rows * HALVES; i++) *(vec *)(c + i * LANES) = sums[i];
 }
 
+/* C += A B on one strip, for any number of rows. */
 static void multiply(size_t rows, size_t inner, struct factor f, const float *b, float *c)
 {
     size_t i = 0;
@@ -51,6 +52,7 @@ static void multiply(size_t rows, size_t inner, struct factor f, const float *b,
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
+/* Y += W X. */
 static void forward(const struct dense_tile *t, const float *w, const float *x, float *y)
 {
     for (size_t p = 0, inner; p < t->columns; p += inner) {
@@ -121,6 +123,7 @@ INLINE void add_gradient(size_t rows, size_t columns, const struct dense_tile *t
                     dw[j] += sums[i * HALVES + h][j - h * LANES];
 }
 
+/* The same for all rows of dW. */
 INLINE void gradient_columns(size_t columns, const struct dense_tile *t, size_t strips,
                              const float *turned, const float *dy, float *dw)
 {

@@ -19,7 +19,6 @@ struct sn_packed *sn_packed_room(const struct sn_matrix *matrix, size_t n_bytes,
     }
     memset(packed, 0, whole);
     packed->matrix = matrix;
-    packed->n_bytes = n_bytes;
     for (uint32_t c = 0; matrix->bits < 8 && c < 16; c++) {
         float level = sn_level_of(matrix->bits, c & ((1u << matrix->bits) - 1));
         packed->levels.level[c] = level;
@@ -49,11 +48,12 @@ static void multiply_words(const struct sn_packed *packed, const float *x, float
 static struct sn_packed *keep_words(const struct sn_matrix *matrix, const float *words,
                                     struct sn_error *error)
 {
-    struct sn_packed *packed = sn_packed_room(matrix, matrix->n_words * sizeof *words, error);
+    size_t n_bytes = matrix->n_words * sizeof *words;
+    struct sn_packed *packed = sn_packed_room(matrix, n_bytes, error);
     if (!packed) return NULL;
     packed->multiply = multiply_words;
     packed->n_scratch = matrix->n_states;
-    memcpy(packed->data, words, packed->n_bytes);
+    memcpy(packed->data, words, n_bytes);
     return packed;
 }
 

@@ -14,7 +14,6 @@ struct sn_packed {
     const struct sn_matrix *matrix;
     void (*multiply)(const struct sn_packed *packed, const float *x, float *y, float *scratch);
     size_t n_scratch; /* floats of scratch that a product needs */
-    size_t n_bytes;   /* of data that may be used */
     struct lanes_levels levels;
     _Alignas(64) char data[];
 };
@@ -24,8 +23,8 @@ struct sn_packed {
 struct sn_packed *sn_packed_room(const struct sn_matrix *matrix, size_t n_bytes,
                                  struct sn_error *error);
 
-/* Writes value number i of values of the matrix as lane `lane` of the eight at place: a float, or
- * the code of the level nearest to value / scale. */
+/* Writes a value as lane `lane` of the eight at place: a float, or the code of the level nearest to
+ * value / scale. */
 void sn_packed_put(int bits, float value, float scale, char *place, size_t lane);
 
 #endif

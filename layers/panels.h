@@ -17,6 +17,7 @@
  * starts, nothing is cut into panels, and OpenBLAS may have threads of its own. */
 void sn_threads_set(int n_threads);
 
+/* The number that was set. */
 int sn_threads(void);
 
 /* Calls task(context, i) for i = 0 .. n-1, at the same time. */

@@ -219,6 +219,7 @@ static size_t largest_result(const struct psm *shape)
     return most;
 }
 
+/* y += S_1 S_2 .. S_J x. */
 static void multiply(const struct sn_packed *packed, const float *x, float *y, float *scratch)
 {
     const struct psm *shape = (const struct psm *)packed->matrix;

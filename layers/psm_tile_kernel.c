@@ -183,6 +183,7 @@ struct task {
     float *y, *dvalues, *dx;
 };
 
+/* Y += S X for the rows of group g and `count` of its blocks. */
 static void group_forward(const struct psm_pattern *s, const struct task *t, size_t g, size_t start,
                           size_t count)
 {
@@ -197,6 +198,7 @@ static void group_forward(const struct psm_pattern *s, const struct task *t, siz
     }
 }
 
+/* dS += dY X^T and dX += S^T dY for the same; dX unless it is NULL. */
 static void group_backward(const struct psm_pattern *s, const struct task *t, size_t g,
                            size_t start, size_t count)
 {
@@ -214,6 +216,8 @@ static void group_backward(const struct psm_pattern *s, const struct task *t, si
     }
 }
 
+/* Does a task for all groups, panel by panel. What comes soon is fetched ahead, since panels jump
+ * from row to row. */
 static void go_through(const struct psm_pattern *s, const struct task *t,
                        void (*group)(const struct psm_pattern *s, const struct task *t, size_t g,
                                      size_t start, size_t count))

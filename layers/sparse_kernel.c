@@ -59,6 +59,7 @@ INLINE void slice(int bits, int wide, const struct sparse_factor *s, const uint3
     *(vec *)y = sums[0] + sums[1];
 }
 
+/* low in the lower half of a vector, high in the upper one. */
 INLINE vec halves_of(float low, float high)
 {
     return (vec){ low, low, low, low, high, high, high, high };
@@ -199,6 +200,7 @@ INLINE void groups(int bits, int wide, int block, const struct sparse_factor *s,
     }
 }
 
+/* y = S x for one number of bits, which is a constant here. */
 INLINE void multiply_bits(int bits, const struct sparse_factor *s, const float *x, float *y)
 {
     if (s->form == SPARSE_BITMAPS) bitmaps(bits, s, x, y);

@@ -100,6 +100,7 @@ static void take_scales(const struct sss *shape, const float *scales, float *to)
     }
 }
 
+/* The blocks of all stages in the order in which a product reads them. */
 static void pack_stages(const struct sss *shape, const float *words, const float *scales, char *to)
 {
     int bits = shape->matrix.bits;
@@ -155,6 +156,7 @@ static void multiply_block(struct product *p, size_t rows, size_t columns, const
     p->values += dense_bytes(block.bits, rows, columns);
 }
 
+/* v_k = [B; D; F] u_k. */
 static void multiply_inputs(struct product *p, const float *u)
 {
     const struct sss *shape = (const struct sss *)p->packed->matrix;
@@ -167,6 +169,7 @@ static void multiply_inputs(struct product *p, const float *u)
     }
 }
 
+/* v_k += [A; C] x_k, k upward. */
 static void multiply_causal(struct product *p)
 {
     const struct sss *shape = (const struct sss *)p->packed->matrix;
@@ -179,6 +182,7 @@ static void multiply_causal(struct product *p)
     }
 }
 
+/* v_k += [G; E] z_{k+1}, k downward. */
 static void multiply_anticausal(struct product *p)
 {
     const struct sss *shape = (const struct sss *)p->packed->matrix;
@@ -191,6 +195,7 @@ static void multiply_anticausal(struct product *p)
     }
 }
 
+/* y += all y_k, in the order of the outputs. */
 static void add_outputs(const struct sss *shape, const float *v, float *y)
 {
     const uint32_t *order = shape->output_order;
