@@ -8,6 +8,7 @@
  * entirely. */
 #include "fit.h"
 #include "product.h"
+#include "weighting.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -38,13 +39,14 @@ struct trial {
 
 /* Fills in trial->energy, for part of W's rows. */
 static enum sn_status try_shrinkage(const struct sn_fit_type *type, struct sn_fit_options *options,
-                                    const float *w, int m, const float *part, int rows, int n,
-                                    const float *x, int n_fitting, float *held, int n_held,
-                                    float *y, struct trial *trial, struct sn_error *error)
+                                    const struct sn_covariance *samples,
+                                    const struct sn_covariance *all_rows, const float *part,
+                                    int rows, int n, float *held, int n_held, float *y,
+                                    struct trial *trial, struct sn_error *error)
 {
     struct sn_weighting weighting;
     struct sn_fit result = { 0 };
-    enum sn_status status = sn_weighting_new(w, m, x, n_fitting, n, trial->shrinkage,
+    enum sn_status status = sn_weighting_mix(samples, all_rows, n, trial->shrinkage,
                                              trial->alignment, &weighting, error);
     if (status) return status;
     options->weighting = &weighting;
@@ -101,13 +103,18 @@ enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
     size_t size = (size_t)rows * (size_t)n, count = (size_t)n_held * (size_t)n;
     float *held = malloc(count * sizeof *held), *part = malloc(size * sizeof *part);
     float *y = malloc((size_t)n_held * (size_t)rows * sizeof *y);
+    struct sn_covariance samples = { 0 }, all_rows = { 0 };
     enum sn_status status = held && part && y ? SN_OK : sn_no_memory(error, "%d samples", n_held);
+    if (!status) status = sn_features_check(x, (size_t)n_samples, (size_t)n, error);
+    if (!status) status = sn_covariance_new(x, (size_t)n_fitting, (size_t)n, &samples, error);
+    if (!status) status = sn_covariance_new(w, (size_t)m, (size_t)n, &all_rows, error);
     for (size_t i = 0; !status && i < count; i++) held[i] = x[(size_t)n_fitting * (size_t)n + i];
     for (size_t i = 0; !status && i < size; i++)
         part[i] = w[i / (size_t)n * (size_t)m / (size_t)rows * (size_t)n + i % (size_t)n];
     for (int i = 0; !status && i < n_trials; i++) {
-        status = try_shrinkage(type->has_budget ? sn_fit_simplest(type->family) : type, &simple, w,
-                               m, part, rows, n, x, n_fitting, held, n_held, y, &trials[i], error);
+        status = try_shrinkage(type->has_budget ? sn_fit_simplest(type->family) : type, &simple,
+                               &samples, &all_rows, part, rows, n, held, n_held, y, &trials[i],
+                               error);
         if (!status) least = fmin(least, trials[i].energy);
     }
     for (int i = 0; !status && i < n_trials; i++)
@@ -116,6 +123,8 @@ enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
                 && best->energy < trials[i].energy;
             if (!less) best = &trials[i];
         }
+    sn_covariance_free(&samples);
+    sn_covariance_free(&all_rows);
     free(held);
     free(part);
     free(y);

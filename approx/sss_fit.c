@@ -31,6 +31,7 @@
 #include "weighting.h"
 
 #include <cblas.h>
+#include <lapacke.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -179,12 +180,62 @@ static void project_rows(const struct sss_problem *problem, struct sn_fit *fit)
     }
 }
 
-/* *w = W L, m x n; the caller frees it. */
+enum { BLOCK = 256 }; /* rows of M in double */
+
+/* a = W, gram = W M W^T; image is scratch of W's size, block of BLOCK rows of M. */
+static void set_gram(const struct sss_problem *problem, double *a, double *image, double *block,
+                     double *gram)
+{
+    int m = problem->n_outputs, n = problem->n_inputs;
+    const float *moment = problem->options->weighting->moment;
+    for (size_t i = 0; i < (size_t)m * (size_t)n; i++) a[i] = (double)problem->dense[i];
+    for (int first = 0; first < n; first += BLOCK) {
+        int rows = n - first < BLOCK ? n - first : BLOCK;
+        for (size_t i = 0; i < (size_t)rows * (size_t)n; i++)
+            block[i] = (double)moment[(size_t)first * (size_t)n + i];
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, rows, 1, a + first, n, block,
+                    n, first > 0, image, n);
+    }
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, m, n, 1, image, n, a, n, 0, gram, m);
+}
+
+/* *w = V S^(1/2) with columns of 0 behind it, m x n, of W M W^T = V S V^T: the left singular
+ * vectors and values of W L without a factor of M. The squares cost half of the digits, for which
+ * double makes up. */
+static enum sn_status weigh_few_rows(const struct sss_problem *problem, float **w,
+                                     struct sn_error *error)
+{
+    size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
+    double *a = malloc((2 * m * n + BLOCK * n) * sizeof *a), *work = malloc(64 * m * sizeof *work);
+    double *gram = malloc((m * m + m) * sizeof *gram), *squares = gram + m * m;
+    *w = calloc(m * n, sizeof **w);
+    enum sn_status status = a && gram && work && *w ? SN_OK
+                                                    : sn_no_memory(error, "an SSS approximation");
+    if (!status) {
+        set_gram(problem, a, a + m * n, a + 2 * m * n, gram);
+        /* Eigenvectors become rows, values ascend. */
+        if (LAPACKE_dsyev_work(LAPACK_COL_MAJOR, 'V', 'L', (int)m, gram, (int)m, squares, work,
+                               64 * (int)m))
+            status = sn_fail(error, SN_BAD_INPUT, "LAPACK found no eigenvalues of W M W^T");
+    }
+    for (size_t s = 0; !status && s < m; s++)
+        for (size_t i = 0; i < m; i++)
+            (*w)[i * n + s] = (float)(sqrt(fmax(0, squares[s])) * gram[s * m + i]);
+    free(a);
+    free(work);
+    free(gram);
+    return status;
+}
+
+/* *w, m x n, with the left singular vectors and values of W L; the caller frees it, also on
+ * failure. */
 static enum sn_status weigh(const struct sss_problem *problem, float **w, struct sn_error *error)
 {
     int m = problem->n_outputs, n = problem->n_inputs;
     size_t count = (size_t)m * (size_t)n;
     float *root;
+    *w = NULL;
+    if (m <= n / 4) return weigh_few_rows(problem, w, error);
     enum sn_status status = sn_weighting_root(problem->options->weighting, &root, error);
     if (status) return status;
     *w = malloc(count * sizeof **w);
@@ -207,10 +258,9 @@ static enum sn_status fit_low_rank(const struct sss_problem *problem, struct sss
     float *w;
     if (problem->budget < m + n) return SN_OK;
     enum sn_status status = weigh(problem, &w, error);
-    if (status) return status;
     weighted.w = w;
     weighted.scale = NULL;
-    status = realise_low_rank(&weighted, &fit, error);
+    if (!status) status = realise_low_rank(&weighted, &fit, error);
     free(w);
     if (status) return status;
     project_rows(problem, &fit);

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first row or column that is not finite, as an error. */
-static enum sn_status check_finite(const float *x, size_t n_samples, size_t n,
-                                   struct sn_error *error)
+enum sn_status sn_features_check(const float *x, size_t n_samples, size_t n,
+                                 struct sn_error *error)
 {
     for (size_t i = 0; i < n_samples * n; i++)
         if (!isfinite(x[i]))
@@ -19,79 +18,92 @@ static enum sn_status check_finite(const float *x, size_t n_samples, size_t n,
     return SN_OK;
 }
 
-/* moment += factor (X - mean)^T (X - mean), lower triangle. mean (n) is written. 0 when memory runs
- * out. */
-static int add_covariance(const float *x, size_t rows, size_t n, double factor, double *moment,
-                          float *mean)
+enum sn_status sn_covariance_new(const float *x, size_t rows, size_t n, struct sn_covariance *c,
+                                 struct sn_error *error)
 {
-    double *centred = malloc((rows * n + 1) * sizeof *centred);
-    if (!centred) return 0;
-    for (size_t j = 0; j < n; j++) {
+    enum { BLOCK = 256 }; /* columns at a time, so that the exact sums take little memory */
+    double *centred = malloc((rows * n + 1) * sizeof *centred), trace = 0;
+    double *part = malloc((BLOCK * n + 1) * sizeof *part);
+    *c = (struct sn_covariance){ .mean = malloc((n + 1) * sizeof *c->mean),
+                                 .values = malloc((n * n + 1) * sizeof *c->values) };
+    enum sn_status status = centred && part && c->mean && c->values
+        ? SN_OK
+        : sn_no_memory(error, "the covariance of %zu inputs", n);
+    for (size_t j = 0; !status && j < n; j++) {
         double sum = 0;
-        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without w its rows are 0. */
         for (size_t i = 0; i < rows; i++) sum += (double)x[i * n + j];
-        mean[j] = (float)(sum / (double)rows);
-        for (size_t i = 0; i < rows; i++)
-            centred[i * n + j] = (double)x[i * n + j] - sum / (double)rows;
+        c->mean[j] = (float)(sum / (double)rows);
+        for (size_t i = 0; i < rows; i++) {
+            double d = (double)x[i * n + j] - sum / (double)rows;
+            centred[i * n + j] = d;
+            trace += d * d;
+        }
     }
-    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, (int)n, (int)rows, factor, centred, (int)n,
-                1, moment, (int)n);
+    double scale = trace > 0 ? (double)n / trace : 0;
+    for (size_t first = 0; !status && first < n; first += BLOCK) {
+        size_t columns = n - first < BLOCK ? n - first : BLOCK;
+        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(n - first), (int)columns,
+                    (int)rows, scale, centred + first, (int)n, centred + first, (int)n, 0, part,
+                    (int)columns);
+        for (size_t i = first; i < n; i++)
+            for (size_t j = first; j <= i && j < first + columns; j++)
+                c->values[i * n + j] = (float)part[(i - first) * columns + j - first];
+    }
+    c->varies = trace > 0;
     free(centred);
-    return 1;
+    free(part);
+    if (status) sn_covariance_free(c);
+    return status;
 }
 
-/* sum of (x_ij - mean_j)^2, the trace of the above with a factor of 1. */
-static double spread(const float *x, size_t rows, size_t n)
+void sn_covariance_free(struct sn_covariance *c)
 {
-    double trace = 0;
-    for (size_t j = 0; j < n; j++) {
-        double sum = 0, squares = 0;
-        for (size_t i = 0; i < rows; i++) sum += (double)x[i * n + j];
-        for (size_t i = 0; i < rows; i++)
-            squares += pow((double)x[i * n + j] - sum / (double)rows, 2);
-        trace += squares;
+    free(c->mean);
+    free(c->values);
+    memset(c, 0, sizeof *c);
+}
+
+enum sn_status sn_weighting_mix(const struct sn_covariance *samples,
+                                const struct sn_covariance *rows, int n, double shrinkage,
+                                double alignment, struct sn_weighting *weighting,
+                                struct sn_error *error)
+{
+    size_t count = (size_t)n;
+    /* Equal samples have no covariance to shrink; those that do not differ but by rounding
+     * neither. */
+    double s = samples->varies ? shrinkage : 1, t = rows && rows->varies ? alignment : 0;
+    *weighting = (struct sn_weighting){ .n = n, .shrinkage = shrinkage, .alignment = alignment };
+    weighting->mean = malloc(count * sizeof(float));
+    weighting->moment = malloc(count * count * sizeof(float));
+    if (!weighting->mean || !weighting->moment) {
+        sn_weighting_free(weighting);
+        return sn_no_memory(error, "the covariance of %d inputs", n);
     }
-    return trace;
-}
-
-/* M, lower triangle. Equal samples have no covariance to shrink; those that do not differ but by
- * rounding neither. */
-static int add_moment(const float *w, int m, const float *x, int n_samples, size_t n,
-                      const struct sn_weighting *weighting, double *moment)
-{
-    double samples = spread(x, (size_t)n_samples, n), rows = w ? spread(w, (size_t)m, n) : 0;
-    double s = samples > 0 ? weighting->shrinkage : 1, t = rows > 0 ? weighting->alignment : 0;
-    /* The mean of W's rows is scratch, which that of the samples replaces. */
-    if (t > 0
-        && !add_covariance(w, (size_t)m, n, s * t * (double)n / rows, moment, weighting->mean))
-        return 0;
-    if (!add_covariance(x, (size_t)n_samples, n, s < 1 ? (1 - s) * (double)n / samples : 0, moment,
-                        weighting->mean))
-        return 0;
-    for (size_t j = 0; j < n; j++) moment[j * n + j] += s * (1 - t);
-    return 1;
+    memcpy(weighting->mean, samples->mean, count * sizeof(float));
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double m = i == j ? s * (1 - t) : 0;
+            if (s < 1) m += (1 - s) * (double)samples->values[i * count + j];
+            if (t > 0) m += s * t * (double)rows->values[i * count + j];
+            weighting->moment[i * count + j] = weighting->moment[j * count + i] = (float)m;
+        }
+    return SN_OK;
 }
 
 enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_samples, int n,
                                 double shrinkage, double alignment, struct sn_weighting *weighting,
                                 struct sn_error *error)
 {
-    size_t count = (size_t)n;
-    *weighting = (struct sn_weighting){ .n = n, .shrinkage = shrinkage, .alignment = alignment };
-    enum sn_status status = check_finite(x, (size_t)n_samples, count, error);
-    if (status) return status;
-    double *moment = calloc(count * count, sizeof *moment);
-    weighting->mean = malloc(count * sizeof(float));
-    weighting->moment = malloc(count * count * sizeof(float));
-    if (!moment || !weighting->mean || !weighting->moment
-        || !add_moment(w, m, x, n_samples, count, weighting, moment))
-        status = sn_no_memory(error, "the covariance of %d inputs", n);
-    for (size_t i = 0; !status && i < count; i++)
-        for (size_t j = 0; j <= i; j++)
-            weighting->moment[i * count + j] = weighting->moment[j * count + i] = (float)
-                moment[i * count + j];
-    free(moment);
-    if (status) sn_weighting_free(weighting);
+    struct sn_covariance samples = { 0 }, rows = { 0 };
+    *weighting = (struct sn_weighting){ 0 };
+    enum sn_status status = sn_features_check(x, (size_t)n_samples, (size_t)n, error);
+    if (!status) status = sn_covariance_new(x, (size_t)n_samples, (size_t)n, &samples, error);
+    if (!status && w && alignment > 0)
+        status = sn_covariance_new(w, (size_t)m, (size_t)n, &rows, error);
+    if (!status)
+        status = sn_weighting_mix(&samples, &rows, n, shrinkage, alignment, weighting, error);
+    sn_covariance_free(&samples);
+    sn_covariance_free(&rows);
     return status;
 }
 
@@ -179,8 +191,9 @@ static void multiply_panel(void *context, size_t first, size_t count)
     const struct lines *p = context;
     int n = p->n;
     size_t at = first * (size_t)n;
-    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, (int)count, n, 1, p->matrix, n, p->x + at, n,
-                0, p->out + at, n);
+    /* Not ssymm, which takes longer to copy M than to multiply by it when rows are few. */
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, n, n, 1, p->x + at, n,
+                p->matrix, n, 0, p->out + at, n);
 }
 
 void sn_weighting_apply(const struct sn_weighting *weighting, const float *x, int rows, float *out)
@@ -190,7 +203,7 @@ void sn_weighting_apply(const struct sn_weighting *weighting, const float *x, in
     sn_panels((size_t)rows, (double)rows * n * n, multiply_panel, &p);
 }
 
-enum { BATCH = 64 }; /* rows at a time */
+enum { BATCH = 256 }; /* rows at a time */
 
 /* ||(W - What) L||_F^2 with what, or ||W L||_F^2 without, L = I without a weighting. a and b are
  * scratch of BATCH x n. */

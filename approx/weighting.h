@@ -21,6 +21,31 @@
 
 #include "sn_error.h"
 
+#include <stddef.h>
+
+/* SN_BAD_INPUT names the first entry of x (n_samples x n) that is not finite. */
+enum sn_status sn_features_check(const float *x, size_t n_samples, size_t n,
+                                 struct sn_error *error);
+
+/* The covariance of rows of n numbers, scaled to a trace of n. */
+struct sn_covariance {
+    float *mean, *values; /* n; n x n, lower triangle */
+    int varies;           /* the rows differ; if they do not, values are 0 */
+};
+
+/* Of the rows of x (rows x n), summed in double. The caller frees with sn_covariance_free, also on
+ * failure. Cost: rows n^2 / 2 multiply-adds; scratch: rows n doubles. */
+enum sn_status sn_covariance_new(const float *x, size_t rows, size_t n, struct sn_covariance *c,
+                                 struct sn_error *error);
+void sn_covariance_free(struct sn_covariance *c);
+
+/* sn_weighting_new from the covariances of x and of w's rows, the latter NULL or one of no rows
+ * where there is no w: what several weightings of the same samples share. Cost: n^2. */
+enum sn_status sn_weighting_mix(const struct sn_covariance *samples,
+                                const struct sn_covariance *rows, int n, double shrinkage,
+                                double alignment, struct sn_weighting *weighting,
+                                struct sn_error *error);
+
 /* *root becomes L of M = L L^T, n x n, lower triangular with a positive diagonal; the caller frees
  * it. SN_BAD_INPUT when M is not positive definite as rounded, which only a shrinkage of next to
  * nothing leads to. Cost: n^3/3 multiply-adds. */
