@@ -99,11 +99,13 @@ arm:
 	CC='$(CC)' sh tests/arm.sh $(BUILD)
 
 # Products side by side: all of them, or with QUICK=1 those of one shape and share.
-bench: deps
+bench:
+	@sh tools/deps.sh '$(CC)' bench
 	@$(MAKE) --no-print-directory all $(BUILD)/kernels
 	sh bench/kernels.sh $(BUILD) $(if $(QUICK),quick,all)
 
-bench-guard: deps
+bench-guard:
+	@sh tools/deps.sh '$(CC)' bench
 	@$(MAKE) --no-print-directory all $(BUILD)/kernels
 	sh bench/guard.sh $(BUILD)
 
@@ -154,8 +156,8 @@ $(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $
 	$(CC) $(SANITIZE) $(WRAP) $(SCARCE) $^ -o $@ -lcriterion $(TOOL_LIBS)
 
 # What the kernels are compared with: the fastest dense product, and plain loops as a first version has them.
-$(BUILD)/kernels: $(patsubst %,$(BUILD)/bench/%.o,kernels reference_dense reference_loops_O0 reference_loops_O3) $(layers)
-	$(CC) $^ -o $@ $(LIBS)
+$(BUILD)/kernels: $(patsubst %,$(BUILD)/bench/%.o,kernels shapes others reference_dense reference_loops_O0 reference_loops_O3) $(layers)
+	$(CC) $^ -o $@ -lgraphblas -lrsb $(LIBS)
 
 $(BUILD)/bench/reference_dense.o: OUR_FLAGS += -O3 $(if $(avx2),-mavx2 -mfma) -ffp-contract=fast -Wno-psabi
 

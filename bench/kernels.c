@@ -8,8 +8,10 @@
  * forward and backward. All subjects of a share take turns in every round; before that each product
  * is compared with that of the dense form of the same matrix. Prints a line for each subject:
  * median and quartiles in us, and e, its share of values times the time of the fastest dense
- * product over its time. */
+ * product over its time. Bytes are those of our form, also where another library multiplies. */
+#include "others.h"
 #include "reference.h"
+#include "shapes.h"
 
 #include <packed.h>
 #include <product.h>
@@ -41,16 +43,6 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void *allocate(size_t n_bytes)
-{
-    void *p = aligned_alloc(64, (n_bytes + 127) / 64 * 64);
-    if (!p) {
-        fprintf(stderr, "kernels: out of memory for %zu bytes\n", n_bytes);
-        exit(1);
-    }
-    return memset(p, 0, (n_bytes + 127) / 64 * 64);
-}
-
 static float uniform(float from, float to)
 {
     static uint64_t state = 1; /* xorshift64 */
@@ -72,7 +64,7 @@ static double number(const char *text, double least, double most)
 
 static float *random_floats(size_t n)
 {
-    float *x = allocate(n * sizeof *x);
+    float *x = bench_allocate(n * sizeof *x);
     for (size_t i = 0; i < n; i++) x[i] = uniform(-1, 1);
     return x;
 }
@@ -90,6 +82,7 @@ struct subject {
     struct sn_matrix *matrix; /* NULL: dense */
     uint32_t *map;
     float *words;
+    const struct other_library *library; /* whose product it is; NULL: ours, BLAS or loops */
     void *copies[MOST_COPIES];
     size_t n_bytes; /* that a product reads */
     multiply_function *multiply;
@@ -138,6 +131,12 @@ static void psm_loops_O3(const struct subject *s, const void *copy, const float 
     reference_psm_O3((const struct psm *)s->matrix, copy, x, y);
 }
 
+static void other(const struct subject *s, const void *copy, const float *x, float *y)
+{
+    (void)x; /* The copy has it. */
+    s->library->multiply(copy, y);
+}
+
 /* ---- Many vectors: the words of a matrix, in float */
 
 struct batch {
@@ -168,15 +167,9 @@ static void batch_backward(const struct subject *s, const struct batch *b)
 /* Loops have none, and products of one factor in different forms of indices have the same words. */
 static int has_batch(const struct subject *s)
 {
-    if (s->bits != 32 || strstr(s->name, "loops") || !strcmp(s->name, "dense, streams")) return 0;
+    if (s->bits != 32 || strstr(s->name, "loops") || s->library) return 0;
+    if (!strcmp(s->name, "dense, streams")) return 0;
     return strncmp(s->name, "psm, index", 10) || !strcmp(s->name, "psm, index 16");
-}
-
-static void check(enum sn_status status, const struct sn_error *error)
-{
-    if (!status) return;
-    fprintf(stderr, "kernels: %s\n", error->message);
-    exit(1);
 }
 
 /* A dense matrix as a subject. */
@@ -196,12 +189,19 @@ static struct subject *structured(struct subject *s, const char *name, struct sn
     struct sn_error error = { 0 };
     *s = (struct subject){ .bits = bits, .matrix = matrix, .multiply = multiply };
     snprintf(s->name, sizeof s->name, "%s", name);
-    check(sn_matrix_set_bits(matrix, bits, 0, &error), &error);
-    s->map = allocate(matrix->n_values * sizeof *s->map);
-    s->words = allocate(matrix->n_words * sizeof *s->words);
-    check(sn_matrix_init(matrix, s->map, s->words, uniform, &error), &error);
+    bench_check(sn_matrix_set_bits(matrix, bits, 0, &error), &error);
+    s->map = bench_allocate(matrix->n_values * sizeof *s->map);
+    s->words = bench_allocate(matrix->n_words * sizeof *s->words);
+    bench_check(sn_matrix_init(matrix, s->map, s->words, uniform, &error), &error);
     s->n_bytes = matrix->n_bytes;
     return s + 1;
+}
+
+static void pack_for(struct subject *s)
+{
+    struct entries e = bench_entries(s->matrix, s->words);
+    for (int c = 0; c < s->n_copies; c++) s->copies[c] = s->library->pack(&e, inputs);
+    free(e.rows), free(e.columns), free(e.values);
 }
 
 /* As many copies of each as make all copies together more than the last cache holds, as all are
@@ -216,65 +216,25 @@ static void make_copies(struct subject *subjects, int n)
         struct sn_error error = { 0 };
         size_t bytes = s->matrix ? s->matrix->n_words * sizeof *s->words : s->n_bytes;
         s->n_copies = (int)(most / all) + 1;
+        if (s->library) pack_for(s);
+        if (s->library) continue;
         for (int c = 0; c < s->n_copies; c++) {
-            if (s->multiply != packed) s->copies[c] = memcpy(allocate(bytes), s->words, bytes);
+            if (s->multiply != packed)
+                s->copies[c] = memcpy(bench_allocate(bytes), s->words, bytes);
             else if (!(s->copies[c] = sn_pack(s->matrix, s->words, &error)))
-                check(error.code, &error);
+                bench_check(error.code, &error);
         }
     }
 }
 
 static void release(struct subject *s)
 {
-    for (int c = 0; c < s->n_copies; c++) free(s->copies[c]);
+    for (int c = 0; c < s->n_copies; c++)
+        if (s->library) s->library->release(s->copies[c]);
+        else free(s->copies[c]);
     free(s->words);
     free(s->map);
     free(s->matrix);
-}
-
-/* N equal stages, and the states that bring the values nearest to the share. */
-static struct sn_matrix *sss_of(int n_stages, double share)
-{
-    struct sn_matrix *best = NULL;
-    double target = share * n_rows * n_columns, nearest = INFINITY;
-    int *lists = allocate(4 * (size_t)n_stages * sizeof *lists), *inputs_of = lists,
-        *outputs_of = lists + n_stages, *states = outputs_of + n_stages;
-    for (int k = 0; k < n_stages; k++) {
-        inputs_of[k] = (k + 1) * n_columns / n_stages - k * n_columns / n_stages;
-        outputs_of[k] = (k + 1) * n_rows / n_stages - k * n_rows / n_stages;
-    }
-    for (int size = 0, is_nearer = 1; is_nearer; size++) {
-        for (int k = 0; k < n_stages - 1; k++) states[k] = size;
-        struct sss *shape = sss_new(n_stages, inputs_of, outputs_of, states, states, NULL);
-        double distance = shape ? fabs((double)shape->matrix.n_values - target) : INFINITY;
-        is_nearer = distance < nearest;
-        free(is_nearer ? (void *)best : (void *)shape);
-        if (!is_nearer) break;
-        best = &shape->matrix;
-        nearest = distance;
-        if (n_stages == 1) break;
-    }
-    free(lists);
-    return best;
-}
-
-static struct sn_matrix *low_rank_of(double share)
-{
-    int rank = (int)(share * n_rows * n_columns / (n_rows + n_columns)), sizes[] = { n_columns, 0 },
-        outputs_of[] = { 0, n_rows };
-    return &sss_new(2, sizes, outputs_of, &rank, &(int){ 0 }, NULL)->matrix;
-}
-
-static struct sn_matrix *psm_of(double share, int index_bits, int block)
-{
-    int sizes[] = { n_rows, n_columns },
-        nonzeros = (int)(share * n_rows * n_columns) / block * block, escapes = 0;
-    if (index_bits == 4) escapes = nonzeros / block / 8;
-    struct psm_layout layout = { 1, sizes, &nonzeros, &index_bits, block, 0, &escapes };
-    struct sn_error error = { 0 };
-    struct psm *shape = psm_new(&layout, &error);
-    check(error.code, &error);
-    return &shape->matrix;
 }
 
 /* ---- Measuring */
@@ -286,14 +246,14 @@ static void multiply_exactly(const struct subject *s, double *y)
     enum { MOST = 1 << 23 };
     size_t m = (size_t)n_rows, n = (size_t)n_columns;
     if (s->matrix && m * n > MOST) {
-        float *found = allocate(m * sizeof *found);
+        float *found = bench_allocate(m * sizeof *found);
         sn_multiply(s->matrix, s->words, 1, inputs, found, scratch);
         for (size_t i = 0; i < m; i++) y[i] = (double)found[i];
         free(found);
         return;
     }
-    float *w = s->matrix ? allocate(m * n * sizeof *w) : s->words;
-    if (s->matrix) check(sn_dense(s->matrix, s->words, w, NULL), &(struct sn_error){ 0 });
+    float *w = s->matrix ? bench_allocate(m * n * sizeof *w) : s->words;
+    if (s->matrix) bench_check(sn_dense(s->matrix, s->words, w, NULL), &(struct sn_error){ 0 });
     for (size_t i = 0; i < m; i++) {
         y[i] = 0;
         for (size_t j = 0; j < n; j++) y[i] += (double)w[i * n + j] * (double)inputs[j];
@@ -304,8 +264,8 @@ static void multiply_exactly(const struct subject *s, double *y)
 static void verify(const struct subject *s)
 {
     size_t m = (size_t)n_rows;
-    double *expected = allocate(m * sizeof *expected), difference = 0, norm = 0;
-    float *y = allocate(m * sizeof *y);
+    double *expected = bench_allocate(m * sizeof *expected), difference = 0, norm = 0;
+    float *y = bench_allocate(m * sizeof *y);
     multiply_exactly(s, expected);
     s->multiply(s, s->copies[0], inputs, y);
     for (size_t i = 0; i < m; i++) {
@@ -408,29 +368,52 @@ static void print(struct subject *subjects, int n, double share)
     fflush(stdout);
 }
 
+/* The same kinds of sparse matrices by other libraries. */
+static struct subject *add_others(struct subject *end, double share)
+{
+    static const int blocks[] = { 1, 4, 8 };
+    char name[40];
+    for (const struct other_library *library = other_libraries; library->name; library++)
+        for (int i = 0; i < 3; i++) {
+            if (blocks[i] == 1) snprintf(name, sizeof name, "psm, %s", library->name);
+            else snprintf(name, sizeof name, "psm, blocks of %d, %s", blocks[i], library->name);
+            end = structured(end, name, bench_psm(n_rows, n_columns, share, 16, blocks[i]), 32,
+                             other);
+            end[-1].library = library;
+        }
+    return end;
+}
+
 static struct subject *add_subjects(struct subject *end, double share, int bits)
 {
     static const int stages[] = { 2, 10, 50, 250 }, forms[] = { 1, 4, 8, 16 }, blocks[] = { 4, 8 };
     char name[40];
-    if (bits != 32) end = structured(end, "dense", sss_of(1, 1), bits, packed);
-    end = structured(end, "low rank", low_rank_of(share), bits, packed);
+    if (bits != 32)
+        end = structured(end, "dense", bench_sss(n_rows, n_columns, 1, 1), bits, packed);
+    end = structured(end, "low rank", bench_low_rank(n_rows, n_columns, share), bits, packed);
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "sss, %d stages", stages[i]);
-        end = structured(end, name, sss_of(stages[i], share), bits, packed);
+        end = structured(end, name, bench_sss(n_rows, n_columns, stages[i], share), bits, packed);
     }
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "psm, index %d", forms[i]);
-        end = structured(end, name, psm_of(share, forms[i], 1), bits, packed);
+        end = structured(end, name, bench_psm(n_rows, n_columns, share, forms[i], 1), bits, packed);
     }
     for (int i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "psm, blocks of %d", blocks[i]);
-        end = structured(end, name, psm_of(share, 16, blocks[i]), bits, packed);
+        end = structured(end, name, bench_psm(n_rows, n_columns, share, 16, blocks[i]), bits,
+                         packed);
     }
     if (bits != 32) return end;
-    end = structured(end, "sss, 10 stages, loops -O0", sss_of(10, share), bits, sss_loops_O0);
-    end = structured(end, "sss, 10 stages, loops -O3", sss_of(10, share), bits, sss_loops_O3);
-    end = structured(end, "psm, loops -O0", psm_of(share, 16, 1), bits, psm_loops_O0);
-    return structured(end, "psm, loops -O3", psm_of(share, 16, 1), bits, psm_loops_O3);
+    end = add_others(end, share);
+    end = structured(end, "sss, 10 stages, loops -O0", bench_sss(n_rows, n_columns, 10, share),
+                     bits, sss_loops_O0);
+    end = structured(end, "sss, 10 stages, loops -O3", bench_sss(n_rows, n_columns, 10, share),
+                     bits, sss_loops_O3);
+    end = structured(end, "psm, loops -O0", bench_psm(n_rows, n_columns, share, 16, 1), bits,
+                     psm_loops_O0);
+    return structured(end, "psm, loops -O3", bench_psm(n_rows, n_columns, share, 16, 1), bits,
+                      psm_loops_O3);
 }
 
 static void measure_share(double share, int bits)
@@ -465,8 +448,9 @@ int main(int argc, char **argv)
     n_columns = (int)number(argv[2], 250, 65536);
     n_rounds = argc > 5 ? (int)number(argv[5], 1, MOST_ROUNDS) : 51;
     inputs = random_floats((size_t)n_columns);
-    outputs = allocate((size_t)n_rows * sizeof *outputs);
-    scratch = allocate(128 * ((size_t)n_rows + (size_t)n_columns) * sizeof *scratch);
+    outputs = bench_allocate((size_t)n_rows * sizeof *outputs);
+    scratch = bench_allocate(128 * ((size_t)n_rows + (size_t)n_columns) * sizeof *scratch);
+    for (const struct other_library *l = other_libraries; l->name; l++) l->start();
     for (const char *bits = argv[4]; bits; bits = next_of(bits))
         for (const char *share = argv[3]; share; share = next_of(share))
             measure_share(number(share, .01, .9), (int)number(bits, 1, 32));

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER [parity|fuzz|arm|asan|lint], for what these targets need beside
+# Usage: tools/deps.sh COMPILER [parity|fuzz|arm|asan|bench|lint], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -67,7 +67,13 @@ asan) case ${compiler##*/} in clang*) packages="$packages
 libclang-rt-dev: sanitizers of clang
 llvm: names of functions in their reports
 " ;; esac ;;
+bench) packages="$packages
+libgraphblas-dev: sparse products of another library
+librsb-dev: sparse products of another library
+" ;;
 lint) packages="$packages
+libgraphblas-dev: headers that the benchmark includes
+librsb-dev: headers that the benchmark includes
 clang-format: layout of the sources
 clang-tidy: faults in the sources
 cppcheck: faults in the sources
