@@ -174,7 +174,7 @@ double dsf_run(struct dsf *dsf, const size_t k[2], int n_rounds, const volatile 
 int dsf_rounds(const struct dsf_task *task, enum sn_effort effort)
 {
     static const double usual[] = { [SN_QUICK] = 20, [SN_NORMAL] = 80, [SN_THOROUGH] = 400 },
-                        least[] = { [SN_QUICK] = 5, [SN_NORMAL] = 40, [SN_THOROUGH] = 200 };
+                        least[] = { [SN_QUICK] = 5, [SN_NORMAL] = 60, [SN_THOROUGH] = 200 };
     int m = task->flip ? task->columns : task->rows, n = task->flip ? task->rows : task->columns,
         inner = task->inner ? task->inner : n;
     double work = (double)m * n * inner / (1000. * 1280 * 1000), rounds = usual[effort];

@@ -847,7 +847,9 @@ ok "sweep of processes and threads" says 0 '^rows  *3, '
 
 # Kernels of OpenBLAS that are older than the processor give way to newer ones, unless the user chose them.
 cores() { sed -n 's/^Core: //p' "$out/stderr" | tr '\n' ' '; }
-old() { try env -u OPENBLAS_CORETYPE OPENBLAS_VERBOSE=2 LD_PRELOAD="$(cd "$build" && pwd)/old_core.so" "$@"; }
+preload=$(mktemp -d) # LD_PRELOAD takes no path with a space
+ln -s "$(cd "$build" && pwd)/old_core.so" "$preload"
+old() { try env -u OPENBLAS_CORETYPE OPENBLAS_VERBOSE=2 LD_PRELOAD="$preload/old_core.so" "$@"; }
 if grep -q '^flags.* avx ' /proc/cpuinfo; then
     for program in "$structnet" "$darknet"; do
         old "$program" --version
@@ -858,5 +860,6 @@ if grep -q '^flags.* avx ' /proc/cpuinfo; then
     old "$structnet" --version
     ok "--version names them" says 0 '^OpenBLAS core [^P]'
 fi
+rm -r "$preload"
 
 summary commands
