@@ -12,7 +12,7 @@ SANITIZE =
 # libstructnet is C11 and sees no header of Darknet's. The other files see those as system headers: their warnings are not
 # ours to mend. Darknet calls exit(0) after its error messages; -Dexit sends those to plug_exit, which leaves with status 1.
 LIBRARY_FLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(SANITIZE) -fPIC -fvisibility=hidden -Ilayers -Iapprox
-OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import \
+OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import -Itools/export \
 	-isystem darknet/include -isystem darknet/src
 # Darknet adds offsets to null pointers that it then does not follow.
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize=pointer-overflow) -Idarknet/include -Idarknet/src -Dexit=plug_exit
@@ -33,7 +33,7 @@ avx2 = $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),$(kernels:=_avx2.o)
 layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c)) $(avx2)
 library = $(layers) $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
 plug = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/darknet/*.c))
-tools = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c tools/import/*.c)) $(BUILD)/imagenet.o
+tools = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c tools/import/*.c tools/export/*.c)) $(BUILD)/imagenet.o
 glyphs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/demo/*.c))
 # The tests know one family more: its row stands in a table of its own, which the objects that read the table see first.
 in_tests = $(patsubst %,$(BUILD)/in_tests/%.o,layers/family approx/fit) $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/family/*.c))

@@ -8,7 +8,7 @@
  *
  *     a = sum_j w_j v_j                                     32 bits
  *     t = floor(a m / 2^11)
- *     y = floor((t + bias) / 2^e)                           without a bias 2^(e-1), e > 0
+ *     y = floor((t + bias) / 2^e)                           without a bias floor(2^(e-1))
  *     y = high where y > high, low where y < low            states: 32767, -32767
  *     y = table[y + 128] where there is a table
  *
@@ -31,6 +31,9 @@ extern "C" {
 #endif
 
 enum { SN_MICRO_SLACK = 16 };
+
+/* Of arrays of weights, which are read by words. */
+#define SN_MICRO_ALIGNED __attribute__((aligned(4)))
 
 /* ---- What layers share */
 
@@ -90,9 +93,8 @@ struct sn_micro_sss {
     const uint16_t *sizes;
     const uint16_t *input_order, *output_order; /* NULL: none */
     struct sn_micro_rows rows;                  /* bias: of the outputs, in their order */
-    uint16_t most_states;                       /* of all anticausal[k] */
+    uint16_t most_states;                       /* of all causal[k] */
     uint16_t most_columns;                      /* of a stage's [D C G] */
-    uint16_t n_anticausal;                      /* sum over the stages */
 };
 void sn_micro_sss(const void *layer, const int8_t *in, const int8_t *other, void *out,
                   void *scratch);

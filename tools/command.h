@@ -15,8 +15,8 @@ struct command {
     const char *usage_end;       /* and this; the last two may be NULL */
 };
 
-extern const struct command cmd_approx, cmd_bench, cmd_check, cmd_eval, cmd_features, cmd_import,
-    cmd_info, cmd_run, cmd_sweep;
+extern const struct command cmd_approx, cmd_bench, cmd_check, cmd_eval, cmd_export, cmd_features,
+    cmd_import, cmd_info, cmd_run, cmd_sweep;
 
 /* Handles the option that getopt_long returned when the command does not know it: --help prints the
  * usage on stdout and exits with 0, anything else, about which getopt_long has printed a line,

@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = { &cmd_approx, &cmd_bench,    &cmd_check,
-                                                  &cmd_eval,   &cmd_features, &cmd_import,
-                                                  &cmd_info,   &cmd_run,      &cmd_sweep };
+static const struct command *const commands[] = { &cmd_approx, &cmd_bench,  &cmd_check,
+                                                  &cmd_eval,   &cmd_export, &cmd_features,
+                                                  &cmd_import, &cmd_info,   &cmd_run,
+                                                  &cmd_sweep };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)

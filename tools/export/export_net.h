@@ -1,0 +1,61 @@
+/* Part of a Darknet net as one of integers (layers/micro.h): its layers, made from ranges that
+ * samples have shown. */
+#ifndef EXPORT_NET_H
+#define EXPORT_NET_H
+
+#include <micro.h>
+#include <sn_error.h>
+
+#include <darknet.h>
+#include <stddef.h>
+
+/* What a layer gave for all samples: before and behind its activation, and the largest of its
+ * states. */
+struct export_range {
+    float pre_low, pre_high, low, high, state;
+};
+
+/* An integer q stands for (q - zero) scale. */
+struct export_number {
+    double scale;
+    int zero, is_wide; /* int16, else int8 */
+};
+
+struct export_net {
+    struct sn_micro_net net;
+    struct sn_micro_step *steps;
+    struct export_number input, output;
+    size_t n_inputs, n_outputs, n_bytes; /* of what memory holds: */
+    double multiply_adds;
+    void **blocks; /* all arrays; net owns them */
+    size_t n_blocks, const_bytes;
+};
+
+/* Layers first .. last of a net, [softmax], [cost] and [dropout] at the end left out: *last becomes
+ * the one whose outputs are the result. SN_BAD_INPUT names the first layer that cannot be exported.
+ */
+enum sn_status export_check(const network *net, const char *cfg, int first, int *last,
+                            struct sn_error *error);
+
+/* Runs the layers on n samples of the inputs of layer first (x: n rows), one at a time. ranges has
+ * net->n elements; *input is that of x. outputs (n rows of the last layer's) may be NULL. */
+enum sn_status export_ranges(network *net, int first, int last, const float *x, size_t n,
+                             struct export_range *input, struct export_range *ranges,
+                             float *outputs, struct sn_error *error);
+
+/* The net of integers; the caller frees with export_free. */
+enum sn_status export_build(const network *net, int first, int last,
+                            const struct export_range *input, const struct export_range *ranges,
+                            struct export_net *out, struct sn_error *error);
+void export_free(struct export_net *net);
+
+/* x as integers of the net's inputs, its outputs as floats; memory as sn_micro_run has it. */
+void export_quantise(const struct export_net *net, const float *x, int8_t *q);
+void export_run(const struct export_net *net, const float *x, float *y, void *memory);
+
+/* NAME.c and NAME.h, whose names begin with name; x is the input of the self-test. */
+enum sn_status export_write_source(struct export_net *net, const char *name, const float *x,
+                                   FILE *file, struct sn_error *error);
+void export_write_header(const struct export_net *net, const char *name, FILE *file);
+
+#endif

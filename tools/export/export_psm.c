@@ -1,0 +1,214 @@
+/* PSM as rows of integers, factors from the right to the left. */
+#include "export_parts.h"
+
+#include <math.h>
+#include <psm_shape.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* y = S x for the rows that exist. */
+static void multiply_factor(const struct psm_factor *f, const float *values, const float *x,
+                            float *y)
+{
+    for (size_t g = 0; g < f->n_groups; g++)
+        for (int r = 0; r < f->block; r++) {
+            size_t row = g * (size_t)f->block + (size_t)r;
+            float sum = 0;
+            if (row >= (size_t)f->rows) continue;
+            for (size_t p = f->row_starts[g]; p < f->row_starts[g + 1]; p++)
+                sum += values[f->first + p * (size_t)f->block + (size_t)r] * x[f->columns[p]];
+            y[row] = sum;
+        }
+}
+
+/* Inner vector j, left of factor j, of one x; scratch holds two. */
+static const float *inner_vector(const struct psm *s, const float *words, const float *x, int last,
+                                 float *scratch)
+{
+    size_t room = 0;
+    for (int j = 0; j < s->n_factors; j++)
+        room = (size_t)s->sizes[j] > room ? (size_t)s->sizes[j] : room;
+    for (int j = s->n_factors - 1; j >= last; j--) {
+        struct psm_factor f = psm_factor_at(s, j);
+        float *y = scratch + (size_t)(j & 1) * room;
+        multiply_factor(&f, words, x, y);
+        x = y;
+    }
+    return x;
+}
+
+float export_psm_state(const struct sn_matrix *structured, const float *words, const float *x,
+                       float *scratch)
+{
+    const struct psm *s = (const struct psm *)structured;
+    float most = 0;
+    for (int j = 1; j < s->n_factors; j++) {
+        const float *y = inner_vector(s, words, x, j, scratch);
+        for (int i = 0; i < s->sizes[j]; i++) most = fmaxf(most, fabsf(y[i]));
+    }
+    return most;
+}
+
+/* Codes of one block's row r, of pairs of blocks where there are four rows. */
+static int8_t *code_at(int8_t *codes, size_t p, int r, int block)
+{
+    if (block == 1) return codes + p;
+    return codes + p / 2 * 8 + (r / 2) * 4 + (r & 1) + (p & 1) * 2;
+}
+
+enum { ROWS = 4 };
+
+/* What a factor becomes, part by part of ROWS rows or of one. */
+struct parts {
+    struct export_rows *rows;
+    uint16_t *lengths, *columns;
+    float *w;
+    int8_t *codes;
+    size_t n_lengths, n_columns;
+};
+
+/* Row r of group g with its place in the product, or a state. */
+static struct export_row describe_row(const struct export_layer *e, const struct psm *s, int j,
+                                      size_t row, double *gain)
+{
+    struct export_row about = { .is_output = j == 0 };
+    *gain = 1;
+    if (j == 0) *gain = export_gain(e->l, (int)(s->order ? s->order[row] : row), &about.bias);
+    if (s->matrix.bits == 8 && !s->matrix.group) {
+        size_t before = 0;
+        for (int i = 0; i < j; i++) {
+            struct psm_factor f = psm_factor_at(s, i);
+            before += (size_t)f.rows;
+        }
+        const float *words = export_words(e->l);
+        about.scale = fabs(*gain) * (double)words[s->matrix.n_values + before + row];
+    }
+    return about;
+}
+
+/* Rows first .. first+n of a group, as one of the runtime's. */
+static void add_group(struct export_layer *e, const struct psm *s, int j,
+                      const struct psm_factor *f, const float *words, size_t g, int first, int n,
+                      struct parts *to)
+{
+    size_t start = f->row_starts[g], count = f->row_starts[g + 1] - start;
+    int block = f->block == 1 ? 1 : ROWS;
+    size_t padded = block == 1 ? count : (count + 1) / 2 * 2;
+    int8_t *codes = export_more_codes(to->rows, padded * (size_t)block);
+    if (!codes) return;
+    for (int r = first; r < first + n; r++) {
+        size_t row = g * (size_t)f->block + (size_t)r;
+        double gain, sum;
+        struct export_row about;
+        if (row >= (size_t)f->rows) break;
+        about = describe_row(e, s, j, row, &gain);
+        for (size_t p = 0; p < count; p++)
+            to->w[p] =
+                (float)(gain
+                        * (double)words[f->first + (start + p) * (size_t)f->block + (size_t)r]);
+        if (!(about.scale > 0)) about.scale = export_row_scale(to->w, (int)count);
+        sum = export_codes(to->w, (int)count, about.scale, to->codes);
+        for (size_t p = 0; p < count; p++) *code_at(codes, p, r - first, block) = to->codes[p];
+        if (j == s->n_factors - 1) about.of_u = sum;
+        else about.of_x = sum;
+        export_more_rows(to->rows, about);
+    }
+    to->lengths[to->n_lengths++] = (uint16_t)(block == 1 ? count : padded / 2);
+    for (size_t p = 0; p < padded; p++)
+        to->columns[to->n_columns++] = (uint16_t)(p < count ? f->columns[start + p] : 0);
+}
+
+/* The rows of factor j in rows, the rest in *to. */
+static enum sn_status take_factor(struct export_layer *e, const struct psm *s, int j,
+                                  const float *words, struct export_rows *rows,
+                                  struct sn_micro_factor *to)
+{
+    struct psm_factor f = psm_factor_at(s, j);
+    size_t halves = f.block == 8 ? 2 : 1,
+           room = halves * (f.n_blocks + f.n_groups); /* one of zeros a group */
+    struct parts parts = { .rows = rows,
+                           .lengths = export_allocate(e->net, halves * f.n_groups, 2),
+                           .columns = export_allocate(e->net, room, 2),
+                           .w = malloc(((size_t)f.width + 1) * sizeof(float)),
+                           .codes = malloc((size_t)f.width + 1) };
+    int fine = parts.lengths && parts.columns && parts.w && parts.codes;
+    for (size_t g = 0; fine && g < f.n_groups; g++)
+        for (size_t half = 0; half < halves; half++) {
+            size_t first = g * (size_t)f.block + half * ROWS;
+            if (first >= (size_t)f.rows) break;
+            add_group(e, s, j, &f, words, g, (int)half * ROWS, f.block == 1 ? 1 : ROWS, &parts);
+        }
+    *to = (struct sn_micro_factor){ .n_rows = (uint16_t)f.rows,
+                                    .n_columns = (uint16_t)f.width,
+                                    .block = f.block == 1 ? 1 : ROWS,
+                                    .output = sn_micro_state,
+                                    .lengths = parts.lengths,
+                                    .columns = parts.columns };
+    free(parts.w);
+    free(parts.codes);
+    return fine && !rows->missing ? SN_OK
+                                  : sn_no_memory(e->error, "the integers of layer %d", e->index);
+}
+
+/* The scale of the vectors left of rows first .. n: as fine as the largest of them allows, and not
+ * finer than a scale word can say. */
+static double inner_scale(const struct export_layer *e, const struct export_rows *rows,
+                          size_t first, double v_scale)
+{
+    double scale = 1.5 * (double)e->range.state / 32767;
+    for (size_t i = first; i < rows->n_rows; i++)
+        scale = fmax(scale, rows->rows[i].scale * v_scale * 2048 / 2047);
+    return scale > 0 ? scale : 1;
+}
+
+enum sn_status export_psm(struct export_layer *e, const float *words, struct sn_micro_step *step,
+                          size_t *scratch)
+{
+    const struct psm *s = (const struct psm *)e->l->cweights;
+    int n = s->n_factors;
+    struct sn_micro_psm *to = export_allocate(e->net, 1, sizeof *to);
+    struct sn_micro_factor *factors = export_allocate(e->net, (size_t)n, sizeof *factors);
+    struct export_rows *rows = calloc((size_t)n, sizeof *rows), all = { 0 };
+    enum sn_status status = to && factors && rows
+        ? SN_OK
+        : sn_no_memory(e->error, "the integers of layer %d", e->index);
+    size_t most_inner = 0;
+    for (int i = 0; i < n && !status; i++) {
+        status = take_factor(e, s, n - 1 - i, words, &rows[i], &factors[i]);
+        for (size_t k = 0; k < rows[i].n_rows; k++) export_more_rows(&all, rows[i].rows[k]);
+    }
+    if (!status) status = export_scale(e, &all, 0);
+    double v_scale = e->v_scale;
+    for (int i = 0; i < n && !status; i++) {
+        int is_last = i == n - 1;
+        double state_scale = is_last ? 1 : inner_scale(e, &rows[i], 0, v_scale);
+        if (is_last)
+            for (size_t k = 0; k < rows[i].n_rows; k++)
+                e->output.scale = fmax(e->output.scale,
+                                       rows[i].rows[k].scale * v_scale * 2048 / 2047);
+        if (is_last) status = export_output(e, &factors[i].output);
+        factors[i].rows.weights = export_allocate(e->net, rows[i].n_codes, 1);
+        if (!factors[i].rows.weights)
+            status = sn_no_memory(e->error, "the integers of layer %d", e->index);
+        else memcpy((void *)(uintptr_t)factors[i].rows.weights, rows[i].codes, rows[i].n_codes);
+        if (!status)
+            status = export_finish(e, &rows[i], 0, rows[i].n_rows, v_scale, state_scale,
+                                   &factors[i].rows);
+        v_scale = state_scale;
+        if (!is_last && factors[i].n_rows > most_inner) most_inner = factors[i].n_rows;
+    }
+    if (!status) status = export_u16(e, s->order, (size_t)s->matrix.n_outputs, &to->output_order);
+    if (!status) {
+        to->input = export_input(e, e->l->out_w * e->l->out_h);
+        to->n_factors = (uint16_t)n;
+        to->n_inputs = (uint16_t)s->matrix.n_inputs;
+        to->most_inner = (uint16_t)most_inner;
+        to->factors = factors;
+        *scratch = sizeof(int16_t) * ((size_t)s->matrix.n_inputs + 2 * most_inner);
+    }
+    *step = (struct sn_micro_step){ .run = sn_micro_psm, .layer = to };
+    for (int i = 0; rows && i < n; i++) export_rows_free(&rows[i]);
+    export_rows_free(&all);
+    free(rows);
+    return status;
+}

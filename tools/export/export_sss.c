@@ -1,0 +1,172 @@
+/* SSS as rows of integers: [F E] of the last stage first, then [D C G] and [B A] of each. */
+#include "export_parts.h"
+
+#include <math.h>
+#include <sss.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* y += W x, W of m x n; the largest |y| so far. */
+static float add_product(const float *w, int m, int n, const float *x, float *y, float most)
+{
+    for (int i = 0; i < m; i++) {
+        for (int j = 0; j < n; j++) y[i] += w[i * n + j] * x[j];
+        most = fmaxf(most, fabsf(y[i]));
+    }
+    return most;
+}
+
+/* scratch: two states and the inputs in their order. */
+float export_sss_state(const struct sn_matrix *structured, const float *words, const float *x,
+                       float *scratch)
+{
+    const struct sss *s = (const struct sss *)structured;
+    int n = structured->n_inputs, first = 0;
+    float *u = scratch, *state = u + n, *next = state + n + structured->n_outputs, most = 0;
+    size_t room = (size_t)(n + structured->n_outputs);
+    for (int j = 0; j < n; j++) u[j] = x[s->input_order ? s->input_order[j] : (uint32_t)j];
+    for (int way = 0; way < 2; way++)
+        for (int i = 0; i < s->n_stages; i++) {
+            int k = way ? s->n_stages - 1 - i : i;
+            struct sss_stage at = sss_stage_at(s, (float *)(uintptr_t)words, k);
+            if (way) first -= s->inputs[k];
+            memset(next, 0, room * sizeof *next);
+            float largest = add_product(way ? at.f : at.b,
+                                        way ? s->anticausal[k] : s->causal[k + 1], s->inputs[k],
+                                        u + first, next, 0);
+            largest = add_product(way ? at.e : at.a, way ? s->anticausal[k] : s->causal[k + 1],
+                                  way ? s->anticausal[k + 1] : s->causal[k], state, next, 0);
+            most = fmaxf(most, largest);
+            memcpy(state, next, room * sizeof *next);
+            if (!way) first += s->inputs[k];
+        }
+    return most;
+}
+
+/* Of one stage: a row of up to three blocks side by side. */
+struct block {
+    const float *at;
+    int n;
+};
+
+static void add_row(struct export_rows *rows, const struct block blocks[3], int i, double gain,
+                    struct export_row row, float *w)
+{
+    int n = 0;
+    for (int b = 0; b < 3; b++)
+        for (int j = 0; j < blocks[b].n; j++)
+            w[n++] = (float)(gain * (double)blocks[b].at[i * blocks[b].n + j]);
+    row.n_inputs = blocks[0].n;
+    export_add_row(rows, w, n, row);
+}
+
+/* The scale that row number `row` of the matrix has when its values are codes of 8 bits; 0: none.
+ */
+static double own_scale(const struct sn_matrix *structured, const float *words, size_t row)
+{
+    int has_codes = structured->bits == 8 && !structured->group;
+    return has_codes ? (double)words[structured->n_values + row] : 0;
+}
+
+/* All rows; w is scratch for one. */
+static void collect(const struct export_layer *e, const struct sss *s, const float *words, float *w,
+                    struct export_rows *rows)
+{
+    size_t *first = malloc((size_t)s->n_stages * sizeof *first), n_rows = 0, done = 0;
+    if (!first) {
+        rows->missing = 1;
+        return;
+    }
+    for (int k = 0; k < s->n_stages; k++) {
+        first[k] = n_rows;
+        n_rows += (size_t)(s->outputs[k] + s->causal[k + 1] + s->anticausal[k]);
+    }
+    for (int k = s->n_stages; k-- > 0;) {
+        struct sss_stage at = sss_stage_at(s, (float *)(uintptr_t)words, k);
+        size_t row = first[k] + (size_t)(s->outputs[k] + s->causal[k + 1]);
+        struct block blocks[3] = { { at.f, s->inputs[k] }, { at.e, s->anticausal[k + 1] } };
+        for (int i = 0; i < s->anticausal[k]; i++)
+            add_row(rows, blocks, i, 1,
+                    (struct export_row){ .scale = own_scale(&s->matrix, words, row + (size_t)i) },
+                    w);
+    }
+    for (int k = 0; k < s->n_stages; k++) {
+        struct sss_stage at = sss_stage_at(s, (float *)(uintptr_t)words, k);
+        struct block outputs[3] = { { at.d, s->inputs[k] },
+                                    { at.c, s->causal[k] },
+                                    { at.g, s->anticausal[k + 1] } },
+                     states[3] = { { at.b, s->inputs[k] }, { at.a, s->causal[k] } };
+        for (int i = 0; i < s->outputs[k]; i++, done++) {
+            uint32_t output = s->output_order ? s->output_order[done] : (uint32_t)done;
+            struct export_row row = { .is_output = 1 };
+            double gain = export_gain(e->l, (int)output, &row.bias);
+            row.scale = fabs(gain) * own_scale(&s->matrix, words, first[k] + (size_t)i);
+            add_row(rows, outputs, i, gain, row, w);
+        }
+        size_t row = first[k] + (size_t)s->outputs[k];
+        for (int i = 0; i < s->causal[k + 1]; i++)
+            add_row(rows, states, i, 1,
+                    (struct export_row){ .scale = own_scale(&s->matrix, words, row + (size_t)i) },
+                    w);
+    }
+    free(first);
+}
+
+/* Sizes of the stages, and what scratch follows from them. */
+static enum sn_status set_sizes(struct export_layer *e, const struct sss *s,
+                                struct sn_micro_sss *to, size_t *scratch)
+{
+    uint16_t *sizes = export_allocate(e->net, 4 * (size_t)s->n_stages, sizeof *sizes);
+    int columns = 0, causal = 0, sum = 0;
+    if (!sizes) return sn_no_memory(e->error, "the integers of layer %d", e->index);
+    to->sizes = sizes;
+    for (int k = 0; k < s->n_stages; k++, sizes += 4) {
+        int row = s->inputs[k] + s->causal[k] + s->anticausal[k + 1];
+        sizes[0] = (uint16_t)s->inputs[k];
+        sizes[1] = (uint16_t)s->outputs[k];
+        sizes[2] = (uint16_t)s->causal[k + 1];
+        sizes[3] = (uint16_t)s->anticausal[k];
+        columns = row > columns ? row : columns;
+        causal = s->causal[k] > causal ? s->causal[k] : causal;
+        sum += s->anticausal[k];
+    }
+    to->n_stages = (uint16_t)s->n_stages;
+    to->n_inputs = (uint16_t)s->matrix.n_inputs;
+    to->most_columns = (uint16_t)((columns + 3) / 4 * 4);
+    to->most_states = (uint16_t)((causal + 1) / 2 * 2);
+    *scratch = sizeof(int16_t)
+        * ((size_t)to->most_columns + SN_MICRO_SLACK + to->most_states + (size_t)sum);
+    return SN_OK;
+}
+
+enum sn_status export_sss(struct export_layer *e, const float *words, struct sn_micro_step *step,
+                          size_t *scratch)
+{
+    const struct sss *s = (const struct sss *)e->l->cweights;
+    struct export_rows rows = { 0 };
+    struct sn_micro_sss *to = export_allocate(e->net, 1, sizeof *to);
+    float *w = malloc((size_t)(s->matrix.n_inputs + 2 * s->matrix.n_outputs + 1) * sizeof *w);
+    enum sn_status status = to && w ? SN_OK
+                                    : sn_no_memory(e->error, "the integers of layer %d", e->index);
+    if (!status) collect(e, s, words, w, &rows);
+    if (!status) status = export_scale(e, &rows, (double)e->range.state);
+    if (!status) status = export_output(e, &to->output);
+    if (!status) status = set_sizes(e, s, to, scratch);
+    if (!status)
+        status = export_u16(e, s->input_order, (size_t)s->matrix.n_inputs, &to->input_order);
+    if (!status)
+        status = export_u16(e, s->output_order, (size_t)s->matrix.n_outputs, &to->output_order);
+    if (!status) {
+        to->input = export_input(e, e->l->out_w * e->l->out_h);
+        to->rows.weights = export_allocate(e->net, rows.n_codes, 1);
+        if (!to->rows.weights)
+            status = sn_no_memory(e->error, "the integers of layer %d", e->index);
+        else memcpy((void *)(uintptr_t)to->rows.weights, rows.codes, rows.n_codes);
+    }
+    if (!status)
+        status = export_finish(e, &rows, 0, rows.n_rows, e->v_scale, e->v_scale, &to->rows);
+    *step = (struct sn_micro_step){ .run = sn_micro_sss, .layer = to };
+    export_rows_free(&rows);
+    free(w);
+    return status;
+}
