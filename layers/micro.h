@@ -59,18 +59,22 @@ struct sn_micro_rows {
     const int32_t *bias;
 };
 
-/* y of n_rows rows of n_columns columns; the i-th goes to out[order[i] step], without an order to
- * out[i step]. Cost: n_rows n_columns multiply-adds. */
+/* Where outputs go: the next to out[order[0] step], without an order to out. */
+struct sn_micro_target {
+    const struct sn_micro_output *output;
+    const uint16_t *order;
+    char *out;
+    unsigned step;
+};
+
+/* y of n_rows rows of n_columns columns, behind which rows and the target have moved on. Cost:
+ * n_rows n_columns multiply-adds. */
 void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, unsigned n_columns,
-                       unsigned n_rows, const struct sn_micro_output *output, const uint16_t *order,
-                       unsigned step, void *out);
+                       unsigned n_rows, struct sn_micro_target *target);
 
-/* y of one row's a, at rows, which move on by a scale and a bias. */
-int32_t sn_micro_finish(struct sn_micro_rows *rows, int32_t a,
-                        const struct sn_micro_output *output);
-
-/* y of one row to out[i]. */
-void sn_micro_put(const struct sn_micro_output *output, void *out, unsigned i, int32_t y);
+/* The same for n rows whose a is known; their weights are not looked at. */
+void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
+                     struct sn_micro_target *target);
 
 /* v[j] of input order[first + j], or first + j, j = 0 .. n-1. */
 void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const uint16_t *order,

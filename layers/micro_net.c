@@ -20,21 +20,20 @@ void sn_micro_convolution(const void *layer, const int8_t *in, const int8_t *oth
                           void *scratch)
 {
     const struct sn_micro_convolution *c = layer;
-    unsigned step = (unsigned)c->out_height * c->out_width, n = c->channels, m = c->filters,
-             bytes = c->output.is_wide ? 2 : 1;
+    unsigned step = (unsigned)c->out_height * c->out_width, n = c->channels;
     (void)other;
     for (unsigned p = 0, i = 0; i < c->out_height; i++)
         for (unsigned j = 0; j < c->out_width; j++, p++) {
             struct sn_micro_rows rows = { c->rows.weights, c->rows.scales, c->rows.bias };
-            char *to = (char *)out + p * bytes;
+            struct sn_micro_target target = { &c->output, 0, (char *)out + (p << c->output.is_wide),
+                                              step };
             int row = (int)(i * c->stride) - c->pad, column = (int)(j * c->stride) - c->pad;
-            for (unsigned g = 0; g < c->groups; g++, to += m * step * bytes) {
-                const int8_t *from = in + g * n * c->input.pixels;
+            const int8_t *from = in;
+            for (unsigned g = 0; g < c->groups; g++, from += n * c->input.pixels) {
                 if (step == 1 && c->input.pixels == 1)
                     sn_micro_take(&c->input, from, 0, 0, n, scratch);
                 else take_patch(c, from, row, column, scratch);
-                sn_micro_multiply(&rows, scratch, n * c->size * c->size, m, &c->output, 0, step,
-                                  to);
+                sn_micro_multiply(&rows, scratch, n * c->size * c->size, c->filters, &target);
             }
         }
 }
@@ -61,14 +60,15 @@ void sn_micro_avgpool(const void *layer, const int8_t *in, const int8_t *other, 
                       void *scratch)
 {
     const struct sn_micro_avgpool *l = layer;
+    struct sn_micro_target target = { &l->output, 0, out, 1 };
     (void)other;
     (void)scratch;
     for (unsigned c = 0; c < l->channels; c++) {
         struct sn_micro_rows row = { 0, &l->scale, &l->bias };
         int32_t sum = 0;
         for (unsigned p = 0; p < l->input.pixels; p++) sum += *in++ - l->input.zero;
-        sn_micro_put(&l->output, out, c,
-                     sn_micro_finish(&row, sum * (1 << l->input.shift), &l->output));
+        sum *= 1 << l->input.shift;
+        sn_micro_finish(&row, &sum, 1, &target);
     }
 }
 
@@ -83,7 +83,8 @@ void sn_micro_sum(const void *layer, const int8_t *in, const int8_t *other, void
         y >>= s->e;
         if (y > s->output.high) y = s->output.high;
         if (y < s->output.low) y = s->output.low;
-        sn_micro_put(&s->output, out, i, s->output.table ? s->output.table[y + 128] : y);
+        if (s->output.is_wide) ((int16_t *)out)[i] = (int16_t)y;
+        else ((int8_t *)out)[i] = s->output.table ? s->output.table[y + 128] : (int8_t)y;
     }
 }
 

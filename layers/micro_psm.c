@@ -1,70 +1,78 @@
-#include "micro.h"
-
-#if defined __ARM_FEATURE_DSP && defined __ARM_FEATURE_SIMD32 && !defined __ARM_FEATURE_MVE
-#include <arm_acle.h>
-#define HAS_DSP 1
-#else
-#define HAS_DSP 0
-#endif
+#include "micro_inner.h"
 
 enum { ROWS = 4, PAIR = 2 * ROWS }; /* of a block of 4 rows; bytes of two of them */
 
-/* a[0..3] of a group: n pairs of blocks. */
-#if HAS_DSP
-
-static void dot(const int8_t *w, const uint16_t *columns, unsigned n, const int16_t *v, int32_t *a)
-{
-    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
-    for (const uint16_t *end = columns + 2 * n; columns < end; columns += 2, w += PAIR) {
-        uint32_t x = (uint16_t)v[columns[0]] | (uint32_t)v[columns[1]] << 16,
-                 first = *(const uint32_t *)(const void *)w,
-                 last = *(const uint32_t *)(const void *)(w + ROWS);
-        a0 = __smlad(__sxtb16((int32_t)first), (int16x2_t)x, a0);
-        a1 = __smlad(__sxtb16((int32_t)(first >> 8 | first << 24)), (int16x2_t)x, a1);
-        a2 = __smlad(__sxtb16((int32_t)last), (int16x2_t)x, a2);
-        a3 = __smlad(__sxtb16((int32_t)(last >> 8 | last << 24)), (int16x2_t)x, a3);
-    }
-    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
-}
-
+/* Two columns of four rows: of w[0..7] the first four are rows 0, 1 of both, the others rows 2, 3.
+ */
+#if MICRO_DSP
+#define MULTIPLY_PAIR                                                                   \
+    do {                                                                                \
+        int32_t x = (int32_t)((uint16_t)v[columns[0]] | (uint32_t)v[columns[1]] << 16), \
+                rows01 = micro_word(w), rows23 = micro_word(w + ROWS);                  \
+        a0 = __smlad(__sxtb16(rows01), x, a0);                                          \
+        a1 = __smlad(micro_odd(rows01), x, a1);                                         \
+        a2 = __smlad(__sxtb16(rows23), x, a2);                                          \
+        a3 = __smlad(micro_odd(rows23), x, a3);                                         \
+        columns += 2;                                                                   \
+        w += PAIR;                                                                      \
+    } while (0)
 #else
-
-static void dot(const int8_t *w, const uint16_t *columns, unsigned n, const int16_t *v, int32_t *a)
-{
-    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
-    for (const uint16_t *end = columns + 2 * n; columns < end; columns += 2, w += PAIR) {
-        int32_t x = v[columns[0]], y = v[columns[1]];
-        a0 += w[0] * x + w[2] * y;
-        a1 += w[1] * x + w[3] * y;
-        a2 += w[4] * x + w[6] * y;
-        a3 += w[5] * x + w[7] * y;
-    }
-    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
-}
-
+#define MULTIPLY_PAIR                                 \
+    do {                                              \
+        int32_t x = v[columns[0]], y = v[columns[1]]; \
+        a0 += w[0] * x;                               \
+        a1 += w[1] * x;                               \
+        a2 += w[4] * x;                               \
+        a3 += w[5] * x;                               \
+        a0 += w[2] * y;                               \
+        a1 += w[3] * y;                               \
+        a2 += w[6] * y;                               \
+        a3 += w[7] * y;                               \
+        columns += 2;                                 \
+        w += PAIR;                                    \
+    } while (0)
 #endif
 
-/* out = S v, the i-th output at out[order[i] step], or out[i step]. */
+/* a[0..3] of a group of n pairs. */
+static inline void dot(const int8_t *w, const uint16_t *columns, unsigned n, const int16_t *v,
+                       int32_t *a)
+{
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+#ifndef __OPTIMIZE_SIZE__
+    for (const uint16_t *end = columns + (n & ~1u) * 2; columns != end;) {
+        MULTIPLY_PAIR;
+        MULTIPLY_PAIR;
+    }
+    n &= 1;
+#endif
+    for (const uint16_t *end = columns + 2 * n; columns != end;) MULTIPLY_PAIR;
+    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
+}
+
+/* a of one row of n entries. */
+static int32_t dot_row(const int8_t *w, const uint16_t *columns, unsigned n, const int16_t *v)
+{
+    int32_t a = 0;
+    for (const int8_t *end = w + n; w != end;) a += *w++ * v[*columns++];
+    return a;
+}
+
+/* The outputs of a factor to the target. */
 static void multiply_factor(const struct sn_micro_factor *f, const int16_t *v,
-                            const uint16_t *order, unsigned step, void *out)
+                            struct sn_micro_target *target)
 {
     struct sn_micro_rows rows = { f->rows.weights, f->rows.scales, f->rows.bias };
     const uint16_t *lengths = f->lengths, *columns = f->columns;
-    for (unsigned i = 0; i < f->n_rows;) {
-        unsigned n = *lengths++, count = f->n_rows - i < ROWS ? f->n_rows - i : ROWS;
+    unsigned count, is_block = f->block == ROWS;
+    for (unsigned left = f->n_rows; left > 0; left -= count) {
+        unsigned n = *lengths++;
         int32_t a[ROWS];
-        if (f->block == ROWS) {
-            dot(rows.weights, columns, n, v, a);
-            rows.weights += PAIR * n;
-            columns += 2 * n;
-        } else {
-            count = 1;
-            a[0] = 0;
-            while (n-- > 0) a[0] += *rows.weights++ * v[*columns++];
-        }
-        for (unsigned k = 0; k < count; k++, i++)
-            sn_micro_put(&f->output, out, (order ? order[i] : i) * step,
-                         sn_micro_finish(&rows, a[k], &f->output));
+        count = is_block && left >= ROWS ? ROWS : is_block ? left : 1;
+        if (is_block) dot(rows.weights, columns, n, v, a);
+        else a[0] = dot_row(rows.weights, columns, n, v);
+        rows.weights += is_block ? PAIR * n : n;
+        columns += is_block ? 2 * n : n;
+        sn_micro_finish(&rows, a, count, target);
     }
 }
 
@@ -72,18 +80,22 @@ void sn_micro_psm(const void *layer, const int8_t *in, const int8_t *other, void
                   void *scratch)
 {
     const struct sn_micro_psm *s = layer;
-    const struct sn_micro_factor *last = s->factors + s->n_factors - 1;
-    int16_t *v = scratch, *inner[2] = { v + s->n_inputs, v + s->n_inputs + s->most_inner };
+    int16_t *inner[2] = { (int16_t *)scratch + s->n_inputs,
+                          (int16_t *)scratch + s->n_inputs + s->most_inner };
     (void)other;
     for (unsigned p = 0; p < s->input.pixels; p++) {
-        const int16_t *from = v;
-        sn_micro_take(&s->input, in + p, 0, 0, s->n_inputs, v);
-        for (const struct sn_micro_factor *f = s->factors; f < last; f++) {
-            int16_t *to = inner[(f - s->factors) & 1];
-            multiply_factor(f, from, 0, 1, to);
-            from = to;
+        const int16_t *from = scratch;
+        sn_micro_take(&s->input, in + p, 0, 0, s->n_inputs, scratch);
+        for (unsigned k = 0; k < s->n_factors; k++) {
+            const struct sn_micro_factor *f = &s->factors[k];
+            struct sn_micro_target target = { &f->output, 0, (char *)inner[k & 1], 1 };
+            if (k + 1u == s->n_factors) {
+                target.order = s->output_order;
+                target.out = (char *)out + (p << f->output.is_wide);
+                target.step = s->input.pixels;
+            }
+            multiply_factor(f, from, &target);
+            from = inner[k & 1];
         }
-        multiply_factor(last, from, s->output_order, s->input.pixels,
-                        (char *)out + p * (last->output.is_wide ? 2u : 1u));
     }
 }

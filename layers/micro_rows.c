@@ -1,132 +1,220 @@
 /* Rows of int8 weights times int16 numbers: what all layers spend their time in. */
-#include "micro.h"
-
-#if defined __ARM_FEATURE_MVE
-#include <arm_mve.h>
-#elif defined __ARM_FEATURE_DSP && defined __ARM_FEATURE_SIMD32
-#include <arm_acle.h>
-#endif
+#include "micro_inner.h"
 
 const struct sn_micro_output sn_micro_state = { -32767, 32767, 1, 0, 0 };
 
-int32_t sn_micro_finish(struct sn_micro_rows *rows, int32_t a, const struct sn_micro_output *output)
+/* floor(a m / 2^11), which has up to 41 bits before it is divided. */
+static inline int32_t micro_scale(int32_t a, uint32_t m)
 {
-    uint32_t scale = *rows->scales++, e = scale >> 11, m = scale & 2047;
-    /* a m has up to 41 bits, so that the halves of a are multiplied one by one. */
-    int32_t t = (a >> 16) * (int32_t)(m << 5) + (int32_t)(((uint32_t)a & 0xffff) * m >> 11);
-    t += output->has_bias ? *rows->bias++ : (int32_t)((1u << e) >> 1);
-    t >>= e;
-    if (t > output->high) t = output->high;
-    if (t < output->low) t = output->low;
-    return output->table ? output->table[t + 128] : t;
+#if MICRO_THUMB1
+    return (a >> 16) * (int32_t)(m << 5) + (int32_t)(((uint32_t)a & 0xffff) * m >> 11);
+#else
+    return (int32_t)((int64_t)a * (int32_t)m >> 11);
+#endif
 }
 
-void sn_micro_put(const struct sn_micro_output *output, void *out, unsigned i, int32_t y)
+static inline void finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
+                          struct sn_micro_target *target)
 {
-    if (output->is_wide) ((int16_t *)out)[i] = (int16_t)y;
-    else ((int8_t *)out)[i] = (int8_t)y;
+    const struct sn_micro_output *output = target->output;
+    const uint16_t *scale = rows->scales, *end = scale + n, *order = target->order;
+    const int32_t *bias = output->has_bias ? rows->bias : 0;
+    unsigned step = target->step << output->is_wide;
+    char *out = target->out;
+    while (scale != end) {
+        uint32_t word = *scale++, e = word >> 11;
+        int32_t t = micro_scale(*a++, word & 2047u);
+        t += bias ? *bias++ : (int32_t)((1u << e) >> 1);
+        t >>= e;
+        if (t > output->high) t = output->high;
+        if (t < output->low) t = output->low;
+        char *at = order ? out + *order++ * step : out;
+        if (!order) out += step;
+        if (output->is_wide) *(int16_t *)(void *)at = (int16_t)t;
+        else *at = (char)(output->table ? output->table[t + 128] : t);
+    }
+    rows->scales = end;
+    if (bias) rows->bias = bias;
+    target->out = out;
+    target->order = order;
 }
 
-/* a of n rows, 1 or ROWS, at w; stride is a multiple of 4. */
-#if defined __ARM_FEATURE_MVE
+void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
+                     struct sn_micro_target *target)
+{
+    finish(rows, a, n, target);
+}
+
+/* ---- a of four rows of stride columns, a multiple of 4: row i at w + i stride */
 
 enum { ROWS = 4 };
 
-/* Sixteen columns at a time: the even bytes of w are columns 0 1 4 5 .., which every second pair of
- * v holds. */
-static void dot(const int8_t *w, const int16_t *v, unsigned stride, unsigned n, int32_t *a)
+#if defined __OPTIMIZE_SIZE__
+/* One row at a time is half of the code. */
+#elif MICRO_MVE
+
+/* Sixteen columns: the even bytes of w are columns 0 1 4 5 .., which every second pair of v holds.
+ * A macro, since functions make the compiler pass vectors through memory. */
+#define MULTIPLY_COLUMNS(load)                                             \
+    do {                                                                   \
+        uint32x4x2_t pairs = vld2q_u32((const uint32_t *)(const void *)v); \
+        int16x8_t even = vreinterpretq_s16_u32(pairs.val[0]),              \
+                  odd = vreinterpretq_s16_u32(pairs.val[1]);               \
+        int8x16_t x = load(w0);                                            \
+        a0 = vmladavaq_s16(a0, vmovlbq_s8(x), even);                       \
+        a0 = vmladavaq_s16(a0, vmovltq_s8(x), odd);                        \
+        x = load(w1);                                                      \
+        a1 = vmladavaq_s16(a1, vmovlbq_s8(x), even);                       \
+        a1 = vmladavaq_s16(a1, vmovltq_s8(x), odd);                        \
+        x = load(w2);                                                      \
+        a2 = vmladavaq_s16(a2, vmovlbq_s8(x), even);                       \
+        a2 = vmladavaq_s16(a2, vmovltq_s8(x), odd);                        \
+        x = load(w3);                                                      \
+        a3 = vmladavaq_s16(a3, vmovlbq_s8(x), even);                       \
+        a3 = vmladavaq_s16(a3, vmovltq_s8(x), odd);                        \
+    } while (0)
+#define LOAD_SOME(w) vldrbq_z_s8(w, some)
+
+static inline void dot(const int8_t *w0, unsigned stride, const int16_t *v, int32_t *a)
 {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    unsigned next = n > 1 ? stride : 0;
-    for (int left = (int)stride; left > 0; left -= 16, w += 16, v += 16) {
-        mve_pred16_t p = vctp8q((uint32_t)left);
-        uint32x4x2_t pairs = vld2q_u32((const uint32_t *)(const void *)v);
-        int16x8_t even = vreinterpretq_s16_u32(pairs.val[0]),
-                  odd = vreinterpretq_s16_u32(pairs.val[1]);
-        int8x16_t x0 = vldrbq_z_s8(w, p), x1 = vldrbq_z_s8(w + next, p),
-                  x2 = vldrbq_z_s8(w + 2 * next, p), x3 = vldrbq_z_s8(w + 3 * next, p);
-        s0 = vmladavaq_s16(s0, vmovlbq_s8(x0), even);
-        s1 = vmladavaq_s16(s1, vmovlbq_s8(x1), even);
-        s2 = vmladavaq_s16(s2, vmovlbq_s8(x2), even);
-        s3 = vmladavaq_s16(s3, vmovlbq_s8(x3), even);
-        s0 = vmladavaq_s16(s0, vmovltq_s8(x0), odd);
-        s1 = vmladavaq_s16(s1, vmovltq_s8(x1), odd);
-        s2 = vmladavaq_s16(s2, vmovltq_s8(x2), odd);
-        s3 = vmladavaq_s16(s3, vmovltq_s8(x3), odd);
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+    const int8_t *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;
+    for (unsigned k = stride / 16; k > 0; k--, w0 += 16, w1 += 16, w2 += 16, w3 += 16, v += 16)
+        MULTIPLY_COLUMNS(vldrbq_s8);
+    if (stride % 16) {
+        mve_pred16_t some = vctp8q(stride % 16);
+        MULTIPLY_COLUMNS(LOAD_SOME);
     }
-    a[0] = s0, a[1] = s1, a[2] = s2, a[3] = s3;
+    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
 }
 
-#elif defined __ARM_FEATURE_DSP && defined __ARM_FEATURE_SIMD32
+#elif MICRO_DSP
 
-enum { ROWS = 2 };
-
-static inline int32_t word_at(const void *p) { return *(const int32_t *)p; }
-
-/* Rotated such that the odd bytes are the even ones. */
-static inline int32_t odd(int32_t x) { return (int32_t)((uint32_t)x >> 8 | (uint32_t)x << 24); }
-
-static void dot(const int8_t *w, const int16_t *v, unsigned stride, unsigned n, int32_t *a)
+/* By hand: compilers, which see no further than one row's registers, spill. */
+static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32_t *a)
 {
-    int32_t sum = 0, next = 0;
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, x, y;
     const int8_t *end = w + stride;
-    if (n == 1) stride = 0;
-    while (w < end) {
-        int32_t x = word_at(w), y = word_at(w + stride), v01 = word_at(v), v23 = word_at(v + 2);
-        sum = __smlad(__sxtb16(x), v01, sum);
-        next = __smlad(__sxtb16(y), v01, next);
-        sum = __smlad(__sxtb16(odd(x)), v23, sum);
-        next = __smlad(__sxtb16(odd(y)), v23, next);
-        w += 4;
-        v += 4;
-    }
-    a[0] = sum, a[1] = next;
+#define ROW(at, sum)                                                   \
+    "ldr %[x], " at "\nsxtb16 %[y], %[x]\nsxtb16 %[x], %[x], ror #8\n" \
+    "smlad " sum ", %[y], r2, " sum "\nsmlad " sum ", %[x], r3, " sum "\n"
+    __asm__("b 2f\n"
+            "1: ldrd r2, r3, [%[v]], #8\n" ROW("[%[w], %[s]]", "%[a1]")
+                ROW("[%[w], %[s], lsl #1]", "%[a2]") ROW("[%[w], %[s3]]", "%[a3]")
+                    ROW("[%[w]], #4", "%[a0]") "2: cmp %[w], %[end]\n"
+                                               "bne 1b\n"
+            : [w] "+r"(w), [v] "+r"(v), [x] "=&r"(x), [y] "=&r"(y), [a0] "+r"(a0), [a1] "+r"(a1),
+              [a2] "+r"(a2), [a3] "+r"(a3)
+            : [s] "r"(stride), [s3] "r"(3 * stride), [end] "r"(end)
+            : "cc", "memory", "r2", "r3");
+#undef ROW
+    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
+}
+
+#elif MICRO_THUMB1
+
+/* By hand: eight registers are too few for compilers, and sums fit into the others. */
+static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32_t *a)
+{
+    register int32_t a0 __asm__("r8") = 0, a1 __asm__("r9") = 0, a2 __asm__("r10") = 0,
+                        a3 __asm__("r11") = 0;
+    int32_t x, y;
+    const int8_t *end = w + stride;
+#define ROW(at, sum) "ldrsb %[x], [%[w], " at "]\nmuls %[x], %[y], %[x]\nadd " sum ", %[x]\n"
+#define COLUMN(next_v)                                                                         \
+    "ldrsh %[y], [%[v], %[zero]]\n" ROW("%[zero]", "r8") ROW("%[s]", "r9") ROW("%[s2]", "r10") \
+        ROW("%[s3]", "r11") "adds %[w], #1\n" next_v "\n"
+    __asm__(
+        "b 2f\n"
+        "1:\n" COLUMN("adds %[v], #4") COLUMN("subs %[v], #2") COLUMN("adds %[v], #4")
+            COLUMN("adds %[v], #2") "2: cmp %[w], %[end]\n"
+                                    "bne 1b\n"
+        : [w] "+l"(w), [v] "+l"(v), [x] "=&l"(x), [y] "=&l"(y), "+r"(a0), "+r"(a1), "+r"(a2),
+          "+r"(a3)
+        : [zero] "l"(0), [s] "l"(stride), [s2] "l"(2 * stride), [s3] "l"(3 * stride), [end] "h"(end)
+        : "cc", "memory");
+#undef COLUMN
+#undef ROW
+    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
 }
 
 #else
 
-enum { ROWS = 2 };
-
-static void dot(const int8_t *w, const int16_t *v, unsigned stride, unsigned n, int32_t *a)
+static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32_t *a)
 {
-    int32_t sum = 0, next = 0;
-    const int8_t *end = w + stride, *y = n > 1 ? end : w;
-    for (; w < end; w += 4, y += 4, v += 4) {
-        sum += w[0] * v[0] + w[2] * v[1] + w[1] * v[2] + w[3] * v[3];
-        next += y[0] * v[0] + y[2] * v[1] + y[1] * v[2] + y[3] * v[3];
+    const int8_t *w1 = w + stride, *w2 = w1 + stride, *w3 = w2 + stride, *end = w + stride;
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+#define COLUMN(j, x)   \
+    a0 += w[j] * (x);  \
+    a1 += w1[j] * (x); \
+    a2 += w2[j] * (x); \
+    a3 += w3[j] * (x)
+    for (; w != end; w += 4, w1 += 4, w2 += 4, w3 += 4, v += 4) {
+        COLUMN(0, v[0]);
+        COLUMN(2, v[1]);
+        COLUMN(1, v[2]);
+        COLUMN(3, v[3]);
     }
-    a[0] = sum, a[1] = next;
+#undef COLUMN
+    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
 }
 
 #endif
 
+/* Where fewer than four rows are left, one by one. */
+static inline int32_t dot_one(const int8_t *w, const int16_t *v, unsigned n)
+{
+    int32_t a = 0;
+    for (const int8_t *end = w + n; w != end; w += 4, v += 4) {
+#if MICRO_DSP
+        int32_t x = micro_word(w);
+        a = __smlad(__sxtb16(x), micro_word(v), a);
+        a = __smlad(micro_odd(x), micro_word(v + 2), a);
+#else
+        a += w[0] * v[0];
+        a += w[2] * v[1];
+        a += w[1] * v[2];
+        a += w[3] * v[3];
+#endif
+    }
+    return a;
+}
+
 void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, unsigned n_columns,
-                       unsigned n_rows, const struct sn_micro_output *output, const uint16_t *order,
-                       unsigned step, void *out)
+                       unsigned n_rows, struct sn_micro_target *target)
 {
     unsigned stride = (n_columns + 3) & ~3u;
-    int32_t a[ROWS];
-    for (unsigned i = 0; i < n_rows;) {
-        unsigned n = n_rows - i < ROWS ? 1 : ROWS;
-        dot(rows->weights, v, stride, n, a);
+    for (unsigned n; n_rows > 0; n_rows -= n) {
+        int32_t a[ROWS];
+        n = 1;
+#ifndef __OPTIMIZE_SIZE__
+        if (n_rows >= ROWS) n = ROWS, dot(rows->weights, stride, v, a);
+        else
+#endif
+            a[0] = dot_one(rows->weights, v, stride);
         rows->weights += n * stride;
-        for (unsigned k = 0; k < n; k++, i++)
-            sn_micro_put(output, out, (order ? order[i] : i) * step,
-                         sn_micro_finish(rows, a[k], output));
+        finish(rows, a, n, target);
     }
 }
 
 void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const uint16_t *order,
                    unsigned first, unsigned n, int16_t *v)
 {
-    int32_t zero = input->zero, shift = input->shift;
+    int32_t one = 1 << input->shift, zero = input->zero * one;
     unsigned pixels = input->pixels;
     if (order)
         for (unsigned j = 0; j < n; j++)
-            v[j] = (int16_t)((in[order[first + j] * pixels] - zero) * (1 << shift));
+            v[j] = (int16_t)(in[order[first + j] * pixels] * one - zero);
     else {
         in += first * pixels;
-        for (unsigned j = 0; j < n; j++, in += pixels)
-            v[j] = (int16_t)((*in - zero) * (1 << shift));
+#ifndef __OPTIMIZE_SIZE__
+        for (; n >= 4; n -= 4, v += 4, in += 4 * pixels) {
+            v[0] = (int16_t)(in[0] * one - zero);
+            v[1] = (int16_t)(in[pixels] * one - zero);
+            v[2] = (int16_t)(in[2 * pixels] * one - zero);
+            v[3] = (int16_t)(in[3 * pixels] * one - zero);
+        }
+#endif
+        for (; n > 0; n--, in += pixels) *v++ = (int16_t)(*in * one - zero);
     }
 }
