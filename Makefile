@@ -49,7 +49,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo test parity fuzz arm bench bench-guard lint test-long asan install clean deps source binaries run-tests
+.PHONY: all demo test parity fuzz arm mcu bench bench-guard lint test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -97,6 +97,12 @@ arm:
 	@sh tools/deps.sh '$(CC)' arm
 	@$(MAKE) --no-print-directory all
 	CC='$(CC)' sh tests/arm.sh $(BUILD)
+
+# Exported nets on emulated microcontrollers.
+mcu:
+	@sh tools/deps.sh '$(CC)' mcu
+	@$(MAKE) --no-print-directory all
+	CC='$(CC)' sh bench/mcu/mcu.sh $(BUILD)
 
 # Products side by side: all of them, or with QUICK=1 those of one shape and share.
 bench:

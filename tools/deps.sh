@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER [parity|fuzz|arm|asan|bench|lint], for what these targets need beside
+# Usage: tools/deps.sh COMPILER [parity|fuzz|arm|asan|bench|lint|mcu], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -62,6 +62,13 @@ arm) packages="$packages
 gcc-aarch64-linux-gnu: kernels for ARM
 libc6-dev-arm64-cross: kernels for ARM
 qemu-user-static: running them
+" ;;
+mcu) packages="$packages
+gcc-arm-none-eabi: exported nets for Cortex-M
+libnewlib-arm-none-eabi: headers of that compiler
+gcc-riscv64-unknown-elf: exported nets for RISC-V
+qemu-system-arm: running them
+qemu-system-misc: running them
 " ;;
 asan) case ${compiler##*/} in clang*) packages="$packages
 libclang-rt-dev: sanitizers of clang
