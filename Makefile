@@ -73,6 +73,7 @@ run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet
 	$(BUILD)/run_tests --jobs 2
 	sh tests/commands.sh $(BUILD)
 	sh tests/family.sh $(BUILD)
+	sh tests/export.sh $(BUILD) '$(CC)'
 	sh tests/library.sh $(BUILD) '$(CC)'
 
 parity:

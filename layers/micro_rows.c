@@ -13,25 +13,56 @@ static inline int32_t micro_scale(int32_t a, uint32_t m)
 #endif
 }
 
+#if MICRO_MVE && !defined __OPTIMIZE_SIZE__
+/* Four rows whose outputs stand side by side and have no table; the halves of a as on a processor
+ * without products of 64 bits. */
+static inline int finish_four(struct sn_micro_rows *rows, const int32_t *a,
+                              struct sn_micro_target *target)
+{
+    const struct sn_micro_output *output = target->output;
+    if (output->table || target->order || target->step != 1) return 0;
+    int32x4_t sums = vld1q_s32(a), words = vreinterpretq_s32_u32(vldrhq_u32(rows->scales)),
+              m = vandq_s32(words, vdupq_n_s32(2047)), e = vshrq_n_s32(words, 11);
+    uint32x4_t halves = vandq_u32(vreinterpretq_u32_s32(sums), vdupq_n_u32(0xffff));
+    int32x4_t t = vmulq_s32(vshrq_n_s32(sums, 16), vshlq_n_s32(m, 5)),
+              bias = vshrq_n_s32(vshlq_s32(vdupq_n_s32(1), e), 1);
+    halves = vshrq_n_u32(vmulq_u32(halves, vreinterpretq_u32_s32(m)), 11);
+    if (output->has_bias) {
+        bias = vld1q_s32(rows->bias);
+        rows->bias += 4;
+    }
+    t = vaddq_s32(vaddq_s32(t, vreinterpretq_s32_u32(halves)), bias);
+    t = vshlq_s32(t, vnegq_s32(e));
+    t = vmaxq_s32(vminq_s32(t, vdupq_n_s32(output->high)), vdupq_n_s32(output->low));
+    if (output->is_wide) vstrhq_s32((int16_t *)(void *)target->out, t);
+    else vstrbq_s32((int8_t *)target->out, t);
+    rows->scales += 4;
+    target->out += 4 << output->is_wide;
+    return 1;
+}
+#endif
+
 static inline void finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
                           struct sn_micro_target *target)
 {
     const struct sn_micro_output *output = target->output;
     const uint16_t *scale = rows->scales, *end = scale + n, *order = target->order;
     const int32_t *bias = output->has_bias ? rows->bias : 0;
-    unsigned step = target->step << output->is_wide;
+    const int8_t *table = output->table;
+    unsigned is_wide = output->is_wide, step = target->step << is_wide;
+    int32_t high = output->high, low = output->low;
     char *out = target->out;
     while (scale != end) {
         uint32_t word = *scale++, e = word >> 11;
         int32_t t = micro_scale(*a++, word & 2047u);
         t += bias ? *bias++ : (int32_t)((1u << e) >> 1);
         t >>= e;
-        if (t > output->high) t = output->high;
-        if (t < output->low) t = output->low;
+        if (t > high) t = high;
+        if (t < low) t = low;
         char *at = order ? out + *order++ * step : out;
         if (!order) out += step;
-        if (output->is_wide) *(int16_t *)(void *)at = (int16_t)t;
-        else *at = (char)(output->table ? output->table[t + 128] : t);
+        if (is_wide) *(int16_t *)(void *)at = (int16_t)t;
+        else *at = (char)(table ? table[t + 128] : t);
     }
     rows->scales = end;
     if (bias) rows->bias = bias;
@@ -45,7 +76,8 @@ void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
     finish(rows, a, n, target);
 }
 
-/* ---- a of four rows of stride columns, a multiple of 4: row i at w + i stride */
+/* ---- a of four rows of stride columns, a multiple of 4: rows at w, w + stride, w + 2 stride and
+ * w + last */
 
 enum { ROWS = 4 };
 
@@ -75,10 +107,11 @@ enum { ROWS = 4 };
     } while (0)
 #define LOAD_SOME(w) vldrbq_z_s8(w, some)
 
-static inline void dot(const int8_t *w0, unsigned stride, const int16_t *v, int32_t *a)
+static inline void dot(const int8_t *w0, unsigned stride, unsigned last, const int16_t *v,
+                       int32_t *a)
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
-    const int8_t *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;
+    const int8_t *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w0 + last;
     for (unsigned k = stride / 16; k > 0; k--, w0 += 16, w1 += 16, w2 += 16, w3 += 16, v += 16)
         MULTIPLY_COLUMNS(vldrbq_s8);
     if (stride % 16) {
@@ -91,7 +124,8 @@ static inline void dot(const int8_t *w0, unsigned stride, const int16_t *v, int3
 #elif MICRO_DSP
 
 /* By hand: compilers, which see no further than one row's registers, spill. */
-static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32_t *a)
+static inline void dot(const int8_t *w, unsigned stride, unsigned last, const int16_t *v,
+                       int32_t *a)
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, x, y;
     const int8_t *end = w + stride;
@@ -105,7 +139,7 @@ static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32
                                                "bne 1b\n"
             : [w] "+r"(w), [v] "+r"(v), [x] "=&r"(x), [y] "=&r"(y), [a0] "+r"(a0), [a1] "+r"(a1),
               [a2] "+r"(a2), [a3] "+r"(a3)
-            : [s] "r"(stride), [s3] "r"(3 * stride), [end] "r"(end)
+            : [s] "r"(stride), [s3] "r"(last), [end] "r"(end)
             : "cc", "memory", "r2", "r3");
 #undef ROW
     a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
@@ -114,7 +148,8 @@ static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32
 #elif MICRO_THUMB1
 
 /* By hand: eight registers are too few for compilers, and sums fit into the others. */
-static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32_t *a)
+static inline void dot(const int8_t *w, unsigned stride, unsigned last, const int16_t *v,
+                       int32_t *a)
 {
     register int32_t a0 __asm__("r8") = 0, a1 __asm__("r9") = 0, a2 __asm__("r10") = 0,
                         a3 __asm__("r11") = 0;
@@ -124,15 +159,14 @@ static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32
 #define COLUMN(next_v)                                                                         \
     "ldrsh %[y], [%[v], %[zero]]\n" ROW("%[zero]", "r8") ROW("%[s]", "r9") ROW("%[s2]", "r10") \
         ROW("%[s3]", "r11") "adds %[w], #1\n" next_v "\n"
-    __asm__(
-        "b 2f\n"
-        "1:\n" COLUMN("adds %[v], #4") COLUMN("subs %[v], #2") COLUMN("adds %[v], #4")
-            COLUMN("adds %[v], #2") "2: cmp %[w], %[end]\n"
-                                    "bne 1b\n"
-        : [w] "+l"(w), [v] "+l"(v), [x] "=&l"(x), [y] "=&l"(y), "+r"(a0), "+r"(a1), "+r"(a2),
-          "+r"(a3)
-        : [zero] "l"(0), [s] "l"(stride), [s2] "l"(2 * stride), [s3] "l"(3 * stride), [end] "h"(end)
-        : "cc", "memory");
+    __asm__("b 2f\n"
+            "1:\n" COLUMN("adds %[v], #4") COLUMN("subs %[v], #2") COLUMN("adds %[v], #4")
+                COLUMN("adds %[v], #2") "2: cmp %[w], %[end]\n"
+                                        "bne 1b\n"
+            : [w] "+l"(w), [v] "+l"(v), [x] "=&l"(x), [y] "=&l"(y), "+r"(a0), "+r"(a1), "+r"(a2),
+              "+r"(a3)
+            : [zero] "l"(0), [s] "l"(stride), [s2] "l"(2 * stride), [s3] "l"(last), [end] "h"(end)
+            : "cc", "memory");
 #undef COLUMN
 #undef ROW
     a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
@@ -140,9 +174,10 @@ static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32
 
 #else
 
-static inline void dot(const int8_t *w, unsigned stride, const int16_t *v, int32_t *a)
+static inline void dot(const int8_t *w, unsigned stride, unsigned last, const int16_t *v,
+                       int32_t *a)
 {
-    const int8_t *w1 = w + stride, *w2 = w1 + stride, *w3 = w2 + stride, *end = w + stride;
+    const int8_t *w1 = w + stride, *w2 = w1 + stride, *w3 = w + last, *end = w + stride;
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
 #define COLUMN(j, x)   \
     a0 += w[j] * (x);  \
@@ -180,19 +215,33 @@ static inline int32_t dot_one(const int8_t *w, const int16_t *v, unsigned n)
     return a;
 }
 
+/* a of the next rows, at most ROWS of n_rows, and their number. Three are four with the last one
+ * twice, which is faster than one by one. */
+static inline unsigned next_rows(const int8_t *w, unsigned stride, const int16_t *v,
+                                 unsigned n_rows, int32_t *a)
+{
+#ifndef __OPTIMIZE_SIZE__
+    if (n_rows > ROWS) n_rows = ROWS;
+    if (n_rows >= ROWS - 1) {
+        dot(w, stride, (n_rows - 1) * stride, v, a);
+        return n_rows;
+    }
+#endif
+    a[0] = dot_one(w, v, stride);
+    return 1;
+}
+
 void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, unsigned n_columns,
                        unsigned n_rows, struct sn_micro_target *target)
 {
     unsigned stride = (n_columns + 3) & ~3u;
     for (unsigned n; n_rows > 0; n_rows -= n) {
         int32_t a[ROWS];
-        n = 1;
-#ifndef __OPTIMIZE_SIZE__
-        if (n_rows >= ROWS) n = ROWS, dot(rows->weights, stride, v, a);
-        else
-#endif
-            a[0] = dot_one(rows->weights, v, stride);
+        n = next_rows(rows->weights, stride, v, n_rows, a);
         rows->weights += n * stride;
+#if MICRO_MVE && !defined __OPTIMIZE_SIZE__
+        if (n == ROWS && finish_four(rows, a, target)) continue;
+#endif
         finish(rows, a, n, target);
     }
 }
@@ -202,6 +251,17 @@ void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const u
 {
     int32_t one = 1 << input->shift, zero = input->zero * one;
     unsigned pixels = input->pixels;
+#if MICRO_MVE
+    if (!order && pixels == 1) {
+        for (unsigned j = 0; j < n; j += 8) {
+            mve_pred16_t some = vctp16q(n - j);
+            int16x8_t q = vldrbq_z_s16(in + first + j, some);
+            q = vsubq_n_s16(vmulq_n_s16(q, (int16_t)one), (int16_t)zero);
+            vstrhq_p_s16(v + j, q, some);
+        }
+        return;
+    }
+#endif
     if (order)
         for (unsigned j = 0; j < n; j++)
             v[j] = (int16_t)(in[order[first + j] * pixels] * one - zero);

@@ -52,7 +52,7 @@ try "$structnet" --help
 ok "--help lists the commands" says 0 'approx'
 try "$structnet" frobnicate
 ok "an unknown command is a wrong use" is 2
-for command in approx bench check eval features info sweep; do
+for command in approx bench check eval export features info sweep; do
     try "$structnet" $command --help
     ok "$command --help" says 0 "usage: structnet $command"
     try "$structnet" $command

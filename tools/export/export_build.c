@@ -3,7 +3,6 @@
 #include "layer_costs.h"
 
 #include <math.h>
-#include <relu6_layer.h>
 #include <stdlib.h>
 #include <string.h>
 #include <structured_layer.h>
@@ -12,23 +11,19 @@
 /* ---- What can be exported */
 
 /* Says why a layer cannot be a step, or NULL. */
-static const char *obstacle(const layer *l, int index, int first)
+static const char *obstacle(const layer *l, int first)
 {
     enum { MOST = 65535 };
+    static const char *const too_many = "more than 65535 inputs or outputs";
     if (l->outputs > MOST * 64 || l->w * l->h > MOST || l->inputs > MOST * 64) return "too large";
     if (structured_matrix(l)) {
         const struct sn_matrix *structured = structured_matrix(l);
-        return structured->n_inputs > MOST || structured->n_outputs > MOST
-            ? "more than 65535 inputs or "
-              "outputs"
-            : NULL;
+        if (!export_family(structured)) return "no integer form";
+        return structured->n_inputs > MOST || structured->n_outputs > MOST ? too_many : NULL;
     }
     switch (l->type) {
     case CONVOLUTIONAL: return l->binary || l->xnor ? "binary weights" : NULL;
-    case CONNECTED:
-        return l->inputs > MOST || l->outputs > MOST ? "more than 65535 inputs or "
-                                                       "outputs"
-                                                     : NULL;
+    case CONNECTED: return l->inputs > MOST || l->outputs > MOST ? too_many : NULL;
     case MAXPOOL:
     case AVGPOOL:
     case DROPOUT:
@@ -42,7 +37,7 @@ static const char *obstacle(const layer *l, int index, int first)
         for (int i = 0; i < l->n; i++)
             if (l->input_layers[i] < first) return "an input from outside of what is exported";
         return NULL;
-    default: (void)index; return "no integer form";
+    default: return "no integer form";
     }
 }
 
@@ -54,7 +49,7 @@ enum sn_status export_check(const network *net, const char *cfg, int first, int 
                || net->layers[*last].type == DROPOUT))
         --*last;
     for (int i = first; i <= *last; i++) {
-        const char *why = obstacle(&net->layers[i], i, first);
+        const char *why = obstacle(&net->layers[i], first);
         if (why)
             return sn_fail(error, SN_BAD_INPUT, "%s: layer %d, [%s], cannot be exported: %s", cfg,
                            i, weights_layer_name(&net->layers[i]), why);
@@ -117,7 +112,7 @@ static struct export_layer describe(struct builder *b, int i)
 {
     const layer *l = &b->net->layers[i];
     const struct export_range *range = &b->ranges[i];
-    int is_looked_up = export_needs_table(l) && l->forward != forward_relu6_layer,
+    int is_looked_up = export_needs_table(l),
         is_wide = i == b->last && !is_looked_up && l->type != MAXPOOL;
     struct export_layer e = { .l = l,
                               .index = i,
@@ -169,8 +164,7 @@ static enum sn_status add_layer(struct builder *b, int i)
     size_t scratch = 0;
     enum sn_status status;
     if (structured_matrix(l)) {
-        int is_sss = !strcmp(sn_family_name(structured_matrix(l)->family), "sss");
-        status = (is_sss ? export_sss : export_psm)(&e, export_words(l), &step, &scratch);
+        status = export_family(structured_matrix(l))->build(&e, export_words(l), &step, &scratch);
     } else if (l->type == CONVOLUTIONAL || l->type == CONNECTED)
         status = export_convolution(&e, &step, &scratch);
     else if (l->type == MAXPOOL) status = export_maxpool(&e, &step);
@@ -186,7 +180,7 @@ static enum sn_status add_layer(struct builder *b, int i)
                             factor, (size_t)l->outputs, &step);
     }
     if (status) return status;
-    int is_looked_up = export_needs_table(l) && l->forward != forward_relu6_layer;
+    int is_looked_up = export_needs_table(l);
     b->values[v].number = is_looked_up ? e.behind : e.output;
     b->scratch = scratch > b->scratch ? scratch : b->scratch;
     add_step(b, step, in, other, v, 0);

@@ -20,6 +20,14 @@ void *export_allocate(struct export_net *net, size_t n, size_t size)
     return block;
 }
 
+const struct export_family *export_family(const struct sn_matrix *structured)
+{
+    static const struct export_family *const families[] = { &export_sss, &export_psm };
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (!strcmp(families[i]->name, sn_family_name(structured->family))) return families[i];
+    return NULL;
+}
+
 const float *export_words(const layer *l)
 {
     return structured_matrix(l)->bits == 32 ? l->weights : l->binary_weights;
@@ -51,11 +59,16 @@ struct sn_micro_input export_input(const struct export_layer *e, int pixels)
     return (struct sn_micro_input){ (int16_t)e->input.zero, (uint8_t)e->shift, (uint16_t)pixels };
 }
 
-/* The activation of a layer; a [relu6] is one of its own. */
+/* Pools and such have no activation, whatever their field holds. */
+static int has_activation(const layer *l)
+{
+    return structured_matrix(l) || l->type == CONVOLUTIONAL || l->type == CONNECTED
+        || l->type == SHORTCUT || (l->type == ACTIVE && l->forward != forward_relu6_layer);
+}
+
 int export_needs_table(const layer *l)
 {
-    return l->type != MAXPOOL && l->type != AVGPOOL && l->type != ROUTE && l->activation != LINEAR
-        && l->activation != RELU;
+    return has_activation(l) && l->activation != LINEAR && l->activation != RELU;
 }
 
 struct export_number export_number_of(float low, float high, int is_wide)
@@ -74,14 +87,14 @@ struct export_number export_number_of(float low, float high, int is_wide)
 enum sn_status export_output(struct export_layer *e, struct sn_micro_output *output)
 {
     const layer *l = e->l;
-    int is_relu = l->activation == RELU && l->type != MAXPOOL && l->type != AVGPOOL,
+    int is_relu = has_activation(l) && l->activation == RELU,
         is_relu6 = l->forward == forward_relu6_layer, low = e->output.is_wide ? -32767 : -128,
         high = e->output.is_wide ? 32767 : 127;
     if (is_relu || is_relu6) low = e->output.zero;
     if (is_relu6) high = (int)fmin(high, floor(6 / e->output.scale + e->output.zero + .5));
     *output = (struct sn_micro_output){ (int16_t)low, (int16_t)high, (uint8_t)e->output.is_wide, 1,
                                         NULL };
-    if (!export_needs_table(l) || is_relu6) return SN_OK;
+    if (!export_needs_table(l)) return SN_OK;
     int8_t *table = export_allocate(e->net, 256, 1);
     if (!table) return sn_no_memory(e->error, "the integers of layer %d", e->index);
     for (int q = -128; q < 128; q++) {

@@ -80,15 +80,19 @@ enum sn_status export_u16(struct export_layer *e, const uint32_t *from, size_t n
 
 /* ---- Families */
 
-/* The largest |state| of one vector x. */
-typedef float export_state_function(const struct sn_matrix *matrix, const float *words,
-                                    const float *x, float *scratch);
-/* words: values rounded, and scales, of the layer l. Fills in *step, and e->output's scale. */
-typedef enum sn_status export_family_function(struct export_layer *e, const float *words,
-                                              struct sn_micro_step *step, size_t *scratch);
+struct export_family {
+    const char *name;
+    /* The largest |state| of one vector x. */
+    float (*state)(const struct sn_matrix *structured, const float *words, const float *x,
+                   float *scratch);
+    /* words: values rounded, and scales, of the layer l. Fills in *step, and e->output's scale. */
+    enum sn_status (*build)(struct export_layer *e, const float *words, struct sn_micro_step *step,
+                            size_t *scratch);
+};
+extern const struct export_family export_sss, export_psm;
 
-export_state_function export_sss_state, export_psm_state;
-export_family_function export_sss, export_psm;
+/* That of a structured layer's matrix, NULL where it has no integer form. */
+const struct export_family *export_family(const struct sn_matrix *structured);
 
 /* The words that a structured layer multiplies. */
 const float *export_words(const layer *l);

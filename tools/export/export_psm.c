@@ -37,7 +37,7 @@ static const float *inner_vector(const struct psm *s, const float *words, const 
     return x;
 }
 
-float export_psm_state(const struct sn_matrix *structured, const float *words, const float *x,
+static float psm_state(const struct sn_matrix *structured, const float *words, const float *x,
                        float *scratch)
 {
     const struct psm *s = (const struct psm *)structured;
@@ -161,8 +161,8 @@ static double inner_scale(const struct export_layer *e, const struct export_rows
     return scale > 0 ? scale : 1;
 }
 
-enum sn_status export_psm(struct export_layer *e, const float *words, struct sn_micro_step *step,
-                          size_t *scratch)
+static enum sn_status build_psm(struct export_layer *e, const float *words,
+                                struct sn_micro_step *step, size_t *scratch)
 {
     const struct psm *s = (const struct psm *)e->l->cweights;
     int n = s->n_factors;
@@ -212,3 +212,5 @@ enum sn_status export_psm(struct export_layer *e, const float *words, struct sn_
     free(rows);
     return status;
 }
+
+const struct export_family export_psm = { "psm", psm_state, build_psm };

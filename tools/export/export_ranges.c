@@ -3,7 +3,6 @@
 
 #include <activations.h>
 #include <math.h>
-#include <relu6_layer.h>
 #include <stdlib.h>
 #include <string.h>
 #include <structured_layer.h>
@@ -16,11 +15,6 @@ static void widen(float *low, float *high, const float *x, size_t n)
     }
 }
 
-static export_state_function *state_function(const struct sn_matrix *structured)
-{
-    return strcmp(sn_family_name(structured->family), "sss") ? export_psm_state : export_sss_state;
-}
-
 /* The largest state at all pixels of an input; scratch has room for three of everything. */
 static float largest_state(const layer *l, const float *input, float *scratch)
 {
@@ -29,7 +23,8 @@ static float largest_state(const layer *l, const float *input, float *scratch)
     float *x = scratch, most = 0;
     for (int p = 0; p < pixels; p++) {
         for (int c = 0; c < n; c++) x[c] = input[c * pixels + p];
-        most = fmaxf(most, state_function(structured)(structured, export_words(l), x, scratch + n));
+        most = fmaxf(most,
+                     export_family(structured)->state(structured, export_words(l), x, scratch + n));
     }
     return most;
 }
@@ -53,7 +48,7 @@ static void run_layer(network net, int i, struct export_range *range, float *scr
     layer l = net.layers[i];
     ACTIVATION activation = l.activation;
     size_t n = (size_t)l.outputs;
-    int is_looked_up = export_needs_table(&l) && l.forward != forward_relu6_layer;
+    int is_looked_up = export_needs_table(&l);
     if (is_looked_up) l.activation = LINEAR;
     if (structured_matrix(&l))
         range->state = fmaxf(range->state, largest_state(&l, net.input, scratch));

@@ -17,7 +17,7 @@ static float add_product(const float *w, int m, int n, const float *x, float *y,
 }
 
 /* scratch: two states and the inputs in their order. */
-float export_sss_state(const struct sn_matrix *structured, const float *words, const float *x,
+static float sss_state(const struct sn_matrix *structured, const float *words, const float *x,
                        float *scratch)
 {
     const struct sss *s = (const struct sss *)structured;
@@ -139,8 +139,8 @@ static enum sn_status set_sizes(struct export_layer *e, const struct sss *s,
     return SN_OK;
 }
 
-enum sn_status export_sss(struct export_layer *e, const float *words, struct sn_micro_step *step,
-                          size_t *scratch)
+static enum sn_status build_sss(struct export_layer *e, const float *words,
+                                struct sn_micro_step *step, size_t *scratch)
 {
     const struct sss *s = (const struct sss *)e->l->cweights;
     struct export_rows rows = { 0 };
@@ -170,3 +170,5 @@ enum sn_status export_sss(struct export_layer *e, const float *words, struct sn_
     free(w);
     return status;
 }
+
+const struct export_family export_sss = { "sss", sss_state, build_sss };
