@@ -134,7 +134,7 @@ refuse "a layer that there is not" 'net.cfg: --layer: expected 0 to 10, found 11
 printf '[net]\ninputs=2\n[connected]\noutput=2\nactivation=linear\n' > "$out/two.cfg"
 { printf '\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'; f32 0 0 1 0 0 1; } > "$out/two.weights"
 refuse "features that are no numbers" 'nan.npy: row 0, column 1: found nan, expected a finite number$' 1 "$out/two.cfg" "$out/two.weights" --features "$out/nan.npy"
-sed 's/^\[dropout\]/[softmax]/; /^probability/d' "$out/net.cfg" > "$out/other.cfg"
+sed 's/^\[dropout\]/[softmax]/; /^probability/d; s/^learning_rate=.*/learning_rate=0/' "$out/net.cfg" > "$out/other.cfg"
 try "$darknet" classifier train "$out/task.data" "$out/other.cfg"
 refuse "a layer without integers" 'other.cfg: layer 7, \[softmax\], cannot be exported: no integer form$' 1 "$out/other.cfg" "$out/backup/other.weights" --images "$out/images.txt"
 try "$structnet" export "$out/net.cfg" "$net" --images "$out/images.txt" -o "$out/9lives"
