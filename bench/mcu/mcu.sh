@@ -34,7 +34,7 @@ run() {
     for target in $targets; do
         row=$(sh bench/mcu/run.sh "$work/build" "$target" "$net" "$net/net.inputs" "$net/$target.outputs")
         cmp -s "$net/$target.outputs" "$net/reference.outputs" || fail "$name on $target: outputs differ from the definition"
-        printf '%s\t%s\t%s\t%s\n' "$name" "$row" "$(value error "$net/export.json")" "$(value agreement "$net/export.json")" >> "$table"
+        printf '%s\t%s\t%s\t%s\n' "$name" "$row" "$(value error "$net/export.json" | cut -c 1-7)" "$(value agreement "$net/export.json")" >> "$table"
         [ ! -t 2 ] || printf '%s on %s\n' "$name" "$target" >&2
     done
 }
