@@ -82,6 +82,20 @@ static struct sn_fit_options simplify(const struct sn_fit_type *type,
     return simple;
 }
 
+/* Of the trials whose error lies within a hundredth of the least the one with most shrinkage, and
+ * of these the one with the least error. */
+static const struct trial *most_shrunk(const struct trial *trials, int n, double least)
+{
+    const struct trial *best = NULL;
+    for (int i = 0; i < n; i++)
+        if (trials[i].energy <= least * (1 + 2. / 100)) { /* Of squares, hence twice. */
+            int less = best && best->shrinkage == trials[i].shrinkage
+                && best->energy < trials[i].energy;
+            if (!less) best = &trials[i];
+        }
+    return best;
+}
+
 enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
                                    const struct sn_fit_options *options, const float *w, int m,
                                    int n, const float *x, int n_samples,
@@ -117,12 +131,7 @@ enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
                                error);
         if (!status) least = fmin(least, trials[i].energy);
     }
-    for (int i = 0; !status && i < n_trials; i++)
-        if (trials[i].energy <= least * (1 + 2. / 100)) { /* Of squares, hence twice. */
-            int less = best && best->shrinkage == trials[i].shrinkage
-                && best->energy < trials[i].energy;
-            if (!less) best = &trials[i];
-        }
+    if (!status) best = most_shrunk(trials, n_trials, least);
     sn_covariance_free(&samples);
     sn_covariance_free(&all_rows);
     free(held);

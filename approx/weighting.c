@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sn_status sn_features_check(const float *x, size_t n_samples, size_t n,
-                                 struct sn_error *error)
+enum sn_status sn_features_check(const float *x, size_t n_samples, size_t n, struct sn_error *error)
 {
     for (size_t i = 0; i < n_samples * n; i++)
         if (!isfinite(x[i]))

@@ -39,13 +39,13 @@ done | sort > "$out/names"
 
 # The tests are left to clang-tidy: their macros are more than cppcheck understands.
 cppcheck --quiet --std=c11 --enable=warning,style,performance,portability --inline-suppr --error-exitcode=1 \
-    --suppressions-list=tests/cppcheck.txt -j2 -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import --library=posix \
+    --suppressions-list=tests/cppcheck.txt -j2 -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import -Itools/export --library=posix \
     layers approx tools > "$out/cppcheck" 2>&1
 
-# Two files at a time, each with the flags that it is compiled with.
+# Two files at a time, each with the flags that it is compiled with; but for those of microcontrollers and exported nets.
 export library='-std=c11 -Ilayers -Iapprox'
-export others='-std=c11 -D_GNU_SOURCE -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import -Itools/demo -isystem darknet/include -isystem darknet/src'
-grep '\.c$' "$out/files" | grep -v '^tests/fuzz' | xargs -P 2 -I {} sh -c '
+export others='-std=c11 -D_GNU_SOURCE -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import -Itools/export -Itools/demo -Itests -isystem darknet/include -isystem darknet/src'
+grep '\.c$' "$out/files" | grep -v -e '^tests/fuzz' -e '^bench/mcu/' | xargs -P 2 -I {} sh -c '
     case {} in
     layers/darknet/*) flags=$others ;;
     layers/* | approx/* | tests/family/* | tests/library/*) flags=$library ;;

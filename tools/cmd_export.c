@@ -29,7 +29,7 @@ const struct command cmd_export = {
         "NAME.c and NAME.h receive the net as constants of 8 bits, with batch normalisation\n"
         "folded into them; they need layers/micro.h and the layers/micro_*.c, which take no\n"
         "library, no heap and no file. [softmax], [cost] and [dropout] at the end are left out.\n"
-        "Half of the samples say what ranges numbers take, the other half judges: the error of\n"
+        "Every second sample says what ranges numbers take, the others judge: the error of\n"
         "the outputs against those of floats, and how often the largest is the same.\n"
         "\n"
         "  -o NAME           output files; its last part begins what is declared in them\n"
@@ -167,9 +167,10 @@ static size_t largest(const float *y, size_t n)
     return best;
 }
 
-/* x: n samples, expected: their outputs by floats. */
-static enum sn_status judge(const struct export_net *net, const float *x, const float *expected,
-                            size_t n, struct judgement *judgement, struct sn_error *error)
+/* Every step-th row of x, n in all; expected: their outputs by floats. */
+static enum sn_status judge(const struct export_net *net, const float *x, size_t step,
+                            const float *expected, size_t n, struct judgement *judgement,
+                            struct sn_error *error)
 {
     size_t n_bytes = net->n_inputs + net->n_bytes + 2 * net->n_outputs + 16, same = 0;
     void *memory = malloc(n_bytes);
@@ -178,7 +179,7 @@ static enum sn_status judge(const struct export_net *net, const float *x, const 
     enum sn_status status = memory && y ? SN_OK : sn_no_memory(error, "%zu bytes", n_bytes);
     for (size_t i = 0; i < n && !status; i++) {
         const float *e = expected + i * net->n_outputs;
-        export_run(net, x + i * net->n_inputs, y, memory);
+        export_run(net, x + i * step * net->n_inputs, y, memory);
         for (size_t k = 0; k < net->n_outputs; k++) {
             difference += pow((double)y[k] - (double)e[k], 2);
             norm += pow((double)e[k], 2);
@@ -192,25 +193,25 @@ static enum sn_status judge(const struct export_net *net, const float *x, const 
     return status;
 }
 
-/* The net from the first half of the samples, or from one; the rest, or that one, judges. */
+/* The net from every second sample, as lists are often sorted by class; the others judge. A single
+ * one does both. */
 static enum sn_status build(network *net, int first, int last, const struct samples *samples,
                             struct export_net *out, struct judgement *judgement,
                             struct sn_error *error)
 {
-    size_t half = (samples->n + 1) / 2, n_inputs = (size_t)net->layers[first].inputs,
-           rest = samples->n > half ? samples->n - half : samples->n;
-    const float *x = samples->x + (samples->n - rest) * n_inputs;
+    size_t half = (samples->n + 1) / 2, rest = samples->n > 1 ? samples->n / 2 : 1;
+    const float *x = samples->x + (samples->n > 1 ? (size_t)net->layers[first].inputs : 0);
     struct export_range input, unused, *ranges = calloc((size_t)net->n, sizeof *ranges),
                                        *others = calloc((size_t)net->n, sizeof *others);
     float *expected = malloc(rest * (size_t)net->layers[last].outputs * sizeof *expected);
     enum sn_status status = ranges && others && expected ? SN_OK
                                                          : sn_no_memory(error, "%zu samples", rest);
     if (!status)
-        status = export_ranges(net, first, last, samples->x, half, &input, ranges, NULL, error);
+        status = export_ranges(net, first, last, samples->x, half, 2, &input, ranges, NULL, error);
     if (!status) status = export_build(net, first, last, &input, ranges, out, error);
     if (!status)
-        status = export_ranges(net, first, last, x, rest, &unused, others, expected, error);
-    if (!status) status = judge(out, x, expected, rest, judgement, error);
+        status = export_ranges(net, first, last, x, rest, 2, &unused, others, expected, error);
+    if (!status) status = judge(out, x, 2, expected, rest, judgement, error);
     free(ranges);
     free(others);
     free(expected);

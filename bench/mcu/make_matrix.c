@@ -21,7 +21,8 @@ static void write_array(const char *name, const char *suffix, int rows, int colu
     snprintf(path, sizeof path, "%s.%s.npy", name, suffix);
     FILE *file = fopen(path, "wb");
     int n = snprintf(header, sizeof header,
-                     "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", rows, columns);
+                     "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", rows,
+                     columns);
     if (!file) {
         perror(path);
         exit(1);

@@ -48,7 +48,7 @@ enum sn_status export_u16(struct export_layer *e, const uint32_t *from, size_t n
     *to = NULL;
     if (!from) return SN_OK;
     uint16_t *copy = export_allocate(e->net, n, sizeof *copy);
-    if (!copy) return sn_no_memory(e->error, "the integers of layer %d", e->index);
+    if (!copy) return export_no_memory(e);
     for (size_t i = 0; i < n; i++) copy[i] = (uint16_t)from[i];
     *to = copy;
     return SN_OK;
@@ -96,7 +96,7 @@ enum sn_status export_output(struct export_layer *e, struct sn_micro_output *out
                                         NULL };
     if (!export_needs_table(l)) return SN_OK;
     int8_t *table = export_allocate(e->net, 256, 1);
-    if (!table) return sn_no_memory(e->error, "the integers of layer %d", e->index);
+    if (!table) return export_no_memory(e);
     for (int q = -128; q < 128; q++) {
         double x = (q - e->output.zero) * e->output.scale,
                y = (double)activate((float)x, l->activation) / e->behind.scale + e->behind.zero;
@@ -106,11 +106,6 @@ enum sn_status export_output(struct export_layer *e, struct sn_micro_output *out
     return SN_OK;
 }
 
-static enum sn_status no_memory(const struct export_layer *e)
-{
-    return sn_no_memory(e->error, "the integers of layer %d", e->index);
-}
-
 /* ---- Kinds */
 
 /* m rows of n columns for each of the groups. */
@@ -118,7 +113,7 @@ static enum sn_status take_rows(struct export_layer *e, const float *weights, in
                                 int n_columns, struct export_rows *rows)
 {
     float *w = malloc(((size_t)n_columns + 1) * sizeof *w);
-    if (!w) return no_memory(e);
+    if (!w) return export_no_memory(e);
     for (int i = 0; i < n_rows; i++) {
         struct export_row row = { .is_output = 1, .n_inputs = n_columns };
         double gain = export_gain(e->l, i, &row.bias);
@@ -139,7 +134,7 @@ enum sn_status export_convolution(struct export_layer *e, struct sn_micro_step *
         filters = is_connected ? l->outputs : l->n, n = channels * size * size;
     struct export_rows rows = { 0 };
     struct sn_micro_convolution *to = export_allocate(e->net, 1, sizeof *to);
-    enum sn_status status = to ? take_rows(e, l->weights, filters, n, &rows) : no_memory(e);
+    enum sn_status status = to ? take_rows(e, l->weights, filters, n, &rows) : export_no_memory(e);
     if (!status) status = export_scale(e, &rows, 0);
     if (!status) {
         int h = is_connected ? 1 : l->h, w = is_connected ? 1 : l->w;
@@ -156,12 +151,7 @@ enum sn_status export_convolution(struct export_layer *e, struct sn_micro_step *
                                              .out_width = is_connected ? 1 : (uint16_t)l->out_w };
         status = export_output(e, &to->output);
     }
-    int8_t *codes = status ? NULL : export_allocate(e->net, rows.n_codes, 1);
-    if (!status && !codes) status = no_memory(e);
-    if (!status) {
-        to->rows.weights = memcpy(codes, rows.codes, rows.n_codes);
-        status = export_finish(e, &rows, 0, rows.n_rows, e->v_scale, 1, &to->rows);
-    }
+    if (!status) status = export_finish(e, &rows, e->v_scale, 1, &to->rows);
     *scratch = sizeof(int16_t) * (((size_t)n + 3) / 4 * 4 + SN_MICRO_SLACK);
     *step = (struct sn_micro_step){ .run = sn_micro_convolution, .layer = to };
     export_rows_free(&rows);
@@ -172,7 +162,7 @@ enum sn_status export_maxpool(struct export_layer *e, struct sn_micro_step *step
 {
     const layer *l = e->l;
     struct sn_micro_maxpool *to = export_allocate(e->net, 1, sizeof *to);
-    if (!to) return no_memory(e);
+    if (!to) return export_no_memory(e);
     *to = (struct sn_micro_maxpool){ (uint16_t)l->c,      (uint16_t)l->h,
                                      (uint16_t)l->w,      (uint16_t)l->size,
                                      (uint16_t)l->stride, (uint16_t)(l->pad / 2),
@@ -187,7 +177,7 @@ enum sn_status export_avgpool(struct export_layer *e, struct sn_micro_step *step
     const layer *l = e->l;
     int pixels = l->h * l->w;
     struct sn_micro_avgpool *to = export_allocate(e->net, 1, sizeof *to);
-    if (!to) return no_memory(e);
+    if (!to) return export_no_memory(e);
     e->shift = 7;
     while (e->shift > 0 && ldexp(255. * pixels, e->shift) > 1 << 30) e->shift--;
     double scale = ldexp(e->input.scale, -e->shift) / pixels;
@@ -203,7 +193,7 @@ enum sn_status export_sum(struct export_layer *e, const struct export_number fro
 {
     enum { MOST = 1 << 20 };
     struct sn_micro_sum *to = export_allocate(e->net, 1, sizeof *to);
-    if (!to) return no_memory(e);
+    if (!to) return export_no_memory(e);
     double m[2] = { factor[0] * from[0].scale / e->output.scale,
                     factor[1] * from[1].scale / e->output.scale },
            most = fmax(fabs(m[0]), fabs(m[1]));

@@ -37,10 +37,11 @@ struct export_net {
 enum sn_status export_check(const network *net, const char *cfg, int first, int *last,
                             struct sn_error *error);
 
-/* Runs the layers on n samples of the inputs of layer first (x: n rows), one at a time. ranges has
- * net->n elements; *input is that of x. outputs (n rows of the last layer's) may be NULL. */
+/* Runs the layers on n samples of the inputs of layer first, every step-th row of x, one at a time.
+ * ranges has net->n elements; *input is that of x. outputs (n rows of the last layer's) may be
+ * NULL. */
 enum sn_status export_ranges(network *net, int first, int last, const float *x, size_t n,
-                             struct export_range *input, struct export_range *ranges,
+                             size_t step, struct export_range *input, struct export_range *ranges,
                              float *outputs, struct sn_error *error);
 
 /* The net of integers; the caller frees with export_free. */

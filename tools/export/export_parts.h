@@ -58,11 +58,12 @@ struct export_layer {
  */
 enum sn_status export_scale(struct export_layer *e, const struct export_rows *rows, double state);
 
-/* Scale words and biases of rows[first .. first+n), whose v has v_scale and whose states have
- * state_scale. */
-enum sn_status export_finish(struct export_layer *e, const struct export_rows *rows, size_t first,
-                             size_t n, double v_scale, double state_scale,
-                             struct sn_micro_rows *into);
+/* Codes, scale words and biases of rows whose v has v_scale and whose states have state_scale. */
+enum sn_status export_finish(struct export_layer *e, const struct export_rows *rows, double v_scale,
+                             double state_scale, struct sn_micro_rows *into);
+
+/* SN_NO_MEMORY, which the error says. */
+enum sn_status export_no_memory(const struct export_layer *e);
 
 /* 16-bit word and bias (without a bias NAN) of y = a factor + bias. */
 uint16_t export_word(double factor, double bias, int32_t *integer);

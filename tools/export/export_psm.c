@@ -146,19 +146,35 @@ static enum sn_status take_factor(struct export_layer *e, const struct psm *s, i
                                     .columns = parts.columns };
     free(parts.w);
     free(parts.codes);
-    return fine && !rows->missing ? SN_OK
-                                  : sn_no_memory(e->error, "the integers of layer %d", e->index);
+    return fine && !rows->missing ? SN_OK : export_no_memory(e);
 }
 
-/* The scale of the vectors left of rows first .. n: as fine as the largest of them allows, and not
+/* The scale of the vectors left of rows: as fine as the largest of them allows, and not
  * finer than a scale word can say. */
 static double inner_scale(const struct export_layer *e, const struct export_rows *rows,
-                          size_t first, double v_scale)
+                          double v_scale)
 {
     double scale = 1.5 * (double)e->range.state / 32767;
-    for (size_t i = first; i < rows->n_rows; i++)
+    for (size_t i = 0; i < rows->n_rows; i++)
         scale = fmax(scale, rows->rows[i].scale * v_scale * 2048 / 2047);
     return scale > 0 ? scale : 1;
+}
+
+/* A factor whose inputs have v_scale, which becomes that of its outputs where it is not the last.
+ */
+static enum sn_status finish_factor(struct export_layer *e, const struct export_rows *rows,
+                                    int is_last, double *v_scale, struct sn_micro_factor *to)
+{
+    double state_scale = inner_scale(e, rows, *v_scale);
+    if (is_last) {
+        for (size_t k = 0; k < rows->n_rows; k++)
+            e->output.scale = fmax(e->output.scale, rows->rows[k].scale * *v_scale * 2048 / 2047);
+        enum sn_status status = export_output(e, &to->output);
+        if (status) return status;
+    }
+    enum sn_status status = export_finish(e, rows, *v_scale, state_scale, &to->rows);
+    *v_scale = state_scale;
+    return status;
 }
 
 static enum sn_status build_psm(struct export_layer *e, const float *words,
@@ -169,34 +185,17 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
     struct sn_micro_psm *to = export_allocate(e->net, 1, sizeof *to);
     struct sn_micro_factor *factors = export_allocate(e->net, (size_t)n, sizeof *factors);
     struct export_rows *rows = calloc((size_t)n, sizeof *rows), all = { 0 };
-    enum sn_status status = to && factors && rows
-        ? SN_OK
-        : sn_no_memory(e->error, "the integers of layer %d", e->index);
-    size_t most_inner = 0;
+    enum sn_status status = to && factors && rows ? SN_OK : export_no_memory(e);
+    int most_inner = 0;
     for (int i = 0; i < n && !status; i++) {
         status = take_factor(e, s, n - 1 - i, words, &rows[i], &factors[i]);
         for (size_t k = 0; k < rows[i].n_rows; k++) export_more_rows(&all, rows[i].rows[k]);
+        if (i < n - 1 && s->sizes[n - 1 - i] > most_inner) most_inner = s->sizes[n - 1 - i];
     }
     if (!status) status = export_scale(e, &all, 0);
     double v_scale = e->v_scale;
-    for (int i = 0; i < n && !status; i++) {
-        int is_last = i == n - 1;
-        double state_scale = is_last ? 1 : inner_scale(e, &rows[i], 0, v_scale);
-        if (is_last)
-            for (size_t k = 0; k < rows[i].n_rows; k++)
-                e->output.scale = fmax(e->output.scale,
-                                       rows[i].rows[k].scale * v_scale * 2048 / 2047);
-        if (is_last) status = export_output(e, &factors[i].output);
-        factors[i].rows.weights = export_allocate(e->net, rows[i].n_codes, 1);
-        if (!factors[i].rows.weights)
-            status = sn_no_memory(e->error, "the integers of layer %d", e->index);
-        else memcpy((void *)(uintptr_t)factors[i].rows.weights, rows[i].codes, rows[i].n_codes);
-        if (!status)
-            status = export_finish(e, &rows[i], 0, rows[i].n_rows, v_scale, state_scale,
-                                   &factors[i].rows);
-        v_scale = state_scale;
-        if (!is_last && factors[i].n_rows > most_inner) most_inner = factors[i].n_rows;
-    }
+    for (int i = 0; i < n && !status; i++)
+        status = finish_factor(e, &rows[i], i == n - 1, &v_scale, &factors[i]);
     if (!status) status = export_u16(e, s->order, (size_t)s->matrix.n_outputs, &to->output_order);
     if (!status) {
         to->input = export_input(e, e->l->out_w * e->l->out_h);
@@ -204,7 +203,7 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
         to->n_inputs = (uint16_t)s->matrix.n_inputs;
         to->most_inner = (uint16_t)most_inner;
         to->factors = factors;
-        *scratch = sizeof(int16_t) * ((size_t)s->matrix.n_inputs + 2 * most_inner);
+        *scratch = sizeof(int16_t) * ((size_t)s->matrix.n_inputs + 2 * (size_t)most_inner);
     }
     *step = (struct sn_micro_step){ .run = sn_micro_psm, .layer = to };
     for (int i = 0; rows && i < n; i++) export_rows_free(&rows[i]);

@@ -59,7 +59,7 @@ static void run_layer(network net, int i, struct export_range *range, float *scr
 }
 
 enum sn_status export_ranges(network *net, int first, int last, const float *x, size_t n,
-                             struct export_range *input, struct export_range *ranges,
+                             size_t step, struct export_range *input, struct export_range *ranges,
                              float *outputs, struct sn_error *error)
 {
     size_t n_inputs = (size_t)net->layers[first].inputs,
@@ -77,7 +77,7 @@ enum sn_status export_ranges(network *net, int first, int last, const float *x, 
     run.train = 0;
     run.delta = NULL;
     for (size_t i = 0; i < n; i++) {
-        memcpy(row, x + i * n_inputs, n_inputs * sizeof *row);
+        memcpy(row, x + i * step * n_inputs, n_inputs * sizeof *row);
         widen(&input->low, &input->high, row, n_inputs);
         run.input = row;
         for (int k = first; k <= last; k++) {

@@ -73,6 +73,11 @@ void export_add_row(struct export_rows *rows, const float *w, int n, struct expo
     export_more_rows(rows, row);
 }
 
+enum sn_status export_no_memory(const struct export_layer *e)
+{
+    return sn_no_memory(e->error, "the integers of layer %d", e->index);
+}
+
 enum { MOST_SUM = 1 << 30, STATE = 32767, MOST_SHIFT = 7 };
 
 /* Whether no sum of these rows can leave the bound, with inputs of at most u << shift. */
@@ -89,7 +94,7 @@ enum sn_status export_scale(struct export_layer *e, const struct export_rows *ro
     static const double margin = 1.5; /* of states beyond those of the samples */
     double u = fmax(-128 - e->input.zero, 127 - e->input.zero), coarsest = 0;
     u = fmax(u, 128 + e->input.zero);
-    if (rows->missing) return sn_no_memory(e->error, "the integers of layer %d", e->index);
+    if (rows->missing) return export_no_memory(e);
     int shift = MOST_SHIFT;
     while (
         shift > 0
@@ -123,17 +128,18 @@ uint16_t export_word(double factor, double bias, int32_t *integer)
     return (uint16_t)(e << 11 | (int)m);
 }
 
-enum sn_status export_finish(struct export_layer *e, const struct export_rows *rows, size_t first,
-                             size_t n, double v_scale, double state_scale,
-                             struct sn_micro_rows *into)
+enum sn_status export_finish(struct export_layer *e, const struct export_rows *rows, double v_scale,
+                             double state_scale, struct sn_micro_rows *into)
 {
+    size_t n = rows->n_rows, n_biases = 0;
+    for (size_t i = 0; i < n; i++) n_biases += rows->rows[i].is_output != 0;
+    int8_t *codes = export_allocate(e->net, rows->n_codes, 1);
     uint16_t *words = export_allocate(e->net, n, sizeof *words);
-    size_t n_biases = 0;
-    for (size_t i = first; i < first + n; i++) n_biases += rows->rows[i].is_output != 0;
     int32_t *biases = export_allocate(e->net, n_biases, sizeof *biases), *bias = biases;
-    if (!words || !biases) return sn_no_memory(e->error, "the integers of layer %d", e->index);
+    if (!codes || !words || !biases) return export_no_memory(e);
+    memcpy(codes, rows->codes, rows->n_codes);
     for (size_t i = 0; i < n; i++) {
-        const struct export_row *row = &rows->rows[first + i];
+        const struct export_row *row = &rows->rows[i];
         double factor = row->scale * v_scale / (row->is_output ? e->output.scale : state_scale),
                offset = row->is_output ? row->bias / e->output.scale + e->output.zero : NAN;
         if (factor > 1 && !row->is_output)
@@ -142,6 +148,6 @@ enum sn_status export_finish(struct export_layer *e, const struct export_rows *r
                            e->index, 127 * row->scale);
         words[i] = export_word(factor, offset, row->is_output ? bias++ : NULL);
     }
-    *into = (struct sn_micro_rows){ into->weights, words, biases };
+    *into = (struct sn_micro_rows){ codes, words, biases };
     return SN_OK;
 }

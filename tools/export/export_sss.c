@@ -118,7 +118,7 @@ static enum sn_status set_sizes(struct export_layer *e, const struct sss *s,
 {
     uint16_t *sizes = export_allocate(e->net, 4 * (size_t)s->n_stages, sizeof *sizes);
     int columns = 0, causal = 0, sum = 0;
-    if (!sizes) return sn_no_memory(e->error, "the integers of layer %d", e->index);
+    if (!sizes) return export_no_memory(e);
     to->sizes = sizes;
     for (int k = 0; k < s->n_stages; k++, sizes += 4) {
         int row = s->inputs[k] + s->causal[k] + s->anticausal[k + 1];
@@ -146,8 +146,7 @@ static enum sn_status build_sss(struct export_layer *e, const float *words,
     struct export_rows rows = { 0 };
     struct sn_micro_sss *to = export_allocate(e->net, 1, sizeof *to);
     float *w = malloc((size_t)(s->matrix.n_inputs + 2 * s->matrix.n_outputs + 1) * sizeof *w);
-    enum sn_status status = to && w ? SN_OK
-                                    : sn_no_memory(e->error, "the integers of layer %d", e->index);
+    enum sn_status status = to && w ? SN_OK : export_no_memory(e);
     if (!status) collect(e, s, words, w, &rows);
     if (!status) status = export_scale(e, &rows, (double)e->range.state);
     if (!status) status = export_output(e, &to->output);
@@ -158,13 +157,8 @@ static enum sn_status build_sss(struct export_layer *e, const float *words,
         status = export_u16(e, s->output_order, (size_t)s->matrix.n_outputs, &to->output_order);
     if (!status) {
         to->input = export_input(e, e->l->out_w * e->l->out_h);
-        to->rows.weights = export_allocate(e->net, rows.n_codes, 1);
-        if (!to->rows.weights)
-            status = sn_no_memory(e->error, "the integers of layer %d", e->index);
-        else memcpy((void *)(uintptr_t)to->rows.weights, rows.codes, rows.n_codes);
+        status = export_finish(e, &rows, e->v_scale, e->v_scale, &to->rows);
     }
-    if (!status)
-        status = export_finish(e, &rows, 0, rows.n_rows, e->v_scale, e->v_scale, &to->rows);
     *step = (struct sn_micro_step){ .run = sn_micro_sss, .layer = to };
     export_rows_free(&rows);
     free(w);
