@@ -118,6 +118,45 @@ try "$structnet" export "$out/net.cfg" "$net" --layer 9 --features "$out/f.x.npy
 ok "one layer, from features" says 0 '^outputs  *3, int16$'
 ok "... to the bit" runs head
 
+# ---- Packages
+sh tools/micro/package.sh "$out/package" "$out/head.c" "$out/head.h"
+example=$out/package/examples/SelfTest
+printf '%s\n' '#include <stdio.h>' 'static struct { void begin(long) {} void println(const char *text) { puts(text); } } Serial;' \
+    '#include "SelfTest.ino"' 'int main() { setup(); }' > "$out/c/arduino.cpp"
+arduino() {
+    mkdir -p "$out/c/arduino" &&
+        for file in "$out"/package/src/*.c "$example/net.c"; do
+            $cc -c -I"$out/package/src" "$file" -o "$out/c/arduino/$(basename "$file").o" || return 1
+        done && ${CXX:-g++} -I"$out/package/src" -I"$example" "$out/c/arduino.cpp" "$out"/c/arduino/*.o -o "$out/c/arduino/run" &&
+        [ "$("$out/c/arduino/run")" = 'outputs are right' ]
+}
+ok "the Arduino library runs its example" arduino
+printf 'file(READ "%s" text)\nstring(JSON name GET "${text}" name)\nmessage("${name}")\n' "$out/package/library.json" > "$out/c/json.cmake"
+try cmake -P "$out/c/json.cmake"
+ok "library.json is JSON" [ "$(cat "$out/stderr")" = structnet ]
+cmake_builds() { cmake -S "$out/package" -B "$out/c/cmake" > "$out/stdout" 2> "$out/stderr" && cmake --build "$out/c/cmake" >> "$out/stdout" 2>&1; }
+ok "CMake builds the runtime" cmake_builds
+# ESP-IDF's and Zephyr's commands, as far as the file uses them.
+component() {
+    printf '%s\n' 'cmake_minimum_required(VERSION 3.16)' 'project(component C)' 'set(ESP_PLATFORM 1)' \
+        'function(idf_component_register)' '  cmake_parse_arguments(C "" "" "SRCS;INCLUDE_DIRS" ${ARGN})' \
+        '  list(TRANSFORM C_SRCS PREPEND "${CMAKE_CURRENT_LIST_DIR}/")' '  add_library(component STATIC ${C_SRCS})' \
+        'endfunction()' "include(\"$(pwd)/$out/package/CMakeLists.txt\")" > "$out/c/idf/CMakeLists.txt"
+    cmake -S "$out/c/idf" -B "$out/c/idf/build" > "$out/stdout" 2> "$out/stderr" && cmake --build "$out/c/idf/build" >> "$out/stdout" 2>&1
+}
+mkdir -p "$out/c/idf"
+ok "the ESP-IDF component registers and builds" component
+module() {
+    printf '%s\n' 'cmake_minimum_required(VERSION 3.16)' 'project(module C)' 'set(ZEPHYR_BASE /none)' 'set(CONFIG_STRUCTNET y)' \
+        'macro(zephyr_include_directories)' '  include_directories("${CMAKE_CURRENT_LIST_DIR}/${ARGV0}")' 'endmacro()' \
+        'macro(zephyr_library)' 'endmacro()' 'macro(zephyr_library_sources)' \
+        '  foreach(file ${ARGN})' '    list(APPEND files "${CMAKE_CURRENT_LIST_DIR}/${file}")' '  endforeach()' \
+        '  add_library(module STATIC ${files})' 'endmacro()' "include(\"$(pwd)/$out/package/CMakeLists.txt\")" > "$out/c/zephyr/CMakeLists.txt"
+    cmake -S "$out/c/zephyr" -B "$out/c/zephyr/build" > "$out/stdout" 2> "$out/stderr" && cmake --build "$out/c/zephyr/build" >> "$out/stdout" 2>&1
+}
+mkdir -p "$out/c/zephyr"
+ok "the Zephyr module builds" module
+
 # ---- What is refused
 refuse() {
     name=$1 pattern=$2 code=$3

@@ -17,6 +17,8 @@ libdeflate-dev: CRC-32
 gnuplot-nox: plots of structnet sweep
 libcriterion-dev: tests
 pkg-config: tests of the installed library
+cmake: tests of the package for microcontrollers
+g++: tests of the package for microcontrollers
 libstb-dev: drawing the glyphs (stb_truetype, stb_image_write)
 git: checking the tree of Darknet
 xz-utils: unpacking Darknet
