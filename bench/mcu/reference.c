@@ -25,5 +25,7 @@ int main(int argc, char **argv)
         }
         fwrite(output, sizeof *output, net_OUTPUTS, out);
     }
+    free(memory);
+    fclose(in);
     return fclose(out) ? 1 : 0;
 }

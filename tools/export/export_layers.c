@@ -75,7 +75,7 @@ struct export_number export_number_of(float low, float high, int is_wide)
 {
     double least = fmin(0, (double)low), most = fmax(0, (double)high);
     if (is_wide) {
-        double scale = fmax(-least, most) / 32767;
+        double scale = 2 * fmax(-least, most) / 32767; /* What samples did not show has room too. */
         return (struct export_number){ scale > 0 ? scale : 1, 0, 1 };
     }
     double scale = (most - least) / 255;
