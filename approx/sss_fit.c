@@ -208,7 +208,7 @@ static enum sn_status weigh_few_rows(const struct sss_problem *problem, float **
     size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
     double *a = malloc((2 * m * n + BLOCK * n) * sizeof *a), *work = malloc(64 * m * sizeof *work);
     double *gram = malloc((m * m + m) * sizeof *gram), *squares = gram + m * m;
-    *w = calloc(m * n, sizeof **w);
+    *w = calloc(m * n + 1, sizeof **w);
     enum sn_status status = a && gram && work && *w ? SN_OK
                                                     : sn_no_memory(error, "an SSS approximation");
     if (!status) {

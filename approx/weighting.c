@@ -71,6 +71,7 @@ enum sn_status sn_weighting_mix(const struct sn_covariance *samples,
     /* Equal samples have no covariance to shrink; those that do not differ but by rounding
      * neither. */
     double s = samples->varies ? shrinkage : 1, t = rows && rows->varies ? alignment : 0;
+    const float *c = samples->values, *v = t > 0 ? rows->values : NULL;
     *weighting = (struct sn_weighting){ .n = n, .shrinkage = shrinkage, .alignment = alignment };
     weighting->mean = malloc(count * sizeof(float));
     weighting->moment = malloc(count * count * sizeof(float));
@@ -82,8 +83,8 @@ enum sn_status sn_weighting_mix(const struct sn_covariance *samples,
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j <= i; j++) {
             double m = i == j ? s * (1 - t) : 0;
-            if (s < 1) m += (1 - s) * (double)samples->values[i * count + j];
-            if (t > 0) m += s * t * (double)rows->values[i * count + j];
+            if (s < 1) m += (1 - s) * (double)c[i * count + j];
+            if (v) m += s * t * (double)v[i * count + j];
             weighting->moment[i * count + j] = weighting->moment[j * count + i] = (float)m;
         }
     return SN_OK;

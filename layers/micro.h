@@ -24,6 +24,7 @@
 #ifndef SN_MICRO_H
 #define SN_MICRO_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -64,21 +65,21 @@ struct sn_micro_target {
     const struct sn_micro_output *output;
     const uint16_t *order;
     char *out;
-    unsigned step;
+    size_t step;
 };
 
 /* y of n_rows rows of n_columns columns, behind which rows and the target have moved on. Cost:
  * n_rows n_columns multiply-adds. */
-void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, unsigned n_columns,
-                       unsigned n_rows, struct sn_micro_target *target);
+void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, size_t n_columns,
+                       size_t n_rows, struct sn_micro_target *target);
 
 /* The same for n rows whose a is known; their weights are not looked at. */
-void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
+void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, size_t n,
                      struct sn_micro_target *target);
 
 /* v[j] of input order[first + j], or first + j, j = 0 .. n-1. */
 void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const uint16_t *order,
-                   unsigned first, unsigned n, int16_t *v);
+                   size_t first, size_t n, int16_t *v);
 
 /* What states become. */
 extern const struct sn_micro_output sn_micro_state;

@@ -7,7 +7,7 @@ static void take_patch(const struct sn_micro_convolution *c, const int8_t *in, i
                        int16_t *v)
 {
     int zero = c->input.zero, size = c->size;
-    for (unsigned n = c->channels; n > 0; n--, in += c->input.pixels)
+    for (size_t n = c->channels; n > 0; n--, in += c->input.pixels)
         for (int i = row; i < row + size; i++)
             for (int j = column; j < column + size; j++) {
                 int inside = i >= 0 && i < c->height && j >= 0 && j < c->width;
@@ -20,16 +20,16 @@ void sn_micro_convolution(const void *layer, const int8_t *in, const int8_t *oth
                           void *scratch)
 {
     const struct sn_micro_convolution *c = layer;
-    unsigned step = (unsigned)c->out_height * c->out_width, n = c->channels;
+    size_t step = (size_t)c->out_height * c->out_width, n = c->channels;
     (void)other;
-    for (unsigned p = 0, i = 0; i < c->out_height; i++)
-        for (unsigned j = 0; j < c->out_width; j++, p++) {
+    for (size_t p = 0, i = 0; i < c->out_height; i++)
+        for (size_t j = 0; j < c->out_width; j++, p++) {
             struct sn_micro_rows rows = { c->rows.weights, c->rows.scales, c->rows.bias };
             struct sn_micro_target target = { &c->output, 0, (char *)out + (p << c->output.is_wide),
                                               step };
             int row = (int)(i * c->stride) - c->pad, column = (int)(j * c->stride) - c->pad;
             const int8_t *from = in;
-            for (unsigned g = 0; g < c->groups; g++, from += n * c->input.pixels) {
+            for (size_t g = 0; g < c->groups; g++, from += n * c->input.pixels) {
                 if (step == 1 && c->input.pixels == 1)
                     sn_micro_take(&c->input, from, 0, 0, n, scratch);
                 else take_patch(c, from, row, column, scratch);
@@ -45,7 +45,7 @@ void sn_micro_maxpool(const void *layer, const int8_t *in, const int8_t *other, 
     int8_t *to = out;
     (void)other;
     (void)scratch;
-    for (unsigned c = 0; c < m->channels; c++, in += m->height * m->width)
+    for (size_t c = 0; c < m->channels; c++, in += (size_t)m->height * m->width)
         for (int i = -m->before; i < m->out_height * m->stride - m->before; i += m->stride)
             for (int j = -m->before; j < m->out_width * m->stride - m->before; j += m->stride) {
                 int8_t most = -128;
@@ -63,10 +63,10 @@ void sn_micro_avgpool(const void *layer, const int8_t *in, const int8_t *other, 
     struct sn_micro_target target = { &l->output, 0, out, 1 };
     (void)other;
     (void)scratch;
-    for (unsigned c = 0; c < l->channels; c++) {
+    for (size_t c = 0; c < l->channels; c++) {
         struct sn_micro_rows row = { 0, &l->scale, &l->bias };
         int32_t sum = 0;
-        for (unsigned p = 0; p < l->input.pixels; p++) sum += *in++ - l->input.zero;
+        for (size_t p = 0; p < l->input.pixels; p++) sum += *in++ - l->input.zero;
         sum *= 1 << l->input.shift;
         sn_micro_finish(&row, &sum, 1, &target);
     }
@@ -84,14 +84,14 @@ void sn_micro_sum(const void *layer, const int8_t *in, const int8_t *other, void
         if (y > s->output.high) y = s->output.high;
         if (y < s->output.low) y = s->output.low;
         if (s->output.is_wide) ((int16_t *)out)[i] = (int16_t)y;
-        else ((int8_t *)out)[i] = s->output.table ? s->output.table[y + 128] : (int8_t)y;
+        else ((int8_t *)out)[i] = (int8_t)(s->output.table ? s->output.table[y + 128] : y);
     }
 }
 
 void sn_micro_run(const struct sn_micro_net *net, const int8_t *input, void *output, void *memory)
 {
     char *base = memory;
-    for (unsigned i = 0; i < net->n_steps; i++) {
+    for (size_t i = 0; i < net->n_steps; i++) {
         const struct sn_micro_step *s = &net->steps[i];
         const int8_t *in = s->in < 0 ? input : (const int8_t *)base + s->in,
                      *other = s->other < 0 ? input : (const int8_t *)base + s->other;

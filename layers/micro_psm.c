@@ -34,7 +34,7 @@ enum { ROWS = 4, PAIR = 2 * ROWS }; /* of a block of 4 rows; bytes of two of the
 #endif
 
 /* a[0..3] of a group of n pairs. */
-static inline void dot(const int8_t *w, const uint16_t *columns, unsigned n, const int16_t *v,
+static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
                        int32_t *a)
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
@@ -50,7 +50,7 @@ static inline void dot(const int8_t *w, const uint16_t *columns, unsigned n, con
 }
 
 /* a of one row of n entries. */
-static int32_t dot_row(const int8_t *w, const uint16_t *columns, unsigned n, const int16_t *v)
+static int32_t dot_row(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v)
 {
     int32_t a = 0;
     for (const int8_t *end = w + n; w != end;) a += *w++ * v[*columns++];
@@ -63,9 +63,9 @@ static void multiply_factor(const struct sn_micro_factor *f, const int16_t *v,
 {
     struct sn_micro_rows rows = { f->rows.weights, f->rows.scales, f->rows.bias };
     const uint16_t *lengths = f->lengths, *columns = f->columns;
-    unsigned count, is_block = f->block == ROWS;
-    for (unsigned left = f->n_rows; left > 0; left -= count) {
-        unsigned n = *lengths++;
+    size_t count, is_block = f->block == ROWS;
+    for (size_t left = f->n_rows; left > 0; left -= count) {
+        size_t n = *lengths++;
         int32_t a[ROWS];
         count = is_block && left >= ROWS ? ROWS : is_block ? left : 1;
         if (is_block) dot(rows.weights, columns, n, v, a);
@@ -83,10 +83,10 @@ void sn_micro_psm(const void *layer, const int8_t *in, const int8_t *other, void
     int16_t *inner[2] = { (int16_t *)scratch + s->n_inputs,
                           (int16_t *)scratch + s->n_inputs + s->most_inner };
     (void)other;
-    for (unsigned p = 0; p < s->input.pixels; p++) {
+    for (size_t p = 0; p < s->input.pixels; p++) {
         const int16_t *from = scratch;
         sn_micro_take(&s->input, in + p, 0, 0, s->n_inputs, scratch);
-        for (unsigned k = 0; k < s->n_factors; k++) {
+        for (size_t k = 0; k < s->n_factors; k++) {
             const struct sn_micro_factor *f = &s->factors[k];
             struct sn_micro_target target = { &f->output, 0, (char *)inner[k & 1], 1 };
             if (k + 1u == s->n_factors) {

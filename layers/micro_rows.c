@@ -4,12 +4,12 @@
 const struct sn_micro_output sn_micro_state = { -32767, 32767, 1, 0, 0 };
 
 /* floor(a m / 2^11), which has up to 41 bits before it is divided. */
-static inline int32_t micro_scale(int32_t a, uint32_t m)
+static inline int32_t micro_scale(int32_t a, int32_t m)
 {
 #if MICRO_THUMB1
-    return (a >> 16) * (int32_t)(m << 5) + (int32_t)(((uint32_t)a & 0xffff) * m >> 11);
+    return (a >> 16) * (m << 5) + (int32_t)(((uint32_t)a & 0xffff) * (uint32_t)m >> 11);
 #else
-    return (int32_t)((int64_t)a * (int32_t)m >> 11);
+    return (int32_t)((int64_t)a * m >> 11);
 #endif
 }
 
@@ -42,20 +42,20 @@ static inline int finish_four(struct sn_micro_rows *rows, const int32_t *a,
 }
 #endif
 
-static inline void finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
+static inline void finish(struct sn_micro_rows *rows, const int32_t *a, size_t n,
                           struct sn_micro_target *target)
 {
     const struct sn_micro_output *output = target->output;
     const uint16_t *scale = rows->scales, *end = scale + n, *order = target->order;
     const int32_t *bias = output->has_bias ? rows->bias : 0;
     const int8_t *table = output->table;
-    unsigned is_wide = output->is_wide, step = target->step << is_wide;
+    size_t is_wide = output->is_wide, step = target->step << is_wide;
     int32_t high = output->high, low = output->low;
     char *out = target->out;
     while (scale != end) {
-        uint32_t word = *scale++, e = word >> 11;
-        int32_t t = micro_scale(*a++, word & 2047u);
-        t += bias ? *bias++ : (int32_t)((1u << e) >> 1);
+        int word = *scale++, e = word >> 11;
+        int32_t t = micro_scale(*a++, word & 2047);
+        t += bias ? *bias++ : (1 << e) >> 1;
         t >>= e;
         if (t > high) t = high;
         if (t < low) t = low;
@@ -70,7 +70,7 @@ static inline void finish(struct sn_micro_rows *rows, const int32_t *a, unsigned
     target->order = order;
 }
 
-void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, unsigned n,
+void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, size_t n,
                      struct sn_micro_target *target)
 {
     finish(rows, a, n, target);
@@ -107,12 +107,11 @@ enum { ROWS = 4 };
     } while (0)
 #define LOAD_SOME(w) vldrbq_z_s8(w, some)
 
-static inline void dot(const int8_t *w0, unsigned stride, unsigned last, const int16_t *v,
-                       int32_t *a)
+static inline void dot(const int8_t *w0, size_t stride, size_t last, const int16_t *v, int32_t *a)
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
     const int8_t *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w0 + last;
-    for (unsigned k = stride / 16; k > 0; k--, w0 += 16, w1 += 16, w2 += 16, w3 += 16, v += 16)
+    for (size_t k = stride / 16; k > 0; k--, w0 += 16, w1 += 16, w2 += 16, w3 += 16, v += 16)
         MULTIPLY_COLUMNS(vldrbq_s8);
     if (stride % 16) {
         mve_pred16_t some = vctp8q(stride % 16);
@@ -124,8 +123,7 @@ static inline void dot(const int8_t *w0, unsigned stride, unsigned last, const i
 #elif MICRO_DSP
 
 /* By hand: compilers, which see no further than one row's registers, spill. */
-static inline void dot(const int8_t *w, unsigned stride, unsigned last, const int16_t *v,
-                       int32_t *a)
+static inline void dot(const int8_t *w, size_t stride, size_t last, const int16_t *v, int32_t *a)
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, x, y;
     const int8_t *end = w + stride;
@@ -148,8 +146,7 @@ static inline void dot(const int8_t *w, unsigned stride, unsigned last, const in
 #elif MICRO_THUMB1
 
 /* By hand: eight registers are too few for compilers, and sums fit into the others. */
-static inline void dot(const int8_t *w, unsigned stride, unsigned last, const int16_t *v,
-                       int32_t *a)
+static inline void dot(const int8_t *w, size_t stride, size_t last, const int16_t *v, int32_t *a)
 {
     register int32_t a0 __asm__("r8") = 0, a1 __asm__("r9") = 0, a2 __asm__("r10") = 0,
                         a3 __asm__("r11") = 0;
@@ -174,8 +171,7 @@ static inline void dot(const int8_t *w, unsigned stride, unsigned last, const in
 
 #else
 
-static inline void dot(const int8_t *w, unsigned stride, unsigned last, const int16_t *v,
-                       int32_t *a)
+static inline void dot(const int8_t *w, size_t stride, size_t last, const int16_t *v, int32_t *a)
 {
     const int8_t *w1 = w + stride, *w2 = w1 + stride, *w3 = w + last, *end = w + stride;
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
@@ -197,7 +193,7 @@ static inline void dot(const int8_t *w, unsigned stride, unsigned last, const in
 #endif
 
 /* Where fewer than four rows are left, one by one. */
-static inline int32_t dot_one(const int8_t *w, const int16_t *v, unsigned n)
+static inline int32_t dot_one(const int8_t *w, const int16_t *v, size_t n)
 {
     int32_t a = 0;
     for (const int8_t *end = w + n; w != end; w += 4, v += 4) {
@@ -217,8 +213,8 @@ static inline int32_t dot_one(const int8_t *w, const int16_t *v, unsigned n)
 
 /* a of the next rows, at most ROWS of n_rows, and their number. Three are four with the last one
  * twice, which is faster than one by one. */
-static inline unsigned next_rows(const int8_t *w, unsigned stride, const int16_t *v,
-                                 unsigned n_rows, int32_t *a)
+static inline size_t next_rows(const int8_t *w, size_t stride, const int16_t *v, size_t n_rows,
+                               int32_t *a)
 {
 #ifndef __OPTIMIZE_SIZE__
     if (n_rows > ROWS) n_rows = ROWS;
@@ -231,11 +227,11 @@ static inline unsigned next_rows(const int8_t *w, unsigned stride, const int16_t
     return 1;
 }
 
-void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, unsigned n_columns,
-                       unsigned n_rows, struct sn_micro_target *target)
+void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, size_t n_columns,
+                       size_t n_rows, struct sn_micro_target *target)
 {
-    unsigned stride = (n_columns + 3) & ~3u;
-    for (unsigned n; n_rows > 0; n_rows -= n) {
+    size_t stride = (n_columns + 3) & ~3u;
+    for (size_t n; n_rows > 0; n_rows -= n) {
         int32_t a[ROWS];
         n = next_rows(rows->weights, stride, v, n_rows, a);
         rows->weights += n * stride;
@@ -247,13 +243,13 @@ void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, unsigned n_
 }
 
 void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const uint16_t *order,
-                   unsigned first, unsigned n, int16_t *v)
+                   size_t first, size_t n, int16_t *v)
 {
     int32_t one = 1 << input->shift, zero = input->zero * one;
-    unsigned pixels = input->pixels;
+    size_t pixels = input->pixels;
 #if MICRO_MVE
     if (!order && pixels == 1) {
-        for (unsigned j = 0; j < n; j += 8) {
+        for (size_t j = 0; j < n; j += 8) {
             mve_pred16_t some = vctp16q(n - j);
             int16x8_t q = vldrbq_z_s16(in + first + j, some);
             q = vsubq_n_s16(vmulq_n_s16(q, (int16_t)one), (int16_t)zero);
@@ -263,8 +259,7 @@ void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const u
     }
 #endif
     if (order)
-        for (unsigned j = 0; j < n; j++)
-            v[j] = (int16_t)(in[order[first + j] * pixels] * one - zero);
+        for (size_t j = 0; j < n; j++) v[j] = (int16_t)(in[order[first + j] * pixels] * one - zero);
     else {
         in += first * pixels;
 #ifndef __OPTIMIZE_SIZE__

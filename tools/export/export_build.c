@@ -252,8 +252,8 @@ enum sn_status export_build(const network *net, int first, int last,
         .net = net, .first = first, .last = last, .ranges = ranges, .to = out, .error = error
     };
     size_t n_steps = (size_t)count_steps(net, first, last);
-    b.values = calloc((size_t)(last - first + 2), sizeof *b.values);
-    b.links = calloc(n_steps, sizeof *b.links);
+    b.values = calloc((size_t)last - (size_t)first + 2, sizeof *b.values);
+    b.links = calloc(n_steps + 1, sizeof *b.links);
     out->steps = export_allocate(out, n_steps, sizeof *out->steps);
     enum sn_status status = b.values && b.links && out->steps
         ? SN_OK

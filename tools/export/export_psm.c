@@ -53,7 +53,7 @@ static float psm_state(const struct sn_matrix *structured, const float *words, c
 static int8_t *code_at(int8_t *codes, size_t p, int r, int block)
 {
     if (block == 1) return codes + p;
-    return codes + p / 2 * 8 + (r / 2) * 4 + (r & 1) + (p & 1) * 2;
+    return codes + p / 2 * 8 + (size_t)(r / 2 * 4 + (r & 1)) + (p & 1) * 2;
 }
 
 enum { ROWS = 4 };
@@ -185,8 +185,12 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
     struct sn_micro_psm *to = export_allocate(e->net, 1, sizeof *to);
     struct sn_micro_factor *factors = export_allocate(e->net, (size_t)n, sizeof *factors);
     struct export_rows *rows = calloc((size_t)n, sizeof *rows), all = { 0 };
-    enum sn_status status = to && factors && rows ? SN_OK : export_no_memory(e);
+    enum sn_status status = SN_OK;
     int most_inner = 0;
+    if (!to || !factors || !rows) {
+        free(rows);
+        return export_no_memory(e);
+    }
     for (int i = 0; i < n && !status; i++) {
         status = take_factor(e, s, n - 1 - i, words, &rows[i], &factors[i]);
         for (size_t k = 0; k < rows[i].n_rows; k++) export_more_rows(&all, rows[i].rows[k]);
@@ -206,7 +210,7 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
         *scratch = sizeof(int16_t) * ((size_t)s->matrix.n_inputs + 2 * (size_t)most_inner);
     }
     *step = (struct sn_micro_step){ .run = sn_micro_psm, .layer = to };
-    for (int i = 0; rows && i < n; i++) export_rows_free(&rows[i]);
+    for (int i = 0; i < n; i++) export_rows_free(&rows[i]);
     export_rows_free(&all);
     free(rows);
     return status;

@@ -6,14 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* y += W x, W of m x n; the largest |y| so far. */
-static float add_product(const float *w, int m, int n, const float *x, float *y, float most)
+/* y += W x, W of m x n. */
+static void add_product(const float *w, int m, int n, const float *x, float *y)
 {
-    for (int i = 0; i < m; i++) {
-        for (int j = 0; j < n; j++) y[i] += w[i * n + j] * x[j];
-        most = fmaxf(most, fabsf(y[i]));
-    }
-    return most;
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) y[i] += w[(size_t)i * (size_t)n + (size_t)j] * x[j];
 }
 
 /* scratch: two states and the inputs in their order. */
@@ -23,7 +20,7 @@ static float sss_state(const struct sn_matrix *structured, const float *words, c
     const struct sss *s = (const struct sss *)structured;
     int n = structured->n_inputs, first = 0;
     float *u = scratch, *state = u + n, *next = state + n + structured->n_outputs, most = 0;
-    size_t room = (size_t)(n + structured->n_outputs);
+    size_t room = (size_t)n + (size_t)structured->n_outputs;
     for (int j = 0; j < n; j++) u[j] = x[s->input_order ? s->input_order[j] : (uint32_t)j];
     for (int way = 0; way < 2; way++)
         for (int i = 0; i < s->n_stages; i++) {
@@ -31,12 +28,11 @@ static float sss_state(const struct sn_matrix *structured, const float *words, c
             struct sss_stage at = sss_stage_at(s, (float *)(uintptr_t)words, k);
             if (way) first -= s->inputs[k];
             memset(next, 0, room * sizeof *next);
-            float largest = add_product(way ? at.f : at.b,
-                                        way ? s->anticausal[k] : s->causal[k + 1], s->inputs[k],
-                                        u + first, next, 0);
-            largest = add_product(way ? at.e : at.a, way ? s->anticausal[k] : s->causal[k + 1],
-                                  way ? s->anticausal[k + 1] : s->causal[k], state, next, 0);
-            most = fmaxf(most, largest);
+            int n_states = way ? s->anticausal[k] : s->causal[k + 1],
+                n_before = way ? s->anticausal[k + 1] : s->causal[k];
+            add_product(way ? at.f : at.b, n_states, s->inputs[k], u + first, next);
+            add_product(way ? at.e : at.a, n_states, n_before, state, next);
+            for (int j = 0; j < n_states; j++) most = fmaxf(most, fabsf(next[j]));
             memcpy(state, next, room * sizeof *next);
             if (!way) first += s->inputs[k];
         }
@@ -146,9 +142,12 @@ static enum sn_status build_sss(struct export_layer *e, const float *words,
     struct export_rows rows = { 0 };
     struct sn_micro_sss *to = export_allocate(e->net, 1, sizeof *to);
     float *w = malloc((size_t)(s->matrix.n_inputs + 2 * s->matrix.n_outputs + 1) * sizeof *w);
-    enum sn_status status = to && w ? SN_OK : export_no_memory(e);
-    if (!status) collect(e, s, words, w, &rows);
-    if (!status) status = export_scale(e, &rows, (double)e->range.state);
+    if (!to || !w) {
+        free(w);
+        return export_no_memory(e);
+    }
+    collect(e, s, words, w, &rows);
+    enum sn_status status = export_scale(e, &rows, (double)e->range.state);
     if (!status) status = export_output(e, &to->output);
     if (!status) status = set_sizes(e, s, to, scratch);
     if (!status)

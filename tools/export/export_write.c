@@ -88,7 +88,7 @@ static void write_sss(struct writer *w, const struct sn_micro_sss *s)
 {
     size_t weights = 0, rows = 0, outputs = 0;
     for (unsigned k = 0; k < s->n_stages; k++) {
-        const uint16_t *size = s->sizes + 4 * k;
+        const uint16_t *size = s->sizes + 4 * (size_t)k;
         size_t n = size[0], causal = k ? size[-2] : 0, next = k + 1u < s->n_stages ? size[7] : 0;
         weights += size[3] * padded(n + next) + size[1] * padded(n + causal + next)
             + size[2] * padded(n + causal);
@@ -118,7 +118,8 @@ static void write_psm(struct writer *w, const struct sn_micro_psm *s)
     for (unsigned i = 0; i < s->n_factors; i++) {
         const struct sn_micro_factor *f = &s->factors[i];
         size_t groups = ((size_t)f->n_rows + f->block - 1) / f->block, blocks = 0;
-        for (size_t g = 0; g < groups; g++) blocks += f->lengths[g] * (f->block == 1 ? 1u : 2u);
+        for (size_t g = 0; g < groups; g++)
+            blocks += f->lengths[g] * (size_t)(f->block == 1 ? 1 : 2);
         snprintf(part, sizeof part, "_%u", i);
         write_rows(w, part, &f->rows, blocks * f->block, f->n_rows, f == last ? f->n_rows : 0);
         snprintf(text, sizeof text, "lengths_%u", i);
