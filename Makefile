@@ -143,15 +143,16 @@ $(BUILD)/darknet: $(darknet_main) $(darknet_src) $(plug) $(layers)
 $(BUILD)/structnet: $(tools) $(plug) $(library) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(TOOL_LIBS)
 
-# One object whose hidden names are local, so that a static program too may use them for itself.
+# One object whose hidden names are local, so that a static program too may use them for itself; clang shows the resolvers of
+# functions with clones.
 $(BUILD)/libstructnet.a: $(library)
 	$(LD) -r $^ -o $(BUILD)/structnet_all.o
-	$(OBJCOPY) --localize-hidden $(BUILD)/structnet_all.o
+	$(OBJCOPY) --localize-hidden --wildcard --localize-symbol='*.resolver' $(BUILD)/structnet_all.o
 	rm -f $@
 	$(AR) rc $@ $(BUILD)/structnet_all.o
 
-$(BUILD)/$(SONAME): $(library)
-	$(CC) $(SANITIZE) -shared -Wl,-soname,$(SONAME) -Wl,--no-undefined $^ -o $@ $(LIBRARY_LIBS)
+$(BUILD)/$(SONAME): $(BUILD)/libstructnet.a
+	$(CC) $(SANITIZE) -shared -Wl,-soname,$(SONAME) -Wl,--no-undefined $(BUILD)/structnet_all.o -o $@ $(LIBRARY_LIBS)
 
 # A fused multiply-add would round differently from one compiler to the other.
 $(glyphs): OUR_FLAGS += -fopenmp -ffp-contract=off
