@@ -89,8 +89,8 @@ extern const struct sn_micro_output sn_micro_state;
 
 /* SSS (layers/sss.h), at every pixel. sizes has 4 numbers a stage: its inputs, its outputs, the
  * causal states behind and the anticausal ones before it. Rows are, for stages N-1 .. 0, [F E],
- * then for stages 0 .. N-1 [D C G] and [B A]. Scratch: the anticausal states of all stages, and
- * twice what one stage takes. */
+ * then for stages 0 .. N-1 [D C G] and [B A]. Scratch: the anticausal states of all stages, what
+ * one stage takes, and its causal states, as int16. */
 struct sn_micro_sss {
     struct sn_micro_input input;
     struct sn_micro_output output;

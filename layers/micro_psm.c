@@ -1,3 +1,4 @@
+/* Products of sparse matrices of integers (micro.h). */
 #include "micro_inner.h"
 
 enum { ROWS = 4, PAIR = 2 * ROWS }; /* of a block of 4 rows; bytes of two of them */

@@ -1,3 +1,4 @@
+/* Sequentially semiseparable matrices of integers (micro.h). */
 #include "micro.h"
 
 enum { SIZES = 4 };

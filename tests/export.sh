@@ -168,7 +168,7 @@ refuse() {
 refuse "no samples" 'expected --features X.npy or --images LIST;' 2 "$out/net.cfg" "$net"
 refuse "images for a layer" '^structnet export: --images: expected --features with --layer' 2 "$out/net.cfg" "$net" --layer 9 --images "$out/images.txt"
 refuse "features of another size" 'f.x.npy: expected rows of 108 values, found [0-9]* x 21$' 1 "$out/net.cfg" "$net" --features "$out/f.x.npy"
-refuse "a layer that there is not" 'net.cfg: --layer: expected 0 to 10, found 11$' 1 "$out/net.cfg" "$net" --layer 11 --features "$out/f.x.npy"
+refuse "a layer that there is not" 'net.cfg: --layer 11: the last layer is 10$' 1 "$out/net.cfg" "$net" --layer 11 --features "$out/f.x.npy"
 { npy '<f4' '1, 2'; f32 1 nan; } > "$out/nan.npy"
 printf '[net]\ninputs=2\n[connected]\noutput=2\nactivation=linear\n' > "$out/two.cfg"
 { printf '\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'; f32 0 0 1 0 0 1; } > "$out/two.weights"

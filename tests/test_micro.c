@@ -85,27 +85,35 @@ static void compare(const struct sn_micro_step *step, const char *what, int a, i
     cr_assert(!memcmp(out, expected, sizeof out), "%s %d %d", what, a, b);
 }
 
+/* A connected layer of the arrays' numbers. */
+static struct sn_micro_convolution connected(struct sn_micro_input input,
+                                             struct sn_micro_output output, int n, int m)
+{
+    pad_rows(weights, m, n);
+    return (struct sn_micro_convolution){ .input = input,
+                                          .output = output,
+                                          .channels = (uint16_t)n,
+                                          .height = 1,
+                                          .width = 1,
+                                          .filters = (uint16_t)m,
+                                          .groups = 1,
+                                          .size = 1,
+                                          .stride = 1,
+                                          .out_height = 1,
+                                          .out_width = 1,
+                                          .rows = { weights, scales, biases } };
+}
+
 Test(micro, small_products_equal_the_definition)
 {
     seed = 1;
     for (int n = 1; n <= 17; n++)
         for (int m = 1; m <= 9; m++) {
             fill_arrays();
-            struct sn_micro_convolution layer = { .input = draw_input(1),
-                                                  .output = draw_output(),
-                                                  .channels = (uint16_t)n,
-                                                  .height = 1,
-                                                  .width = 1,
-                                                  .filters = (uint16_t)m,
-                                                  .groups = 1,
-                                                  .size = 1,
-                                                  .stride = 1,
-                                                  .out_height = 1,
-                                                  .out_width = 1,
-                                                  .rows = { weights, scales, biases } };
-            struct sn_micro_step step = { .run = sn_micro_convolution, .layer = &layer };
-            pad_rows(weights, m, n);
-            compare(&step, "connected", n, m);
+            struct sn_micro_input input = draw_input(1);
+            struct sn_micro_convolution layer = connected(input, draw_output(), n, m);
+            compare(&(struct sn_micro_step){ .run = sn_micro_convolution, .layer = &layer },
+                    "connected", n, m);
         }
 }
 
@@ -114,21 +122,13 @@ Test(micro, long_sums_of_extreme_numbers_equal_the_definition)
 {
     seed = 2;
     fill_arrays();
-    struct sn_micro_convolution layer = { .input = { -128, 3, 1 },
-                                          .output = { -32767, 32767, 1, 1, NULL },
-                                          .channels = 4112,
-                                          .height = 1,
-                                          .width = 1,
-                                          .filters = 3,
-                                          .groups = 1,
-                                          .size = 1,
-                                          .stride = 1,
-                                          .out_height = 1,
-                                          .out_width = 1,
-                                          .rows = { weights, scales, biases } };
     for (int sign = -1; sign <= 1; sign += 2) {
         memset(weights, sign * 127, sizeof weights);
         memset(in, 127, sizeof in);
+        struct sn_micro_convolution layer = connected((struct sn_micro_input){ -128, 3, 1 },
+                                                      (struct sn_micro_output){ -32767, 32767, 1, 1,
+                                                                                NULL },
+                                                      4112, 3);
         compare(&(struct sn_micro_step){ .run = sn_micro_convolution, .layer = &layer }, "long",
                 sign, 0);
     }

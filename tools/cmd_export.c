@@ -160,6 +160,7 @@ struct judgement {
     size_t n;
 };
 
+/* The first of the largest of n outputs. */
 static size_t largest(const float *y, size_t n)
 {
     size_t best = 0;
@@ -298,13 +299,10 @@ static int run(int argc, char **argv)
     struct judgement judgement;
     network *net = load_net(request.cfg, request.weights);
     set_batch_network(net, 1);
-    int first = request.layer < 0 ? 0 : request.layer, last = net->n - 1;
-    if (request.layer >= net->n) {
-        sn_fail(&error, SN_BAD_INPUT, "%s: --layer: expected 0 to %d, found %d", request.cfg,
-                net->n - 1, request.layer);
+    int first = 0, last;
+    if (choose_layer(net, request.cfg, request.layer, &choose_layer_outputs, &last, &error))
         sn_die(&error);
-    }
-    if (request.layer >= 0) last = first;
+    if (request.layer >= 0) first = last;
     if (export_check(net, request.cfg, first, &last, &error)
         || (request.features
                 ? read_features(&request, (size_t)net->layers[first].inputs, &samples, &error)

@@ -21,30 +21,20 @@ static void multiply_factor(const struct psm_factor *f, const float *values, con
         }
 }
 
-/* Inner vector j, left of factor j, of one x; scratch holds two. */
-static const float *inner_vector(const struct psm *s, const float *words, const float *x, int last,
-                                 float *scratch)
-{
-    size_t room = 0;
-    for (int j = 0; j < s->n_factors; j++)
-        room = (size_t)s->sizes[j] > room ? (size_t)s->sizes[j] : room;
-    for (int j = s->n_factors - 1; j >= last; j--) {
-        struct psm_factor f = psm_factor_at(s, j);
-        float *y = scratch + (size_t)(j & 1) * room;
-        multiply_factor(&f, words, x, y);
-        x = y;
-    }
-    return x;
-}
-
+/* The largest entry of the vectors between the factors; scratch holds two of them. */
 static float psm_state(const struct sn_matrix *structured, const float *words, const float *x,
                        float *scratch)
 {
     const struct psm *s = (const struct psm *)structured;
+    int room = 0;
     float most = 0;
-    for (int j = 1; j < s->n_factors; j++) {
-        const float *y = inner_vector(s, words, x, j, scratch);
-        for (int i = 0; i < s->sizes[j]; i++) most = fmaxf(most, fabsf(y[i]));
+    for (int j = 1; j < s->n_factors; j++) room = s->sizes[j] > room ? s->sizes[j] : room;
+    for (int j = s->n_factors - 1; j >= 1; j--) {
+        struct psm_factor f = psm_factor_at(s, j);
+        float *y = scratch + (j & 1) * (ptrdiff_t)room;
+        multiply_factor(&f, words, x, y);
+        for (int i = 0; i < f.rows; i++) most = fmaxf(most, fabsf(y[i]));
+        x = y;
     }
     return most;
 }
@@ -67,20 +57,17 @@ struct parts {
     size_t n_lengths, n_columns;
 };
 
-/* Row r of group g with its place in the product, or a state. */
+/* A row of factor j before its codes are made: of j = 0 an output with its gain, else a state; with
+ * the scale that it has where its values are codes of 8 bits. */
 static struct export_row describe_row(const struct export_layer *e, const struct psm *s, int j,
-                                      size_t row, double *gain)
+                                      const float *words, size_t row, double *gain)
 {
     struct export_row about = { .is_output = j == 0 };
     *gain = 1;
     if (j == 0) *gain = export_gain(e->l, (int)(s->order ? s->order[row] : row), &about.bias);
     if (s->matrix.bits == 8 && !s->matrix.group) {
         size_t before = 0;
-        for (int i = 0; i < j; i++) {
-            struct psm_factor f = psm_factor_at(s, i);
-            before += (size_t)f.rows;
-        }
-        const float *words = export_words(e->l);
+        for (int i = 0; i < j; i++) before += (size_t)s->sizes[i];
         about.scale = fabs(*gain) * (double)words[s->matrix.n_values + before + row];
     }
     return about;
@@ -101,7 +88,7 @@ static void add_group(struct export_layer *e, const struct psm *s, int j,
         double gain, sum;
         struct export_row about;
         if (row >= (size_t)f->rows) break;
-        about = describe_row(e, s, j, row, &gain);
+        about = describe_row(e, s, j, words, row, &gain);
         for (size_t p = 0; p < count; p++)
             to->w[p] =
                 (float)(gain
