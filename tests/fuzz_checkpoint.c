@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     struct checkpoint checkpoint;
     struct sn_error error;
     float values[CHUNK];
-    if (checkpoint_parse("fuzz", data, size, &checkpoint, &error)) {
+    if (checkpoint_parse("fuzz", NULL, data, size, &checkpoint, &error)) {
         if (!error.message[0]) abort(); /* Every refusal has a reason. */
         return 0;
     }

@@ -1,8 +1,12 @@
-"""Writes tests/corpus/: files that no honest program writes, and expected.txt, one line per file: its name and a part of the
-line with which the reader must refuse it. Usage: python3 tests/make_corpus.py"""
+"""Writes tests/corpus/: files that no honest program writes, and files with what only their programs can read, and expected.txt,
+one line per file: its name and a part of the line with which the reader must refuse it; or "reads KEY", when it must find the
+tensor w under that key, "-" for none. Usage: python3 tests/make_corpus.py"""
+import argparse
 import io
 import json
 import os
+import pathlib
+import pickle
 import struct
 import zipfile
 
@@ -37,12 +41,11 @@ def legacy(body, keys=("0",), tail=struct.pack("<q", 4) + bytes(16)):
     return HEADER + b"\x80\x02" + body + b".\x80\x02](" + b"".join(map(text, keys)) + b"e." + tail
 
 
-def archive(body, entries=(("a/data/0", bytes(16)),), method=zipfile.ZIP_STORED, pickle="a/data.pkl"):
+def archive(body, entries=(("a/data/0", bytes(16)),), method=zipfile.ZIP_STORED, program="a/data.pkl"):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as file:
-        file.writestr(pickle, b"\x80\x02" + body + b".")
-        for name, data in entries:
-            file.writestr(name, data)
+        for name, data in [(program, b"\x80\x02" + body + b"."), *entries]:
+            file.writestr(zipfile.ZipInfo(name), data, method)
     return out.getvalue()
 
 
@@ -62,15 +65,15 @@ def both(name, body, reason, **options):
 
 
 SYSTEM = b"cposix\nsystem\n" + b"(" + text("touch /tmp/structnet-was-here") + b"tR"
-both("os-system", SYSTEM, "refused to call 'posix.system'")
-both("eval", b"c__builtin__\neval\n(" + text("1") + b"tR", "refused to call '__builtin__.eval'")
-both("stack-global", text("os") + text("system") + b"\x93(" + text("id") + b"tR", "refused to call 'os.system'")
+both("os-system", SYSTEM, "found an object of 'posix.system'", keys=())
+both("eval", b"c__builtin__\neval\n(" + text("1") + b"tR", "found an object of '__builtin__.eval'", keys=())
+both("stack-global", text("os") + text("system") + b"\x93(" + text("id") + b"tR", "found an object of 'os.system'", keys=())
 both("call-storage", b"ctorch\nFloatStorage\n(tR", "refused to call 'torch.FloatStorage'")
-both("getattr-name", b"ctorch\nload\n(tR", "refused to call 'torch.load'")
-both("newline-name", b"ca\x1b[31m\nb\n", "refused to call 'a?[31m.b'")
+both("getattr-name", b"ctorch\nload\n(tR", "found an object of 'torch.load'", keys=())
+both("newline-name", b"ca\x1b[31m\nb\n", "found an object of 'a?[31m.b'", keys=())
 both("inst", b"(i__main__\nx\n", "opcode INST")
 both("obj", b"(N(o", "opcode OBJ")
-both("newobj", b"ccollections\nOrderedDict\n)\x81", "opcode NEWOBJ")
+both("newobj", b"ccollections\nOrderedDict\n)\x81", "expected tensors, found none", keys=())
 both("ext", b"\x82\x01", "opcode EXT1")
 both("persid", b"Px\n", "opcode PERSID")
 both("text-int", b"I1\n", "opcode INT")
@@ -90,7 +93,7 @@ both("memo-put-empty", b"q\x00", "expected a value to remember")
 both("huge-string", b"X\xff\xff\xff\xff", "expected 4294967295 more bytes")
 both("huge-string8", b"\x8d" + b"\xff" * 8, "expected 18446744073709551615 more bytes")
 both("huge-long", b"\x8b\xff\xff\xff\x7f", "expected 2147483647 more bytes")
-both("zero-in-string", b"X\x01\x00\x00\x00\x00", "a zero byte within a string")
+both("zero-in-string", b"X\x01\x00\x00\x00\x00", "expected tensors, found none", keys=())
 both("build-none", b"NNb", "expected a dict to give attributes")
 both("no-tensors", b"}", "expected tensors, found none", keys=())
 both("negative-shape", state(tensor(shape=(-2, 2))), "negative size")
@@ -112,6 +115,36 @@ both("two-names", b"}" + text("w") + tensor() + b"s" + text("w") + tensor() + b"
 both("control-name", b"}" + text("a\nb") + tensor() + b"s", "control characters")
 both("list-key", b"}]" + tensor() + b"s", "neither string nor whole number")
 both("deep", b"]" * 200 + tensor() + b"a" * 200, "nested more than 64 deep")
+# What training scripts keep beside the tensors: objects, which are passed over.
+ARGS = pickle.dumps(argparse.Namespace(lr=0.1, betas=(0.9, 0.99), seen={1}, path=pathlib.PurePosixPath("a/b")), 2)[2:-1]
+DTYPE = b"cnumpy\ndtype\n(" + text("f8") + b"K\x00K\x01tR(K\x03" + text("<") + b"NNN" + number(-1) + number(-1) + b"K\x00tb"
+SCALAR = b"cnumpy.core.multiarray\nscalar\n(" + DTYPE
+SCALAR_2 = SCALAR + b"c_codecs\nencode\n(" + text("\0\0\0") + text("latin1") + b"tRtR"
+SCALAR_4 = SCALAR + b"C\x08" + struct.pack("<d", 76.5) + b"tR"
+LIGHTNING = b"cpl.utilities\nAttributeDict\n)\x81}" + text("lr") + number(1) + b"sb(" + text("lr") + number(1) + b"u"
+SETS = b"\x8f(K\x01K\x02\x90(K\x01\x91\x96" + struct.pack("<Q", 2) + b"ab\x87"
+MODULE_STATE = b"}(" + text("_parameters") + b"}" + text("weight") + tensor() + b"s" + text("_modules") + b"}ub"
+MODULE = b"ctorchvision.models.resnet\nResNet\n)\x81" + MODULE_STATE
+OLD_MODULE = b"(" + text("module") + b"ctorchvision.models.resnet\nResNet\n" + text("r.py") + text("class") + b"tQ)\x81" + MODULE_STATE
+
+
+def entries(**values):
+    return b"}" + b"".join(text(key) + value + b"s" for key, value in values.items())
+
+
+both("namespace", entries(args=ARGS, model=state()), "reads model")
+both("scalar2", entries(state_dict=state(), best_prec1=SCALAR_2), "reads state_dict")
+both("scalar4", entries(state_dict=state(), best_prec1=SCALAR_4), "reads state_dict")
+both("lightning", entries(hyper_parameters=LIGHTNING, state_dict=state()), "reads state_dict")
+both("sets", entries(sets=SETS, weights=state()), "reads weights")
+both("object-key", entries(callbacks=b"}cpl\nStop\n}" + text("best") + tensor() + b"ss", state_dict=state()), "reads state_dict")
+both("state-first", state() + text("args") + ARGS + b"s", "reads -")
+both("two-models", entries(model_ema=state(), model=state()), "reads model")
+both("subclass", state(b"ctorch._tensor\n_rebuild_from_type_v2\n(" + tensor().replace(b"(", b"(", 1)[:-1].replace(
+    b"_rebuild_tensor_v2\n(", b"_rebuild_tensor_v2\ncmine\nTensor\n(", 1) + b"}tR"), "reads -")
+both("module", MODULE, "found a whole module, 'torchvision.models.resnet.ResNet'; load it in PyTorch and torch.save")
+both("old-module", OLD_MODULE, "found a whole module, 'torchvision.models.resnet.ResNet'")
+both("module-within", entries(model=MODULE, optimizer=state()), "found a whole module")
 # A small file that would copy one dict until memory ends.
 COPIES = b"}q\x00(" + b"K\x01N" * 2000 + b"u" + b"ccollections\nCounter\nh\x00\x85R0" * 1100
 both("copies", COPIES, "more than 4194304 values")
@@ -129,7 +162,7 @@ FILES["zip-compressed.pth"] = archive(state(), method=zipfile.ZIP_DEFLATED), "co
 FILES["zip-bomb.pth"] = archive(state(), [("a/data/0", bytes(1 << 20))], zipfile.ZIP_DEFLATED), "compressed"
 FILES["zip-no-entry.pth"] = archive(state(), []), "expected an entry 'data/0'"
 FILES["zip-short-entry.pth"] = archive(state(), [("a/data/0", bytes(15))]), "expected 16 bytes, found 15"
-FILES["zip-no-pickle.pth"] = archive(state(), pickle="a/other.pkl"), "expected an entry data.pkl"
+FILES["zip-no-pickle.pth"] = archive(state(), program="a/other.pkl"), "expected an entry data.pkl"
 FILES["zip-torchscript.pth"] = archive(state(), [("a/constants.pkl", b"\x80\x02).")]), "TorchScript"
 FILES["zip-big-endian.pth"] = archive(state(), [("a/data/0", bytes(16)), ("a/byteorder", b"big")]), "byte order"
 FILES["zip-parent.pth"] = archive(state(tensor(of=storage(key="../../../../etc/passwd")))), "expected an entry"
@@ -152,7 +185,7 @@ FILES["st-offsets.safetensors"] = safetensors(entry(data_offsets=[0, 17])), "dat
 FILES["st-backwards.safetensors"] = safetensors(entry(data_offsets=[16, 0])), "data_offsets"
 FILES["st-bytes.safetensors"] = safetensors(entry(data_offsets=[0, 12])), "outside its storage of 3"
 FILES["st-more-bytes.safetensors"] = safetensors(entry(shape=[2])), "expected 8 bytes, found 16"
-FILES["st-twice.safetensors"] = safetensors(b'{"w":%s,"w":%s}' % ((json.dumps(entry()["w"]).encode(),) * 2)), "two tensors"
+FILES["st-twice.safetensors"] = safetensors(b'{"w":%s,"w":%s}' % ((json.dumps(entry()["w"]).encode(),) * 2)), "found byte 0 in two"
 FILES["empty.pth"] = b"", "an empty file"
 FILES["text.pth"] = b"<html>404 not found</html>\n", "expected a PyTorch checkpoint"
 FILES["tar.pth"] = bytes(257) + b"ustar" + bytes(250), "tar format"

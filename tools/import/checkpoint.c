@@ -17,6 +17,11 @@ static enum sn_status read_format(struct checkpoint *c, struct sn_error *error)
     if (c->n_bytes >= 4 && !memcmp(b, "PK\3\4", 4)) return checkpoint_read_zip(c, error);
     if (c->n_bytes >= 2 && b[0] == 0x80 && b[1] >= 2 && b[1] <= 5)
         return checkpoint_read_legacy(c, error);
+    if (c->n_bytes >= 9 && b[8] == '{' && c->key)
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: expected a PyTorch checkpoint with the key '%.80s', found safetensors, "
+                       "which have none",
+                       c->path, c->key);
     if (c->n_bytes >= 9 && b[8] == '{') return checkpoint_read_safetensors(c, error);
     if (c->n_bytes > 262 && !memcmp(b + 257, "ustar", 5))
         return sn_fail(
@@ -33,39 +38,74 @@ static int compare_names(const void *a, const void *b)
                   (*(const struct tensor *const *)b)->name);
 }
 
-static int is_printable(const char *name)
-{
-    while ((unsigned char)*name >= ' ' && *name != 127) name++;
-    return !*name;
-}
-
-/* Names are new and can be printed on a line. */
-static enum sn_status check_names(struct checkpoint *c, struct sn_error *error)
+/* Sorts the names, which are new and can be printed on a line. */
+static enum sn_status sort_names(struct checkpoint *c, struct sn_error *error)
 {
     size_t n = (size_t)c->n_tensors;
-    const struct tensor **sorted = malloc((n + 1) * sizeof *sorted);
+    const struct tensor **sorted = c->by_name = malloc((n + 1) * sizeof *sorted);
     if (!sorted) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", c->path);
     for (size_t i = 0; i < n; i++) sorted[i] = &c->tensors[i];
     qsort(sorted, n, sizeof *sorted, compare_names);
     enum sn_status status = SN_OK;
     for (size_t i = 0; i < n && !status; i++)
-        if (!is_printable(c->tensors[i].name))
+        if (!sn_is_printable(c->tensors[i].name))
             status = sn_fail(error, SN_BAD_INPUT,
                              "%s: the name of tensor %zu holds control characters", c->path, i);
     for (size_t i = 1; i < n && !status; i++)
         if (!compare_names(&sorted[i - 1], &sorted[i]))
             status = sn_fail(error, SN_BAD_INPUT, "%s: two tensors of the name '%.200s'", c->path,
                              sorted[i]->name);
-    free(sorted);
     return status;
 }
 
-enum sn_status checkpoint_parse(const char *path, const unsigned char *bytes, size_t n_bytes,
-                                struct checkpoint *c, struct sn_error *error)
+static int is_wrapper(const char *part, size_t n)
 {
-    *c = (struct checkpoint){ .path = path, .bytes = bytes, .n_bytes = n_bytes };
+    static const char *const wrappers[] = { "_orig_mod", "module", "model" };
+    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers; i++)
+        if (strlen(wrappers[i]) == n && !strncmp(part, wrappers[i], n)) return 1;
+    return 0;
+}
+
+/* The last part of a name is that of the tensor. plain has room for name. */
+static void copy_plain(const char *name, char *plain)
+{
+    for (const char *dot; (dot = strchr(name, '.')); name = dot + 1) {
+        size_t n = (size_t)(dot - name);
+        if (is_wrapper(name, n)) continue;
+        memcpy(plain, name, n + 1);
+        plain += n + 1;
+    }
+    memcpy(plain, name, strlen(name) + 1);
+}
+
+static int compare_plain(const void *a, const void *b)
+{
+    return strcmp(((const struct plain_name *)a)->name, ((const struct plain_name *)b)->name);
+}
+
+static enum sn_status sort_plain_names(struct checkpoint *c, struct sn_error *error)
+{
+    size_t n = (size_t)c->n_state_dict;
+    if (!(c->by_plain = malloc((n + 1) * sizeof *c->by_plain)))
+        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", c->path);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = c->tensors[i].name;
+        char *plain = arena_alloc(&c->arena, strlen(name) + 1);
+        if (!plain) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", c->path);
+        copy_plain(name, plain);
+        c->by_plain[i] = (struct plain_name){ plain, &c->tensors[i] };
+    }
+    qsort(c->by_plain, n, sizeof *c->by_plain, compare_plain);
+    return SN_OK;
+}
+
+enum sn_status checkpoint_parse(const char *path, const char *key, const unsigned char *bytes,
+                                size_t n_bytes, struct checkpoint *c, struct sn_error *error)
+{
+    *c = (struct checkpoint){ .path = path, .key = key, .bytes = bytes, .n_bytes = n_bytes };
     enum sn_status status = read_format(c, error);
-    if (!status) status = check_names(c, error);
+    if (!status) status = sort_names(c, error);
+    if (!status) status = sort_plain_names(c, error);
     if (status) checkpoint_close(c);
     return status;
 }
@@ -80,7 +120,8 @@ int checkpoint_is_named(const char *path)
     return 0;
 }
 
-enum sn_status checkpoint_open(const char *path, struct checkpoint *c, struct sn_error *error)
+enum sn_status checkpoint_open(const char *path, const char *key, struct checkpoint *c,
+                               struct sn_error *error)
 {
     struct stat status;
     *c = (struct checkpoint){ 0 };
@@ -97,7 +138,7 @@ enum sn_status checkpoint_open(const char *path, struct checkpoint *c, struct sn
     if (!regular) return sn_fail(error, SN_BAD_INPUT, "%s: cannot read: not a regular file", path);
     if (bytes == MAP_FAILED)
         return sn_fail(error, SN_IO, "%s: cannot map: %s", path, strerror(errno));
-    enum sn_status parsed = checkpoint_parse(path, bytes, n, c, error);
+    enum sn_status parsed = checkpoint_parse(path, key, bytes, n, c, error);
     if (parsed && bytes) munmap(bytes, n);
     c->mapped = !parsed;
     return parsed;
@@ -106,6 +147,8 @@ enum sn_status checkpoint_open(const char *path, struct checkpoint *c, struct sn
 void checkpoint_close(struct checkpoint *c)
 {
     if (c->mapped) munmap((void *)c->bytes, c->n_bytes);
+    free(c->by_name);
+    free(c->by_plain);
     free(c->tensors);
     arena_free(&c->arena);
     *c = (struct checkpoint){ 0 };
@@ -120,9 +163,21 @@ void checkpoint_read_ahead(const struct checkpoint *c)
 
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name)
 {
-    for (int i = 0; i < c->n_tensors; i++)
-        if (!strcmp(c->tensors[i].name, name)) return &c->tensors[i];
-    return NULL;
+    const struct tensor wanted = { .name = name }, *key = &wanted;
+    const struct tensor **found = bsearch(&key, c->by_name, (size_t)c->n_tensors,
+                                          sizeof *c->by_name, compare_names);
+    return found ? *found : NULL;
+}
+
+const struct tensor *checkpoint_find_plain(const struct checkpoint *c, const char *name)
+{
+    const struct plain_name wanted = { .name = name };
+    size_t n = (size_t)c->n_state_dict;
+    const struct plain_name *found = bsearch(&wanted, c->by_plain, n, sizeof wanted, compare_plain);
+    if (!found || (found > c->by_plain && !compare_plain(found - 1, found))
+        || (found + 1 < c->by_plain + n && !compare_plain(found, found + 1)))
+        return NULL;
+    return found->tensor;
 }
 
 enum sn_status checkpoint_add(struct checkpoint *c, const struct tensor *tensor,

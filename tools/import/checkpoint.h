@@ -16,32 +16,46 @@
 #include "arena.h"
 #include "tensor.h"
 
+/* A name without the parts that DataParallel, torch.compile and Lightning put into it: _orig_mod,
+ * module and model. */
+struct plain_name {
+    const char *name;
+    const struct tensor *tensor;
+};
+
 struct checkpoint {
     const char *path;
     const char *format; /* "zip", "legacy" or "safetensors" */
+    const char *key;    /* of the outermost dict, what the state dict was read from; or NULL */
+    char others[256];   /* what else of it could have been read: "KEY, KEY"; or "" */
     int n_tensors;
-    int n_state_dict;           /* of them, first, are those of the state dict */
-    struct tensor *tensors;     /* in the order of the file */
-    const unsigned char *bytes; /* the whole file */
+    int n_state_dict;              /* of them, first, are those of the state dict */
+    struct tensor *tensors;        /* in the order of the file */
+    const struct tensor **by_name; /* n_tensors, sorted */
+    struct plain_name *by_plain;   /* n_state_dict, sorted */
+    const unsigned char *bytes;    /* the whole file */
     size_t n_bytes;
     int mapped; /* bytes is a mapping of ours */
     struct arena arena;
 };
 
 /* Maps the file and finds its tensors: those of the state dict under their own names, any others
- * under their whole path of dict keys, joined by dots. The state dict is the dict under
- * "state_dict" or "model" when that holds tensors, else the dict that holds most tensors directly.
- * SN_IO when path cannot be read, SN_BAD_INPUT when it is not one of the formats, is damaged, or
- * needs anything but data. The caller ends with checkpoint_close. */
-enum sn_status checkpoint_open(const char *path, struct checkpoint *checkpoint,
+ * under their whole path of dict keys, joined by dots. The state dict is the dict under key when
+ * that is not NULL, under "state_dict", "model" or "model_state_dict" when that holds tensors, else
+ * the dict that holds most tensors directly, anywhere. Objects of other programs are passed over.
+ * SN_IO when path cannot be read, SN_BAD_INPUT when it is not one of the formats, is damaged, holds
+ * a whole module instead of a state dict, or nothing under key. key is borrowed. The caller ends
+ * with checkpoint_close. */
+enum sn_status checkpoint_open(const char *path, const char *key, struct checkpoint *checkpoint,
                                struct sn_error *error);
 
 /* Whether the path ends as checkpoints do: .pth, .pt, .th, .bin, .ckpt, .tar or .safetensors. */
 int checkpoint_is_named(const char *path);
 
 /* checkpoint_open for a file in memory, which is borrowed. */
-enum sn_status checkpoint_parse(const char *path, const unsigned char *bytes, size_t n_bytes,
-                                struct checkpoint *checkpoint, struct sn_error *error);
+enum sn_status checkpoint_parse(const char *path, const char *key, const unsigned char *bytes,
+                                size_t n_bytes, struct checkpoint *checkpoint,
+                                struct sn_error *error);
 
 /* Legal on a zeroed struct. */
 void checkpoint_close(struct checkpoint *checkpoint);
@@ -52,6 +66,9 @@ void checkpoint_read_ahead(const struct checkpoint *checkpoint);
 
 /* The tensor of that name, or NULL. */
 const struct tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name);
+
+/* The tensor of the state dict with that plain name, or NULL when there is none or several. */
+const struct tensor *checkpoint_find_plain(const struct checkpoint *checkpoint, const char *name);
 
 /* For the readers of the formats: appends a tensor, whose name must be new. tensor is copied; name
  * is borrowed. */

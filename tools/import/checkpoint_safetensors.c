@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -85,6 +86,57 @@ static enum sn_status add(struct checkpoint *c, const cJSON *item, const unsigne
                        : sn_fail(error, SN_NO_MEMORY, "%s: out of memory", c->path);
 }
 
+struct span {
+    uint64_t begin, end;
+};
+
+static int compare_spans(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
+}
+
+/* The format wants every byte behind the header to be one tensor's. */
+static enum sn_status check_spans(const struct checkpoint *c, const unsigned char *data,
+                                  uint64_t n_bytes, struct sn_error *error)
+{
+    size_t n = (size_t)c->n_tensors;
+    uint64_t at = 0;
+    struct span *spans = malloc((n + 1) * sizeof *spans);
+    if (!spans) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", c->path);
+    for (size_t i = 0; i < n; i++) {
+        const struct tensor *tensor = &c->tensors[i];
+        spans[i].begin = (uint64_t)(tensor->data - data);
+        spans[i].end = spans[i].begin + tensor->n_elements * tensor_type_bytes(tensor->type);
+    }
+    spans[n] = (struct span){ n_bytes, n_bytes };
+    qsort(spans, n, sizeof *spans, compare_spans);
+    size_t i = 0;
+    while (i <= n && spans[i].begin == at) at = spans[i++].end;
+    enum sn_status status = i > n
+        ? SN_OK
+        : sn_fail(error, SN_BAD_INPUT,
+                  "%s: safetensors data: expected every byte in one tensor, found byte %llu in %s",
+                  c->path, (unsigned long long)(spans[i].begin < at ? spans[i].begin : at),
+                  spans[i].begin < at ? "two" : "none");
+    free(spans);
+    return status;
+}
+
+/* The header as JSON with nothing but blanks behind it, cJSON_Delete(); NULL when it is none. Its
+ * strings become C's, so that none may hold a zero character. */
+static cJSON *parse_header(const char *text, size_t length)
+{
+    const char *end = NULL;
+    if (memchr(text, 0, length) || memmem(text, length, "\\u0000", strlen("\\u0000"))) return NULL;
+    cJSON *header = cJSON_ParseWithLengthOpts(text, length, &end, 0);
+    while (header && end < text + length && strchr(" \t\r\n", *end)) end++;
+    if (header && cJSON_IsObject(header) && end == text + length) return header;
+    cJSON_Delete(header);
+    return NULL;
+}
+
 enum sn_status checkpoint_read_safetensors(struct checkpoint *c, struct sn_error *error)
 {
     uint64_t length;
@@ -94,10 +146,12 @@ enum sn_status checkpoint_read_safetensors(struct checkpoint *c, struct sn_error
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: safetensors header: expected %llu bytes, found %zu", c->path,
                        (unsigned long long)length, c->n_bytes - sizeof length);
-    cJSON *header = cJSON_ParseWithLength((const char *)c->bytes + sizeof length, length);
+    cJSON *header = parse_header((const char *)c->bytes + sizeof length, length);
     enum sn_status status = SN_OK;
-    if (!cJSON_IsObject(header))
-        status = sn_fail(error, SN_BAD_INPUT, "%s: safetensors header: expected a JSON object",
+    if (!header)
+        status = sn_fail(error, SN_BAD_INPUT,
+                         "%s: safetensors header: expected a JSON object without zero characters, "
+                         "and blanks behind it",
                          c->path);
     const unsigned char *data = c->bytes + sizeof length + length;
     const cJSON *item;
@@ -110,5 +164,6 @@ enum sn_status checkpoint_read_safetensors(struct checkpoint *c, struct sn_error
     c->n_state_dict = c->n_tensors;
     if (!status && !c->n_tensors)
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected tensors, found none", c->path);
+    if (!status) status = check_spans(c, data, c->n_bytes - sizeof length - length, error);
     return status;
 }

@@ -21,26 +21,90 @@ static int is_container(const struct pickle_value *value)
     return value->kind == PICKLE_DICT || value->kind == PICKLE_LIST || value->kind == PICKLE_TUPLE;
 }
 
-/* The dict that holds most tensors directly; containers are visited once, since they may hold each
- * other. */
-static void find_largest(struct pickle_value *value, int depth, struct pickle_value **largest)
+struct search {
+    struct pickle_value *largest;      /* the dict that holds most tensors directly */
+    const struct pickle_value *module; /* one that was pickled as a whole */
+};
+
+/* Containers are visited once, since they may hold each other. */
+static void look_into(struct pickle_value *value, int depth, struct search *search)
 {
+    if (value->kind == PICKLE_OPAQUE && value->integer) search->module = value;
     if (!is_container(value) || value->visited || depth > MAX_DEPTH) return;
     value->visited = 1;
-    if (count_tensors(value) > count_tensors(*largest)) *largest = value;
-    for (size_t i = 0; i < value->n; i++) find_largest(value->items[i], depth + 1, largest);
+    if (count_tensors(value) > count_tensors(search->largest)) search->largest = value;
+    for (size_t i = 0; i < value->n; i++) look_into(value->items[i], depth + 1, search);
 }
 
-static struct pickle_value *find_state_dict(struct pickle_value *root)
+/* The entry of the outermost dict to read: c->key, or the first of these that holds tensors. NULL
+ * for all of it, and without the entry that is asked for. */
+static struct pickle_value *find_entry(struct checkpoint *c, const struct pickle_value *root)
 {
-    static const char *const keys[] = { "state_dict", "model" };
-    struct pickle_value *largest = NULL;
-    for (int i = 0; i < 2; i++) {
+    static const char *const keys[] = { "state_dict", "model", "model_state_dict" };
+    if (c->key) return pickle_lookup(root, c->key);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         struct pickle_value *inner = pickle_lookup(root, keys[i]);
-        if (count_tensors(inner)) return inner;
+        if (!count_tensors(inner)) continue;
+        c->key = keys[i];
+        return inner;
     }
-    find_largest(root, 0, &largest);
-    return largest;
+    return NULL;
+}
+
+/* The keys of the outermost dict that could be read instead, for people. */
+static void name_others(struct checkpoint *c, const struct pickle_value *root)
+{
+    size_t n = 0;
+    for (size_t i = 0; root->kind == PICKLE_DICT && i + 1 < root->n; i += 2) {
+        const char *key = root->items[i]->kind == PICKLE_STRING ? root->items[i]->string : NULL;
+        if (!key || !sn_is_printable(key) || (c->key && !strcmp(key, c->key))
+            || !count_tensors(root->items[i + 1]) || n >= sizeof c->others)
+            continue;
+        n += (size_t)snprintf(c->others + n, sizeof c->others - n, "%s%s", n ? ", " : "", key);
+    }
+}
+
+static enum sn_status fail_module(const struct checkpoint *c, const struct pickle_value *module,
+                                  struct sn_error *error)
+{
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: expected a state dict, found a whole module, '%.60s.%.60s'; load it in "
+                   "PyTorch and torch.save(model.state_dict(), FILE)",
+                   c->path, module->module ? module->module : "", module->string);
+}
+
+/* The key of that entry of the outermost dict, when it can be asked for. */
+static const char *key_of(const struct pickle_value *root, const struct pickle_value *entry)
+{
+    for (size_t i = 0; entry && root->kind == PICKLE_DICT && i + 1 < root->n; i += 2)
+        if (root->items[i + 1] == entry && root->items[i]->kind == PICKLE_STRING
+            && sn_is_printable(root->items[i]->string))
+            return root->items[i]->string;
+    return NULL;
+}
+
+static enum sn_status fail_key(struct checkpoint *c, const struct pickle_value *root,
+                               const struct pickle_value *entry, struct sn_error *error)
+{
+    name_others(c, root);
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: expected tensors under the key '%.80s', found %s%s%.200s", c->path, c->key,
+                   entry ? "none" : "no such key", *c->others ? "; others: " : "", c->others);
+}
+
+static enum sn_status find_state_dict(struct checkpoint *c, struct pickle_value *root,
+                                      struct pickle_value **found, struct sn_error *error)
+{
+    struct pickle_value *entry = find_entry(c, root);
+    struct search search = { .largest = count_tensors(entry) ? entry : NULL };
+    if (c->key && !entry) return fail_key(c, root, entry, error);
+    if (!search.largest) look_into(entry ? entry : root, 0, &search);
+    if (search.module) return fail_module(c, search.module, error);
+    if (c->key && !search.largest) return fail_key(c, root, entry, error);
+    if (!c->key) c->key = key_of(root, search.largest);
+    name_others(c, root);
+    *found = search.largest;
+    return SN_OK;
 }
 
 static enum sn_status add_tensor(struct checkpoint *c, const char *name,
@@ -91,6 +155,7 @@ static enum sn_status add_all(struct checkpoint *c, const char *prefix, struct p
         struct pickle_value *item = value->items[i + (size_t)is_dict];
         char name[MAX_NAME];
         if (item->kind != PICKLE_TENSOR && !is_container(item)) continue;
+        if (is_dict && value->items[i]->kind == PICKLE_OPAQUE && is_container(item)) continue;
         status = join(c, prefix, is_dict ? value->items[i] : NULL, i, name, error);
         if (!status) status = add_all(c, name, item, depth + 1, error);
     }
@@ -100,11 +165,14 @@ static enum sn_status add_all(struct checkpoint *c, const char *prefix, struct p
 enum sn_status checkpoint_add_tensors(struct checkpoint *c, struct pickle_value *root,
                                       struct sn_error *error)
 {
-    struct pickle_value *state_dict = find_state_dict(root);
-    enum sn_status status = state_dict ? add_all(c, "", state_dict, 0, error) : SN_OK;
+    struct pickle_value *state_dict = NULL;
+    enum sn_status status = find_state_dict(c, root, &state_dict, error);
+    if (!status && state_dict) status = add_all(c, "", state_dict, 0, error);
     c->n_state_dict = c->n_tensors;
     if (!status) status = add_all(c, "", root, 0, error);
-    if (!status && !c->n_tensors)
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected tensors, found none", c->path);
-    return status;
+    if (status || c->n_tensors) return status;
+    int is_named = root->kind == PICKLE_OPAQUE && root->module;
+    return sn_fail(error, SN_BAD_INPUT, "%s: expected tensors, found %s%.80s%s%.80s%s", c->path,
+                   is_named ? "an object of '" : "none", is_named ? root->module : "",
+                   is_named ? "." : "", is_named ? root->string : "", is_named ? "'" : "");
 }

@@ -15,6 +15,7 @@ struct import_net {
     struct architecture architecture;
     const struct checkpoint *checkpoint;
     char prefix[256];      /* of the net's tensors in the checkpoint: "", "module.", ... */
+    int is_plain;          /* they are found by their plain names */
     int keep_batchnorm;    /* batch_normalize=1 instead of folding into the convolutions */
     int freeze;            /* only the head trains */
     float mean[3], std[3]; /* of the input's normalisation */

@@ -14,15 +14,20 @@ static int push_int(struct pickle_machine *m, int64_t integer)
     return pickle_push(m, value);
 }
 
-/* Strings hold no zero bytes, so that C can name what they name. */
+static int push_opaque(struct pickle_machine *m, const void *from)
+{
+    return from && pickle_push(m, pickle_new_value(m, PICKLE_OPAQUE));
+}
+
+/* C cannot name what a string with zero bytes names: NumPy packs numbers in such. */
 static int push_string(struct pickle_machine *m, uint64_t n)
 {
     const unsigned char *bytes = pickle_take(m, n);
+    if (bytes && memchr(bytes, 0, n)) return push_opaque(m, bytes);
     struct pickle_value *value = bytes ? pickle_new_value(m, PICKLE_STRING) : NULL;
     char *string = value ? arena_alloc(m->pickle->arena, n + 1) : NULL;
     if (!value) return 0;
     if (!string) return pickle_no_memory(m) != NULL;
-    if (memchr(bytes, 0, n)) return pickle_fail(m, "a zero byte within a string") != NULL;
     memcpy(string, bytes, n);
     value->string = string;
     value->n = n;
@@ -53,18 +58,12 @@ static int push_long(struct pickle_machine *m, uint64_t n)
 
 /* ---- tuples, lists and dicts */
 
-/* The attributes of a dict (a state dict's _metadata) are of no interest. */
-static int build(struct pickle_machine *m)
-{
-    return pickle_pop(m) && pickle_top(m, PICKLE_DICT, "a dict to give attributes");
-}
-
 static int append_items(struct pickle_machine *m, enum pickle_kind kind, const char *name, int n)
 {
     struct pickle_value *item[2];
     for (int i = n; i-- > 0;)
         if (!(item[i] = pickle_pop(m))) return 0;
-    struct pickle_value *sequence = pickle_top(m, kind, name);
+    struct pickle_value *sequence = pickle_top_or_opaque(m, kind, name);
     return sequence && pickle_append(m, sequence, item, (size_t)n);
 }
 
@@ -73,7 +72,7 @@ static int append_to_mark(struct pickle_machine *m, enum pickle_kind kind, const
 {
     size_t n;
     struct pickle_value **items = pickle_pop_to_mark(m, &n);
-    struct pickle_value *sequence = items ? pickle_top(m, kind, name) : NULL;
+    struct pickle_value *sequence = items ? pickle_top_or_opaque(m, kind, name) : NULL;
     if (!sequence) return 0;
     if (n % multiple)
         return pickle_fail(m, "expected keys and values in pairs, found %zu items", n) != NULL;
@@ -99,6 +98,18 @@ static int push_tuple_to_mark(struct pickle_machine *m)
     return items && pickle_push_sequence(m, PICKLE_TUPLE, items, n);
 }
 
+/* The keyword arguments of an object, beside the others, are of no interest. */
+static int reduce_with_keywords(struct pickle_machine *m)
+{
+    return pickle_pop(m) && pickle_reduce(m);
+}
+
+static int push_frozen_set(struct pickle_machine *m)
+{
+    size_t n;
+    return push_opaque(m, pickle_pop_to_mark(m, &n));
+}
+
 static int check_protocol(struct pickle_machine *m, uint64_t protocol)
 {
     if (protocol >= 2 && protocol <= 5) return 1;
@@ -112,19 +123,23 @@ static const struct {
     unsigned char opcode;
     const char *name;
 } refused[] = {
-    { 'i', "INST" },         { 'o', "OBJ" },
-    { 'P', "PERSID" },       { 'F', "FLOAT" },
-    { 'I', "INT" },          { 'L', "LONG" },
-    { 'S', "STRING" },       { 'V', "UNICODE" },
-    { 'd', "DICT" },         { 'l', "LIST" },
-    { 'g', "GET" },          { 'p', "PUT" },
-    { 'B', "BINBYTES" },     { 'C', "SHORT_BINBYTES" },
-    { 0x81, "NEWOBJ" },      { 0x82, "EXT1" },
-    { 0x83, "EXT2" },        { 0x84, "EXT4" },
-    { 0x8e, "BINBYTES8" },   { 0x8f, "EMPTY_SET" },
-    { 0x90, "ADDITEMS" },    { 0x91, "FROZENSET" },
-    { 0x92, "NEWOBJ_EX" },   { 0x96, "BYTEARRAY8" },
-    { 0x97, "NEXT_BUFFER" }, { 0x98, "READONLY_BUFFER" },
+    { 'i', "INST" },
+    { 'o', "OBJ" },
+    { 'P', "PERSID" },
+    { 'F', "FLOAT" },
+    { 'I', "INT" },
+    { 'L', "LONG" },
+    { 'S', "STRING" },
+    { 'V', "UNICODE" },
+    { 'd', "DICT" },
+    { 'l', "LIST" },
+    { 'g', "GET" },
+    { 'p', "PUT" },
+    { 0x82, "EXT1" },
+    { 0x83, "EXT2" },
+    { 0x84, "EXT4" },
+    { 0x97, "NEXT_BUFFER" },
+    { 0x98, "READONLY_BUFFER" },
 };
 
 static int refuse(struct pickle_machine *m, int opcode)
@@ -160,9 +175,14 @@ static int run_plain(struct pickle_machine *m, int opcode)
     case '}': return pickle_push_sequence(m, PICKLE_DICT, NULL, 0);
     case 's': return append_items(m, PICKLE_DICT, "a dict", 2);
     case 'u': return append_to_mark(m, PICKLE_DICT, "a dict", 2);
-    case 'R': return pickle_reduce(m);
-    case 'b': return build(m);
-    case 'Q': return pickle_push_storage(m);
+    case 'R':
+    case 0x81: return pickle_reduce(m); /* REDUCE, NEWOBJ */
+    case 0x92: return reduce_with_keywords(m);
+    case 'b': return pickle_build(m);
+    case 'Q': return pickle_push_persistent(m);
+    case 0x8f: return push_opaque(m, m); /* EMPTY_SET, then ADDITEMS */
+    case 0x90: return append_to_mark(m, PICKLE_OPAQUE, "a set", 1);
+    case 0x91: return push_frozen_set(m);
     case 'G': return push_float(m);
     case 'c': return pickle_push_global(m);
     case 0x93: return pickle_push_stack_global(m);
@@ -175,6 +195,7 @@ static int run_plain(struct pickle_machine *m, int opcode)
 static int argument_bytes(int opcode)
 {
     switch (opcode) {
+    case 'C':
     case 'K':
     case 'U':
     case 'h':
@@ -183,6 +204,7 @@ static int argument_bytes(int opcode)
     case 0x8a:
     case 0x8c: return 1;
     case 'M': return 2;
+    case 'B':
     case 'J':
     case 'T':
     case 'X':
@@ -190,7 +212,9 @@ static int argument_bytes(int opcode)
     case 'r':
     case 0x8b: return 4;
     case 0x8d:
-    case 0x95: return 8;
+    case 0x8e:
+    case 0x95:
+    case 0x96: return 8;
     default: return 0;
     }
 }
@@ -212,6 +236,10 @@ static int run_opcode(struct pickle_machine *m, int opcode)
     case 'X':
     case 0x8c:
     case 0x8d: return push_string(m, number);
+    case 'B':
+    case 'C':
+    case 0x8e:
+    case 0x96: return push_opaque(m, pickle_take(m, number)); /* bytes, bytearray */
     case 'h':
     case 'j': return pickle_get(m, number);
     case 'q':

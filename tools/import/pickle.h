@@ -1,7 +1,8 @@
 /* Reads the pickles that PyTorch writes, as data: a stack machine that knows the opcodes of
  * protocols 2 to 5 which build numbers, strings, lists, tuples and dicts, and the few names by
- * which a state dict refers to tensors. It calls nothing. Any other opcode or name is refused by
- * its name; every length is bounded by the bytes that are left. pickle.c has the opcodes,
+ * which a state dict refers to tensors. It calls nothing. What any other name stands for, or would
+ * make, is opaque: it is carried along and never looked into. Any other opcode is refused by its
+ * name; every length is bounded by the bytes that are left. pickle.c has the opcodes,
  * pickle_machine.c the stack and the memo, pickle_torch.c names, storages and tensors. Sources:
  * CPython, Lib/pickletools.py; PyTorch, torch/serialization.py and torch/_utils.py. */
 #ifndef PICKLE_H
@@ -28,15 +29,18 @@ enum pickle_kind {
     PICKLE_NAME,
     PICKLE_STORAGE,
     PICKLE_TENSOR,
+    PICKLE_OPAQUE, /* an unknown name, an object of it, bytes, a set */
     PICKLE_MARK
 };
 
 struct pickle_value {
     enum pickle_kind kind;
     int visited;        /* for those who walk the values, which may hold each other */
-    int64_t integer;    /* INT; STORAGE, TENSOR: first element; NAME: its row in a table */
+    int64_t integer;    /* INT; STORAGE, TENSOR: first element; NAME: its row in a table;
+                         * OPAQUE: whether it is a torch.nn.Module */
     double number;      /* FLOAT */
-    const char *string; /* STRING: zero-terminated; big integers: NULL */
+    const char *string; /* STRING: zero-terminated; OPAQUE: what it is, or NULL */
+    const char *module; /* OPAQUE: where string is found, or NULL */
     size_t n; /* items of TUPLE, LIST; keys and values, in turn, of DICT; bytes of STRING */
     size_t capacity;
     struct pickle_value **items;

@@ -107,6 +107,13 @@ struct pickle_value *pickle_top(struct pickle_machine *m, enum pickle_kind kind,
     return m->stack[m->n_stack - 1];
 }
 
+struct pickle_value *pickle_top_or_opaque(struct pickle_machine *m, enum pickle_kind kind,
+                                          const char *name)
+{
+    int is_opaque = m->n_stack && m->stack[m->n_stack - 1]->kind == PICKLE_OPAQUE;
+    return pickle_top(m, is_opaque ? PICKLE_OPAQUE : kind, name);
+}
+
 struct pickle_value **pickle_pop_to_mark(struct pickle_machine *m, size_t *n)
 {
     size_t i = m->n_stack;
@@ -120,6 +127,7 @@ struct pickle_value **pickle_pop_to_mark(struct pickle_machine *m, size_t *n)
 int pickle_append(struct pickle_machine *m, struct pickle_value *sequence,
                   struct pickle_value **items, size_t n)
 {
+    if (sequence->kind == PICKLE_OPAQUE) return 1;
     if (!charge(m, n)) return 0;
     if (sequence->n + n > sequence->capacity) {
         size_t capacity = 2 * sequence->capacity > sequence->n + n ? 2 * sequence->capacity

@@ -44,10 +44,13 @@ int pickle_push(struct pickle_machine *m, struct pickle_value *value);
 struct pickle_value *pickle_pop(struct pickle_machine *m);
 /* The topmost value, which is of that kind and stays; name is for the message. */
 struct pickle_value *pickle_top(struct pickle_machine *m, enum pickle_kind kind, const char *name);
+/* The same, but an opaque value does, too. */
+struct pickle_value *pickle_top_or_opaque(struct pickle_machine *m, enum pickle_kind kind,
+                                          const char *name);
 /* The values above the topmost mark: *n of them, from the result on. All are popped; they stay
  * readable until the next push. */
 struct pickle_value **pickle_pop_to_mark(struct pickle_machine *m, size_t *n);
-/* Appends n items to a tuple, list or dict. */
+/* Appends n items to a tuple, list or dict; an opaque value swallows them. */
 int pickle_append(struct pickle_machine *m, struct pickle_value *sequence,
                   struct pickle_value **items, size_t n);
 int pickle_push_sequence(struct pickle_machine *m, enum pickle_kind kind,
@@ -65,9 +68,12 @@ int pickle_get(struct pickle_machine *m, uint64_t index);
  * stack. */
 int pickle_push_global(struct pickle_machine *m);
 int pickle_push_stack_global(struct pickle_machine *m);
-/* Turns the storage's tuple on the stack into the storage. */
-int pickle_push_storage(struct pickle_machine *m);
+/* Turns the tuple on the stack that persistent_id made into what it stands for: a storage, or in
+ * the old format the class of a module. */
+int pickle_push_persistent(struct pickle_machine *m);
 /* Turns a name and a tuple of arguments on the stack into what the call would make. */
 int pickle_reduce(struct pickle_machine *m);
+/* Gives the value below the topmost one its attributes, which is popped. */
+int pickle_build(struct pickle_machine *m);
 
 #endif

@@ -5,8 +5,9 @@
  *   ('storage', torch.FloatStorage, key, location, number of elements)
  *
  * A call never happens. names[] lists what a state dict needs; each of its rows stands for a value
- * that is put together here, and any other name is refused. Storages are kept in a table by key, so
- * that tensors which share one get the same, and the reader of the file can give them their bytes.
+ * that is put together here, and any other name, with all that is made by it, is opaque. Storages
+ * are kept in a table by key, so that tensors which share one get the same, and the reader of the
+ * file can give them their bytes.
  */
 #include "pickle_machine.h"
 
@@ -22,6 +23,7 @@ enum name {
     NAME_TENSOR,
     NAME_TENSOR_V2,
     NAME_PARAMETER,
+    NAME_FROM_TYPE,
     NAME_DEVICE,
     NAME_STORAGE
 };
@@ -38,6 +40,8 @@ static const struct {
     { "torch._utils", "_rebuild_tensor", NAME_TENSOR, 0 },
     { "torch._utils", "_rebuild_tensor_v2", NAME_TENSOR_V2, 0 },
     { "torch._utils", "_rebuild_parameter", NAME_PARAMETER, 0 },
+    { "torch._utils", "_rebuild_parameter_with_state", NAME_PARAMETER, 0 },
+    { "torch._tensor", "_rebuild_from_type_v2", NAME_FROM_TYPE, 0 },
     { "torch", "BoolStorage", NAME_STORAGE, TENSOR_BOOL },
     { "torch", "ByteStorage", NAME_STORAGE, TENSOR_UINT8 },
     { "torch", "CharStorage", NAME_STORAGE, TENSOR_INT8 },
@@ -51,32 +55,31 @@ static const struct {
 };
 enum { N_NAMES = sizeof names / sizeof *names };
 
-/* Messages are one line of printable characters, whatever the file says. */
-static void make_printable(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 127) *text = '?';
-}
-
 static int push_name(struct pickle_machine *m, const char *module, const char *name)
 {
-    for (int i = 0; i < N_NAMES; i++) {
-        if (strcmp(names[i].module, module) || strcmp(names[i].name, name)) continue;
-        struct pickle_value *value = pickle_new_value(m, PICKLE_NAME);
-        if (value) value->integer = i;
-        return pickle_push(m, value);
-    }
-    char text[256];
-    snprintf(text, sizeof text, "%.120s.%.120s", module, name);
-    make_printable(text);
-    return pickle_fail(m, "refused to call '%s', which no state dict needs", text) != NULL;
+    int row = 0;
+    while (row < N_NAMES && (strcmp(names[row].module, module) || strcmp(names[row].name, name)))
+        row++;
+    struct pickle_value *value = pickle_new_value(m, row < N_NAMES ? PICKLE_NAME : PICKLE_OPAQUE);
+    if (!value) return 0;
+    if (row < N_NAMES) value->integer = row;
+    else value->module = module, value->string = name;
+    return pickle_push(m, value);
+}
+
+static const char *take_line(struct pickle_machine *m)
+{
+    char line[256];
+    if (!pickle_take_line(m, line, sizeof line)) return NULL;
+    size_t n = strlen(line) + 1;
+    const char *copy = arena_grow(m->pickle->arena, line, n, n);
+    return copy ? copy : pickle_no_memory(m);
 }
 
 int pickle_push_global(struct pickle_machine *m)
 {
-    char module[256], name[256];
-    return pickle_take_line(m, module, sizeof module) && pickle_take_line(m, name, sizeof name)
-        && push_name(m, module, name);
+    const char *module = take_line(m), *name = module ? take_line(m) : NULL;
+    return name && push_name(m, module, name);
 }
 
 int pickle_push_stack_global(struct pickle_machine *m)
@@ -171,11 +174,12 @@ static int take_view(struct pickle_machine *m, const struct pickle_value *view,
 }
 
 /* ('storage', type, key, location, n elements[, view]). */
-int pickle_push_storage(struct pickle_machine *m)
+static int push_storage(struct pickle_machine *m, const struct pickle_value *id)
 {
-    const struct pickle_value *id = pickle_top(m, PICKLE_TUPLE, "a storage's tuple") ? pickle_pop(m)
-                                                                                     : NULL;
-    if (!id) return 0;
+    if (is_kind(id, 1, PICKLE_OPAQUE) && id->items[1]->module)
+        return pickle_fail(m, "a storage of type '%.80s.%.80s', expected numbers of another type",
+                           id->items[1]->module, id->items[1]->string)
+            != NULL;
     if (id->n < 5 || id->n > 6 || !is_kind(id, 0, PICKLE_STRING)
         || strcmp(id->items[0]->string, "storage") || !is_kind(id, 1, PICKLE_NAME)
         || names[id->items[1]->integer].what != NAME_STORAGE || !is_kind(id, 2, PICKLE_STRING)
@@ -192,6 +196,18 @@ int pickle_push_storage(struct pickle_machine *m)
     if (!value || !(value->storage = enter_storage(m, &mentioned))) return 0;
     if (id->n == 6 && !take_view(m, id->items[5], value)) return 0;
     return pickle_push(m, value);
+}
+
+/* Of a module there is ('module', class, source file, source). */
+int pickle_push_persistent(struct pickle_machine *m)
+{
+    struct pickle_value *id = pickle_top(m, PICKLE_TUPLE, "a storage's tuple") ? pickle_pop(m)
+                                                                               : NULL;
+    if (!id) return 0;
+    if (is_kind(id, 0, PICKLE_STRING) && !strcmp(id->items[0]->string, "module")
+        && is_kind(id, 1, PICKLE_OPAQUE))
+        return pickle_push(m, id->items[1]);
+    return push_storage(m, id);
 }
 
 /* ---- calls */
@@ -215,15 +231,11 @@ static int push_dict(struct pickle_machine *m, const struct pickle_value *argume
     return pickle_push(m, dict);
 }
 
-int pickle_reduce(struct pickle_machine *m)
+static int push_call(struct pickle_machine *m, struct pickle_value *callable,
+                     struct pickle_value *arguments)
 {
-    struct pickle_value *arguments = pickle_top(m, PICKLE_TUPLE, "a tuple of arguments")
-        ? pickle_pop(m)
-        : NULL;
-    struct pickle_value *callable = arguments && pickle_top(m, PICKLE_NAME, "a name to call")
-        ? pickle_pop(m)
-        : NULL;
-    if (!callable) return 0;
+    /* An object tells no more than its class, or what makes it. */
+    if (callable->kind == PICKLE_OPAQUE) return pickle_push(m, callable);
     switch (names[callable->integer].what) {
     case NAME_DICT: return push_dict(m, arguments);
     case NAME_TENSOR: return push_tensor(m, arguments, 4);
@@ -240,6 +252,43 @@ int pickle_reduce(struct pickle_machine *m)
                            names[callable->integer].name)
             != NULL;
     }
+}
+
+/* A tensor with attributes or of a class of its own: (function, class, arguments, state). */
+static int push_from_type(struct pickle_machine *m, const struct pickle_value *arguments)
+{
+    if (!is_kind(arguments, 0, PICKLE_NAME) || !is_kind(arguments, 2, PICKLE_TUPLE))
+        return pickle_fail(m, "a tensor: expected function, class and arguments") != NULL;
+    return push_call(m, arguments->items[0], arguments->items[2]);
+}
+
+int pickle_reduce(struct pickle_machine *m)
+{
+    struct pickle_value *arguments = pickle_top(m, PICKLE_TUPLE, "a tuple of arguments")
+        ? pickle_pop(m)
+        : NULL;
+    struct pickle_value *callable = arguments
+            && pickle_top_or_opaque(m, PICKLE_NAME, "a name to call")
+        ? pickle_pop(m)
+        : NULL;
+    if (!callable) return 0;
+    if (callable->kind == PICKLE_NAME && names[callable->integer].what == NAME_FROM_TYPE)
+        return push_from_type(m, arguments);
+    return push_call(m, callable, arguments);
+}
+
+/* The attributes of a dict (a state dict's _metadata) are of no interest, and those of an object
+ * only as far as a module has such. */
+int pickle_build(struct pickle_machine *m)
+{
+    const struct pickle_value *state = pickle_pop(m);
+    struct pickle_value *value = state
+        ? pickle_top_or_opaque(m, PICKLE_DICT, "a dict to give attributes")
+        : NULL;
+    if (value && value->kind == PICKLE_OPAQUE && pickle_lookup(state, "_parameters")
+        && pickle_lookup(state, "_modules"))
+        value->integer = 1;
+    return value != NULL;
 }
 
 struct pickle_storage *pickle_find_storage(const struct pickle *pickle, const char *key)
