@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, test, parity, fuzz, arm, bench, bench-guard, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, example-alexnet CHECKPOINT= IMAGES=, example-scratch, test, browser, parity, fuzz, arm, bench, bench-pixels, bench-guard, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 OBJCOPY = objcopy
@@ -10,12 +10,14 @@ WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes
 SANITIZE =
 
 # libstructnet is C11 and sees no header of Darknet's. The other files see those as system headers: their warnings are not
-# ours to mend. Darknet calls exit(0) after its error messages; -Dexit sends those to plug_exit, which leaves with status 1.
+# ours to mend. Darknet calls exit(0) after its error messages; -Dexit sends those to plug_exit, which leaves with status 1;
+# -Drand gives it random numbers that can repeat.
 LIBRARY_FLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(SANITIZE) -fPIC -fvisibility=hidden -Ilayers -Iapprox
 OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import -Itools/export \
 	-isystem darknet/include -isystem darknet/src
 # Darknet adds offsets to null pointers that it then does not follow.
-DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize=pointer-overflow) -Idarknet/include -Idarknet/src -Dexit=plug_exit
+DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize=pointer-overflow) -Idarknet/include -Idarknet/src \
+	-Dexit=plug_exit -Drand=plug_rand -Dsrand=plug_srand
 WRAP = $(addprefix -Wl$(comma)--wrap=,gemm gemm_cpu error im2col_cpu col2im_cpu forward_batchnorm_layer backward_batchnorm_layer \
 	activate_array gradient_array make_maxpool_layer)
 # What tests/scarce_memory.c takes the place of.
@@ -28,11 +30,18 @@ darknet_src = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/compa
 darknet_main = $(patsubst darknet/%.c,$(BUILD)/darknet.o/%.o,$(filter-out %/attention.c %/dice.c %/rnn_vid.c \
 	%/swag.c %/voxel.c %/writing.c,$(wildcard darknet/examples/*.c)))
 # Kernels are compiled once for each instruction set that isa.h knows.
-kernels = $(addprefix $(BUILD)/layers/,dense_kernel dense_tile_kernel sparse_kernel psm_tile_kernel)
-avx2 = $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),$(kernels:=_avx2.o))
-layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c)) $(avx2)
+kernels = $(addprefix $(BUILD)/layers/,dense_kernel dense_tile_kernel pixel_kernel sparse_kernel psm_tile_kernel)
+instruction_sets = $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
+flags_of_avx2 = -mavx2 -mfma
+flags_of_avx512 = $(flags_of_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mavx512vnni
+of_sets = $(foreach set,$(instruction_sets),$(kernels:=_$(set).o))
+layers = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/*.c)) $(of_sets)
 library = $(layers) $(patsubst %.c,$(BUILD)/%.o,$(wildcard approx/*.c))
 plug = $(patsubst %.c,$(BUILD)/%.o,$(wildcard layers/darknet/*.c))
+# darknet trains over several machines, and structnet searches, where MPI is there.
+MPICC := $(shell command -v mpicc)
+with_ranks = $(if $(MPICC),$(filter-out %/ranks.o,$(plug)) $(BUILD)/mpi/ranks.o,$(plug))
+MPI_LIBS = $(if $(MPICC),$(shell $(MPICC) --showme:link))
 tools = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c tools/import/*.c tools/export/*.c)) $(BUILD)/imagenet.o
 glyphs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/demo/*.c))
 # The tests know one family more: its row stands in a table of its own, which the objects that read the table see first.
@@ -49,7 +58,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo test parity fuzz arm mcu bench bench-guard lint test-long asan install clean deps source binaries run-tests
+.PHONY: all demo example-alexnet example-scratch test browser parity fuzz arm mcu bench bench-pixels bench-guard lint test-long asan install clean deps source binaries run-tests
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -65,6 +74,16 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@sh tools/demo/demo.sh $(BUILD)
 
+# A checkpoint of torchvision's alexnet compressed; CLASSES, SEED, TRAIN, TEST, ARCH: as tools/demo/alexnet.sh says.
+example-alexnet: deps
+	@$(MAKE) --no-print-directory all
+	@sh tools/demo/alexnet.sh $(BUILD) '$(CHECKPOINT)' '$(IMAGES)'
+
+# A net with structured layers from the first step of training beside its dense twin.
+example-scratch: deps
+	@$(MAKE) --no-print-directory all
+	@sh tools/demo/scratch.sh $(BUILD) $(BATCHES)
+
 test: deps
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory run-tests
@@ -72,9 +91,22 @@ test: deps
 run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet $(BUILD)/in_tests/structnet $(BUILD)/old_core.so
 	$(BUILD)/run_tests --jobs 2
 	sh tests/commands.sh $(BUILD)
+	sh tests/training.sh $(BUILD)
+	sh tests/ranks.sh $(BUILD)
+	sh tests/tune.sh $(BUILD)
+	sh tests/moments.sh $(BUILD)
+	sh tests/compress.sh $(BUILD)
+	sh tests/bad_input.sh $(BUILD)
+	sh tests/kills.sh $(BUILD)
 	sh tests/family.sh $(BUILD)
 	sh tests/export.sh $(BUILD) '$(CC)'
 	sh tests/library.sh $(BUILD) '$(CC)'
+
+# The report of structnet compress in Chromium.
+browser:
+	@sh tools/deps.sh '$(CC)' browser
+	@$(MAKE) --no-print-directory all
+	sh tests/compress.sh $(BUILD) browser
 
 parity:
 	@sh tools/deps.sh '$(CC)' parity
@@ -99,17 +131,24 @@ arm:
 	@$(MAKE) --no-print-directory all
 	CC='$(CC)' sh tests/arm.sh $(BUILD)
 
-# Exported nets on emulated microcontrollers.
+# Exported nets on emulated microcontrollers; where there has been a demo, its nets too.
 mcu:
 	@sh tools/deps.sh '$(CC)' mcu
 	@$(MAKE) --no-print-directory all
 	CC='$(CC)' sh bench/mcu/mcu.sh $(BUILD)
+	[ ! -f $(BUILD)/demo/table.txt ] || CC='$(CC)' sh bench/mcu/glyphs.sh $(BUILD) $(BUILD)/demo 20
 
 # Products side by side: all of them, or with QUICK=1 those of one shape and share.
 bench:
 	@sh tools/deps.sh '$(CC)' bench
 	@$(MAKE) --no-print-directory all $(BUILD)/kernels
 	sh bench/kernels.sh $(BUILD) $(if $(QUICK),quick,all)
+
+# Convolutions side by side.
+bench-pixels:
+	@sh tools/deps.sh '$(CC)' bench
+	@$(MAKE) --no-print-directory all $(BUILD)/pixels
+	sh bench/pixels.sh $(BUILD)
 
 bench-guard:
 	@sh tools/deps.sh '$(CC)' bench
@@ -137,11 +176,11 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-$(BUILD)/darknet: $(darknet_main) $(darknet_src) $(plug) $(layers)
-	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(LIBS)
+$(BUILD)/darknet: $(darknet_main) $(darknet_src) $(with_ranks) $(layers)
+	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(LIBS) $(MPI_LIBS)
 
-$(BUILD)/structnet: $(tools) $(plug) $(library) $(darknet_src)
-	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(TOOL_LIBS)
+$(BUILD)/structnet: $(tools) $(with_ranks) $(library) $(darknet_src)
+	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ $(TOOL_LIBS) $(MPI_LIBS)
 
 # One object whose hidden names are local, so that a static program too may use them for itself; clang shows the resolvers of
 # functions with clones.
@@ -167,11 +206,19 @@ $(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $
 $(BUILD)/kernels: $(patsubst %,$(BUILD)/bench/%.o,kernels shapes others reference_dense reference_loops_O0 reference_loops_O3) $(layers)
 	$(CC) $^ -o $@ -lgraphblas -lrsb $(LIBS)
 
-$(BUILD)/bench/reference_dense.o: OUR_FLAGS += -O3 $(if $(avx2),-mavx2 -mfma) -ffp-contract=fast -Wno-psabi
+# Convolutions side by side, as layers of Darknet's.
+$(BUILD)/pixels: $(BUILD)/bench/pixels.o $(BUILD)/bench/shapes.o $(plug) $(layers) $(darknet_src)
+	$(CC) $(WRAP) $^ -o $@ $(LIBS)
+
+$(BUILD)/bench/reference_dense.o: OUR_FLAGS += -O3 $(if $(instruction_sets),$(flags_of_avx2)) -ffp-contract=fast -Wno-psabi
 
 $(BUILD)/bench/reference_loops_%.o: bench/reference_loops.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(OUR_FLAGS) -$* -DNAME=$* -MMD -MP -c $< -o $@
+
+$(BUILD)/mpi/ranks.o: layers/darknet/ranks.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(OUR_FLAGS) -DSTRUCTNET_MPI $(patsubst -I%,-isystem %,$(shell $(MPICC) --showme:compile)) -MMD -MP -c $< -o $@
 
 $(BUILD)/in_tests/darknet: $(darknet_main) $(darknet_src) $(plug) $(tested)
 	$(CC) $(SANITIZE) $(WRAP) $^ -o $@ -llapacke $(LIBS)
@@ -190,23 +237,31 @@ $(BUILD)/imagenet.c: tools/import/imagenet.sh darknet/data/imagenet.labels.list 
 $(BUILD)/imagenet.o: $(BUILD)/imagenet.c Makefile
 	$(CC) $(OUR_FLAGS) -c $< -o $@
 
-# parser.c alone is compiled with our header in front.
+# These alone are compiled with a header of ours in front.
 $(BUILD)/darknet.o/src/parser.o: in_front = -include layers/darknet/plug.h
 $(BUILD)/darknet.o/src/parser.o: layers/darknet/plug.h
+$(BUILD)/darknet.o/src/data.o: in_front = -include layers/darknet/plug_labels.h
+$(BUILD)/darknet.o/src/data.o: layers/darknet/plug_labels.h
+$(BUILD)/darknet.o/examples/classifier.o: in_front = -include layers/darknet/plug_classifier.h
+$(BUILD)/darknet.o/examples/classifier.o: layers/darknet/plug_classifier.h layers/darknet/plug_labels.h
 
 $(BUILD)/darknet.o/%.o: darknet/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(DARKNET_FLAGS) $(in_front) -c $< -o $@
 
+# Choices within loops become masks only where no comparison traps.
+$(BUILD)/layers/darknet/plug_speed.o: OUR_FLAGS += -O3 -fno-trapping-math
 # Kernels: loops of a few steps become straight code, and a product that is added is rounded once.
-$(BUILD)/layers/darknet/plug_speed.o: OUR_FLAGS += -O3
-$(kernels:=.o) $(avx2): LIBRARY_FLAGS += -O3 -ffp-contract=fast -Wno-psabi
+$(kernels:=.o) $(of_sets): LIBRARY_FLAGS += -O3 -ffp-contract=fast -Wno-psabi
 
-$(avx2): $(BUILD)/%_avx2.o: %.c Makefile
-	@mkdir -p $(@D)
-	$(CC) $(LIBRARY_FLAGS) -mavx2 -mfma -DKERNEL=$(*F:_kernel=)_avx2 -MMD -MP -c $< -o $@
+define kernels_of_set
+$(kernels:=_$(1).o): $(BUILD)/%_$(1).o: %.c Makefile
+	@mkdir -p $$(@D)
+	$$(CC) $$(LIBRARY_FLAGS) $(flags_of_$(1)) -DKERNEL=$$(*F:_kernel=)_$(1) -MMD -MP -c $$< -o $$@
+endef
+$(foreach set,$(instruction_sets),$(eval $(call kernels_of_set,$(set))))
 
-$(filter-out $(avx2),$(library)): $(BUILD)/%.o: %.c Makefile
+$(filter-out $(of_sets),$(library)): $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(LIBRARY_FLAGS) -MMD -MP -c $< -o $@
 

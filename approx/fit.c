@@ -1,8 +1,9 @@
 #include "fit.h"
+
+#include "entries.h"
 #include "levels.h"
 #include "stored.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,14 @@ const struct sn_fit_type *sn_fit_simplest(const struct sn_family *family)
     return simplest;
 }
 
+int sn_fit_has_option(const struct sn_fit_type *type, const char *name)
+{
+    for (int f = 0; f < N_FITTERS; f++)
+        for (const struct sn_fit_option *option = fitters[f]->options; option->name; option++)
+            if (fitters[f]->types->family == type->family && !strcmp(option->name, name)) return 1;
+    return 0;
+}
+
 int sn_fit_setting(const struct sn_fit_options *options, const char *name)
 {
     for (const struct sn_fit_setting *s = options->settings; s && s->name; s++)
@@ -93,12 +102,7 @@ static enum sn_status check(const struct sn_fit_type *type, const float *dense, 
                        options->budget_bytes);
     for (const struct sn_fit_setting *s = options->settings; s && s->name && !status; s++)
         status = check_setting(s, error);
-    for (size_t i = 0; i < (size_t)m * (size_t)n && !status; i++)
-        if (!isfinite(dense[i]))
-            status = sn_fail(error, SN_BAD_INPUT,
-                             "row %zu, column %zu: found %g, expected a finite number",
-                             i / (size_t)n, i % (size_t)n, (double)dense[i]);
-    return status;
+    return status ? status : sn_entries_check("", dense, (size_t)m, (size_t)n, error);
 }
 
 /* Rounds the values of a fit whose family does not do so, each to the level next to it. */

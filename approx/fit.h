@@ -23,6 +23,9 @@ struct sn_fitter {
 /* The type by which ways to weigh errors are compared for a family. */
 const struct sn_fit_type *sn_fit_simplest(const struct sn_family *family);
 
+/* Whether a type has an option of that name. */
+int sn_fit_has_option(const struct sn_fit_type *type, const char *name);
+
 /* The value of a setting; 0 where the options have none of that name. */
 int sn_fit_setting(const struct sn_fit_options *options, const char *name);
 

@@ -181,7 +181,7 @@ enum sn_status sss_fit_reordered(const struct sss_problem *problem, float *scale
     size_t words = sss_order_words(problem->n_outputs, problem->n_inputs, SSS_ORDER_BOTH);
     words = words * 32 / (size_t)problem->options->bits; /* in values */
     int rounds = problem->options->effort == SN_THOROUGH ? 40 : 6;
-    if (problem->budget <= words) return SN_OK;
+    if (problem->budget <= words || (found->fit.matrix && sss_stopped(problem))) return SN_OK;
     struct reordered to;
     enum sn_status status = reordered_new(&to, problem, scaled, error);
     to.problem.budget -= words;

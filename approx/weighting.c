@@ -1,4 +1,6 @@
 #include "weighting.h"
+
+#include "entries.h"
 #include "panels.h"
 
 #include <cblas.h>
@@ -7,23 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum sn_status sn_features_check(const float *x, size_t n_samples, size_t n, struct sn_error *error)
-{
-    for (size_t i = 0; i < n_samples * n; i++)
-        if (!isfinite(x[i]))
-            return sn_fail(error, SN_BAD_INPUT,
-                           "features: row %zu, column %zu: found %g, expected a finite number",
-                           i / n, i % n, (double)x[i]);
-    return SN_OK;
-}
-
 enum sn_status sn_covariance_new(const float *x, size_t rows, size_t n, struct sn_covariance *c,
                                  struct sn_error *error)
 {
     enum { BLOCK = 256 }; /* columns at a time, so that the exact sums take little memory */
     double *centred = malloc((rows * n + 1) * sizeof *centred), trace = 0;
     double *part = malloc((BLOCK * n + 1) * sizeof *part);
-    *c = (struct sn_covariance){ .mean = malloc((n + 1) * sizeof *c->mean),
+    *c = (struct sn_covariance){ .n = n,
+                                 .count = rows,
+                                 .mean = malloc((n + 1) * sizeof *c->mean),
                                  .values = malloc((n * n + 1) * sizeof *c->values) };
     enum sn_status status = centred && part && c->mean && c->values
         ? SN_OK
@@ -49,6 +43,7 @@ enum sn_status sn_covariance_new(const float *x, size_t rows, size_t n, struct s
                 c->values[i * n + j] = (float)part[(i - first) * columns + j - first];
     }
     c->varies = trace > 0;
+    c->scale = rows ? trace / (double)n / (double)rows : 0;
     free(centred);
     free(part);
     if (status) sn_covariance_free(c);
@@ -96,7 +91,7 @@ enum sn_status sn_weighting_new(const float *w, int m, const float *x, int n_sam
 {
     struct sn_covariance samples = { 0 }, rows = { 0 };
     *weighting = (struct sn_weighting){ 0 };
-    enum sn_status status = sn_features_check(x, (size_t)n_samples, (size_t)n, error);
+    enum sn_status status = sn_entries_check("features", x, (size_t)n_samples, (size_t)n, error);
     if (!status) status = sn_covariance_new(x, (size_t)n_samples, (size_t)n, &samples, error);
     if (!status && w && alignment > 0)
         status = sn_covariance_new(w, (size_t)m, (size_t)n, &rows, error);

@@ -23,12 +23,10 @@
 
 #include <stddef.h>
 
-/* SN_BAD_INPUT names the first entry of x (n_samples x n) that is not finite. */
-enum sn_status sn_features_check(const float *x, size_t n_samples, size_t n,
-                                 struct sn_error *error);
-
 /* The covariance of rows of n numbers, scaled to a trace of n. */
 struct sn_covariance {
+    size_t n, count;      /* numbers of a row; rows */
+    double scale;         /* what values are to be multiplied by: trace / n */
     float *mean, *values; /* n; n x n, lower triangle */
     int varies;           /* the rows differ; if they do not, values are 0 */
 };

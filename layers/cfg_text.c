@@ -52,6 +52,12 @@ static char *read_text(const char *path, size_t *n_bytes, struct sn_error *error
     return text;
 }
 
+size_t cfg_mark_bytes(const char *text)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    return strncmp(text, mark, sizeof mark - 1) ? 0 : sizeof mark - 1;
+}
+
 /* Removes blanks everywhere, as Darknet does, and a comment behind the content. */
 static void strip_line(char *line)
 {
@@ -109,11 +115,16 @@ struct cfg_text *cfg_read(const char *path, struct sn_error *error)
     memcpy(cfg->path, path, path_size);
     if (!(cfg->storage = read_text(path, &cfg->n_bytes, error))) goto fail;
     int number = 0;
-    for (char *line = cfg->storage, *next; line; line = next) {
+    for (char *line = cfg->storage + cfg_mark_bytes(cfg->storage), *next; line; line = next) {
         next = strchr(line, '\n');
         if (next) *next++ = '\0';
         number++;
         strip_line(line);
+        if (!sn_is_printable(line)) {
+            sn_fail(error, SN_BAD_INPUT, "%s:%d: expected text, found a control character in '%s'",
+                    path, number, line);
+            goto fail;
+        }
         if (!*line || *line == '#' || *line == ';') continue;
         if (*line == '[' ? add_section(cfg, line, number, error)
                          : add_key(cfg, line, number, error))

@@ -35,6 +35,10 @@ struct cfg_text {
 struct cfg_text *cfg_read(const char *path, struct sn_error *error);
 void cfg_free(struct cfg_text *cfg);
 
+/* The bytes of the byte order mark that some editors put in front of UTF-8: 3, or 0 when text does
+ * not begin with one. */
+size_t cfg_mark_bytes(const char *text);
+
 /* The first key of that name, or NULL. */
 const struct cfg_key *cfg_find(const struct cfg_section *section, const char *key);
 

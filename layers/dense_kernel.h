@@ -28,6 +28,8 @@ struct dense_block {
     const struct lanes_levels *levels;
     const float *scales; /* by which the sum of a row is multiplied, for whole vectors of rows; NULL
                           * for floats */
+    const struct lanes_codes *x8; /* x in codes, with values of 8 bits; else NULL. What is
+                                   * multiplied is up to the kernel: x, or the codes in integers. */
 };
 
 /* y = W x, or y += W x where adds is set. y is read and written for whole vectors, but keeps what
@@ -35,7 +37,13 @@ struct dense_block {
  * bytes. */
 struct dense_kernel {
     void (*multiply)(const struct dense_block *w, const float *x, float *y, int adds);
+
+    /* Rounds x[n] to codes_j = x_j / scale, scale = max |x_j| / 127, to the nearest, halves to
+     * even, and rounded_j = scale codes_j. The scale is no number where an x_j is none or not
+     * finite, and codes are 0 where it is less than normal. Returns the scale; *sum is that of the
+     * codes. */
+    float (*round)(const float *x, size_t n, signed char *codes, float *rounded, int32_t *sum);
 };
-extern const struct dense_kernel dense_plain, dense_avx2;
+extern const struct dense_kernel dense_plain, dense_avx2, dense_avx512;
 
 #endif

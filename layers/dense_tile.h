@@ -20,19 +20,27 @@ struct dense_tile {
     size_t strips, stride; /* strips of samples, and floats from one to the next */
 };
 
+/* One of several blocks W with the same X. */
+struct dense_tile_gradient {
+    size_t rows;
+    const float *dy;
+    float *dw;
+};
+
 struct dense_tile_kernel {
     /* Y += W X. */
     void (*forward)(const struct dense_tile *t, const float *w, const float *x, float *y);
     /* dX += W^T dY. */
     void (*backward)(const struct dense_tile *t, const float *w, const float *dy, float *dx);
-    /* dW += dY X^T. */
-    void (*gradient)(const struct dense_tile *t, const float *x, const float *dy, float *dw);
+    /* dW += dY X^T for n blocks, which have rows of their own instead of t's. */
+    void (*gradient)(const struct dense_tile *t, const float *x, size_t n,
+                     const struct dense_tile_gradient *blocks);
     /* to[i][b] = from[b][order[i]], of 16 rows of `size` floats that are ld floats apart; order
      * NULL: i itself. */
     void (*turn)(size_t size, const float *from, size_t ld, const uint32_t *order, float *to);
     /* to[b][order[i]] += from[i][b]. */
     void (*turn_back)(size_t size, const float *from, const uint32_t *order, float *to, size_t ld);
 };
-extern const struct dense_tile_kernel dense_tile_plain, dense_tile_avx2;
+extern const struct dense_tile_kernel dense_tile_plain, dense_tile_avx2, dense_tile_avx512;
 
 #endif

@@ -124,19 +124,20 @@ INLINE void add_gradient(size_t rows, size_t columns, const struct dense_tile *t
 }
 
 /* The same for all rows of dW. */
-INLINE void gradient_columns(size_t columns, const struct dense_tile *t, size_t strips,
+INLINE void gradient_columns(size_t columns, const struct dense_tile *t, size_t rows, size_t strips,
                              const float *turned, const float *dy, float *dw)
 {
     size_t i = 0;
-    for (; i + 6 <= t->rows; i += 6)
+    for (; i + 6 <= rows; i += 6)
         add_gradient(6, columns, t, strips, turned, dy + i * TILE_STRIP, dw + i * t->columns);
-    for (; i + 3 <= t->rows; i += 3)
+    for (; i + 3 <= rows; i += 3)
         add_gradient(3, columns, t, strips, turned, dy + i * TILE_STRIP, dw + i * t->columns);
-    for (; i < t->rows; i++)
+    for (; i < rows; i++)
         add_gradient(1, columns, t, strips, turned, dy + i * TILE_STRIP, dw + i * t->columns);
 }
 
-static void gradient(const struct dense_tile *t, const float *x, const float *dy, float *dw)
+static void gradient(const struct dense_tile *t, const float *x, size_t n,
+                     const struct dense_tile_gradient *blocks)
 {
     float turned[MOST_STRIPS * TILE_STRIP * TILE_STRIP];
     for (size_t first = 0, strips; first < t->strips; first += strips) {
@@ -146,9 +147,13 @@ static void gradient(const struct dense_tile *t, const float *x, const float *dy
             const float *from = x + first * t->stride + j * TILE_STRIP;
             for (size_t s = 0; s < strips; s++)
                 turn_columns(columns, from + s * t->stride, turned + s * TILE_STRIP * TILE_STRIP);
-            if (columns == TILE_STRIP)
-                gradient_columns(TILE_STRIP, t, strips, turned, dy + first * t->stride, dw + j);
-            else gradient_columns(columns, t, strips, turned, dy + first * t->stride, dw + j);
+            for (size_t b = 0; b < n; b++) {
+                const float *dy = blocks[b].dy + first * t->stride;
+                float *dw = blocks[b].dw + j;
+                if (columns == TILE_STRIP)
+                    gradient_columns(TILE_STRIP, t, blocks[b].rows, strips, turned, dy, dw);
+                else gradient_columns(columns, t, blocks[b].rows, strips, turned, dy, dw);
+            }
         }
     }
 }

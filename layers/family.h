@@ -4,9 +4,27 @@
 #define FAMILY_H
 
 #include "cfg_text.h"
+#include "pixel_rows.h"
 #include "sn_error.h"
 
 #include <stdint.h>
+
+/* Products of a matrix with the n pixels of an image at once (pixel_rows.h): Y = W X, X n_inputs x
+ * n, Y n_outputs x n. */
+struct sn_pixel_products {
+    /* Floats of scratch that either product needs. */
+    size_t (*scratch)(const struct sn_matrix *matrix);
+
+    /* Y = W X: Y is overwritten. */
+    void (*forward)(const struct sn_matrix *matrix, const float *words, size_t n,
+                    const struct pixel_rows *x, const struct pixel_rows *y, float *scratch);
+
+    /* dvalues[n_values] += dL/dvalues and, unless dx is NULL, dX += W^T dY, whose rows may overlap
+     * as those of X do. */
+    void (*backward)(const struct sn_matrix *matrix, const float *words, size_t n,
+                     const struct pixel_rows *x, const struct pixel_rows *dy, float *dvalues,
+                     const struct pixel_rows *dx, float *scratch);
+};
 
 struct sn_family {
     const char *name; /* section name in a cfg, without the brackets */
@@ -54,6 +72,9 @@ struct sn_family {
      * and error when there is no memory. May be NULL. */
     struct sn_packed *(*pack)(const struct sn_matrix *matrix, const float *words,
                               struct sn_error *error);
+
+    /* NULL where images are to be turned into vectors (convolution.h). */
+    const struct sn_pixel_products *pixels;
 };
 
 extern const struct sn_family *const sn_families[]; /* NULL ends the table */

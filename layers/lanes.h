@@ -20,6 +20,16 @@ struct lanes_levels {
     unsigned char low[16], high[16]; /* its bytes as a bfloat16 number, which holds it exactly */
 };
 
+/* A vector in 8 bits, x_j = scale codes_j. The codes are followed by zeros up to a multiple of
+ * LANES_CODES. */
+struct lanes_codes {
+    const signed char *codes;
+    float scale;
+    int32_t sum; /* of the codes */
+};
+
+#define LANES_CODES ((size_t)4)
+
 /* The first float of a cache line from p on: at most LANES_LINE - 1 floats behind it. Vectors
  * across lines take twice as long. */
 #define LANES_LINE ((size_t)16)

@@ -22,17 +22,28 @@ INLINE uint32_t lanes_word(const char *codes)
 }
 
 #ifdef __AVX2__
-/* Codes of up to 3 bits choose one of eight levels by their own bits and some of the next code's,
- * so that the levels repeat. */
-INLINE vec lanes_few(int bits, uint32_t word, const struct lanes_levels *levels)
+/* Codes, each from bit places[k] of the word on, choose one of eight or sixteen levels by their own
+ * bits and some of the next code's, so that the levels repeat. */
+INLINE vec lanes_chosen(int bits, uint32_t word, __m256i places, const struct lanes_levels *levels)
 {
-    __m256i places = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
-                                        _mm256_set1_epi32(bits));
     __m256i index = _mm256_srlv_epi32(_mm256_set1_epi32((int)word), places);
+#ifdef __AVX512VBMI__
+    (void)bits;
+    return (vec)_mm256_permutex2var_ps(_mm256_loadu_ps(levels->level), index,
+                                       _mm256_loadu_ps(levels->level + LANES));
+#else
     __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(levels->level), index);
     if (bits < 4) return (vec)low;
     __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(levels->level + LANES), index);
     return (vec)_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+#endif
+}
+
+INLINE vec lanes_few(int bits, uint32_t word, const struct lanes_levels *levels)
+{
+    __m256i places = _mm256_mullo_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+                                        _mm256_set1_epi32(bits));
+    return lanes_chosen(bits, word, places, levels);
 }
 
 INLINE vec lanes_bytes8(const char *codes)
@@ -58,27 +69,39 @@ INLINE vec lanes_bytes8(const char *codes)
 #endif
 
 /* Eight or sixteen values of 4 bits; those of a vector are the lower and then the upper halves of
- * four bytes. As levels are whole numbers of 8 bits, two bytes hold one as the upper half of a
- * float, and a table of sixteen bytes each of them. */
-#ifdef __AVX2__
-INLINE void lanes_halves(__m256i bytes, size_t vectors, const struct lanes_levels *levels, vec *v)
+ * four bytes. */
+#ifdef __AVX512VBMI__
+INLINE void lanes_halves(const char *codes, size_t vectors, const struct lanes_levels *levels,
+                         vec *v)
 {
+    const __m256i places = _mm256_setr_epi32(0, 8, 16, 24, 4, 12, 20, 28);
+    for (size_t i = 0; i < vectors; i++)
+        v[i] = lanes_chosen(4, lanes_word(codes + 4 * i), places, levels);
+}
+#elif defined __AVX2__
+/* As levels are whole numbers of 8 bits, two bytes hold one as the upper half of a float, and a
+ * table of sixteen bytes each of them. */
+INLINE void lanes_halves(const char *codes, size_t vectors, const struct lanes_levels *levels,
+                         vec *v)
+{
+    __m256i bytes = vectors == 1 ? _mm256_set1_epi32((int)lanes_word(codes))
+                                 : _mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)codes));
     const __m256i shifts = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4), zero = _mm256_setzero_si256();
-    __m256i codes = _mm256_and_si256(_mm256_srlv_epi32(bytes, shifts), _mm256_set1_epi8(15));
+    __m256i index = _mm256_and_si256(_mm256_srlv_epi32(bytes, shifts), _mm256_set1_epi8(15));
     __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)levels->low)),
             high = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)levels->high));
-    __m256i upper = _mm256_unpacklo_epi8(_mm256_shuffle_epi8(low, codes),
-                                         _mm256_shuffle_epi8(high, codes));
+    __m256i upper = _mm256_unpacklo_epi8(_mm256_shuffle_epi8(low, index),
+                                         _mm256_shuffle_epi8(high, index));
     v[0] = (vec)_mm256_unpacklo_epi16(zero, upper);
     if (vectors == 2) v[1] = (vec)_mm256_unpackhi_epi16(zero, upper);
 }
 #else
-INLINE void lanes_halves(const char *bytes, size_t vectors, const struct lanes_levels *levels,
+INLINE void lanes_halves(const char *codes, size_t vectors, const struct lanes_levels *levels,
                          vec *v)
 {
     for (size_t i = 0; i < vectors; i++)
         for (size_t k = 0; k < LANES; k++)
-            v[i][k] = levels->level[(unsigned char)bytes[4 * i + k % 4] >> (k & 4) & 15];
+            v[i][k] = levels->level[(unsigned char)codes[4 * i + k % 4] >> (k & 4) & 15];
 }
 #endif
 
@@ -89,11 +112,7 @@ INLINE vec lanes_of(int bits, const char *codes, const struct lanes_levels *leve
     if (bits == 32) return *(const vec *)(const void *)codes;
     if (bits == 8) return lanes_bytes8(codes);
     if (bits < 4) return lanes_few(bits, lanes_word(codes), levels);
-#ifdef __AVX2__
-    lanes_halves(_mm256_set1_epi32((int)lanes_word(codes)), 1, levels, &v);
-#else
     lanes_halves(codes, 1, levels, &v);
-#endif
     return v;
 }
 
@@ -101,12 +120,7 @@ INLINE vec lanes_of(int bits, const char *codes, const struct lanes_levels *leve
 INLINE void lanes_pair(int bits, const char *codes, const struct lanes_levels *levels, vec pair[2])
 {
     if (bits == 4) {
-#ifdef __AVX2__
-        __m128i both = _mm_loadl_epi64((const __m128i *)codes);
-        lanes_halves(_mm256_broadcastq_epi64(both), 2, levels, pair);
-#else
         lanes_halves(codes, 2, levels, pair);
-#endif
         return;
     }
     pair[0] = lanes_of(bits, codes, levels);

@@ -4,10 +4,10 @@
  *
  * Numbers. An activation is an int8 q that stands for (q - zero) scale. Products take v = (q -
  * zero) << shift, int16, and the int16 states between products in the scale of v. A row of weights
- * w has a scale word of 16 bits, e = word >> 11 and m = word & 2047, and gives
+ * w has a scale word of 15 bits, of which the last five are e, and gives
  *
  *     a = sum_j w_j v_j                                     32 bits
- *     t = floor(a m / 2^11)
+ *     t = floor(a word / 2^16)
  *     y = floor((t + bias) / 2^e)                           without a bias floor(2^(e-1))
  *     y = high where y > high, low where y < low            states: 32767, -32767
  *     y = table[y + 128] where there is a table
@@ -33,6 +33,9 @@ extern "C" {
 
 enum { SN_MICRO_SLACK = 16 };
 
+/* Rows whose sums wait for one another, in scratch. */
+enum { SN_MICRO_BATCH = 16 };
+
 /* Of arrays of weights, which are read by words. */
 #define SN_MICRO_ALIGNED __attribute__((aligned(4)))
 
@@ -50,6 +53,7 @@ struct sn_micro_output {
     int16_t low, high;
     uint8_t is_wide; /* int16, else int8 */
     uint8_t has_bias;
+    uint16_t step;       /* from one row's output to the next, in numbers */
     const int8_t *table; /* 256, or NULL */
 };
 
@@ -65,21 +69,21 @@ struct sn_micro_target {
     const struct sn_micro_output *output;
     const uint16_t *order;
     char *out;
-    size_t step;
 };
 
-/* y of n_rows rows of n_columns columns, behind which rows and the target have moved on. Cost:
- * n_rows n_columns multiply-adds. */
-void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, size_t n_columns,
-                       size_t n_rows, struct sn_micro_target *target);
+/* y of n_rows rows of n_columns columns, behind which rows and the target have moved on. Sums are
+ * scratch of SN_MICRO_BATCH numbers; v stands behind them, since a pointer less is less stack.
+ * Cost: n_rows n_columns multiply-adds. */
+void sn_micro_multiply(struct sn_micro_rows *rows, int32_t *sums, size_t n_columns, size_t n_rows,
+                       struct sn_micro_target *target);
 
 /* The same for n rows whose a is known; their weights are not looked at. */
 void sn_micro_finish(struct sn_micro_rows *rows, const int32_t *a, size_t n,
                      struct sn_micro_target *target);
 
-/* v[j] of input order[first + j], or first + j, j = 0 .. n-1. */
+/* v[j] of input order[j], or j, j = 0 .. n-1. */
 void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const uint16_t *order,
-                   size_t first, size_t n, int16_t *v);
+                   size_t n, int16_t *v);
 
 /* What states become. */
 extern const struct sn_micro_output sn_micro_state;
@@ -87,27 +91,31 @@ extern const struct sn_micro_output sn_micro_state;
 /* ---- Layers: in and out are the activations before and behind, scratch as many bytes as export
  * has found, at a multiple of 4 */
 
-/* SSS (layers/sss.h), at every pixel. sizes has 4 numbers a stage: its inputs, its outputs, the
- * causal states behind and the anticausal ones before it. Rows are, for stages N-1 .. 0, [F E],
- * then for stages 0 .. N-1 [D C G] and [B A]. Scratch: the anticausal states of all stages, what
- * one stage takes, and its causal states, as int16. */
+/* The stages of SSS (layers/sss.h). sizes has 4 numbers a stage: its inputs, its outputs, the
+ * causal states behind and the anticausal ones before it. */
+struct sn_micro_stages {
+    uint16_t n_stages, n_inputs;
+    uint16_t most_columns; /* of a stage's [D C G], a multiple of 4 */
+    uint16_t most_states;  /* of all causal[k], a multiple of 2 */
+    const uint16_t *sizes;
+    const uint16_t *input_order, *output_order; /* NULL: none */
+};
+
+/* SSS, at every pixel. Rows are, for stages N-1 .. 0, [F E], then for stages 0 .. N-1 [D C G] and
+ * [B A]. Scratch: a batch's sums, and as int16 what one stage takes, its causal states, and the
+ * anticausal states of all stages. */
 struct sn_micro_sss {
     struct sn_micro_input input;
     struct sn_micro_output output;
-    uint16_t n_stages, n_inputs;
-    const uint16_t *sizes;
-    const uint16_t *input_order, *output_order; /* NULL: none */
-    struct sn_micro_rows rows;                  /* bias: of the outputs, in their order */
-    uint16_t most_states;                       /* of all causal[k] */
-    uint16_t most_columns;                      /* of a stage's [D C G] */
+    struct sn_micro_stages stages;
+    struct sn_micro_rows rows; /* bias: of the outputs, in their order */
 };
-void sn_micro_sss(const void *layer, const int8_t *in, const int8_t *other, void *out,
-                  void *scratch);
+void sn_micro_sss(const void *layer, const void *in, const void *other, void *out, void *scratch);
 
 /* PSM (layers/psm.h), at every pixel: factors from the right to the left. A factor has groups of
  * block rows, 1 or 4, of n blocks each, a column each. Of 4 rows, blocks stand in pairs, the last
  * with one of zeros where they are odd: rows 0 and 1 of the first, of the second, then rows 2
- * and 3. Scratch: the inputs and the two largest inner vectors as int16. */
+ * and 3. Scratch: a batch's sums, and as int16 the inputs and the two largest inner vectors. */
 struct sn_micro_factor {
     uint16_t n_rows, n_columns;
     uint8_t block;
@@ -122,26 +130,40 @@ struct sn_micro_psm {
     const struct sn_micro_factor *factors;
     const uint16_t *output_order;
 };
-void sn_micro_psm(const void *layer, const int8_t *in, const int8_t *other, void *out,
-                  void *scratch);
+void sn_micro_psm(const void *layer, const void *in, const void *other, void *out, void *scratch);
+
+/* A layer that takes a vector, at every place of an image: its inputs are the patch of channels x
+ * size x size pixels there, outside the image zero, its outputs one number of each channel, step
+ * places. As integers; micro_float.h has that of floats. Scratch: the patch, up to a multiple of 4
+ * bytes, then the layer's. */
+struct sn_micro_patches {
+    uint16_t channels, height, width, size, stride, pad, out_height, out_width;
+    int8_t zero;       /* that of the layer's input */
+    uint8_t is_wide;   /* outputs are int16, else int8 */
+    uint16_t n_floats; /* outputs, of floats alone */
+    void (*run)(const void *layer, const void *in, const void *other, void *out, void *scratch);
+    const void *layer;
+};
+void sn_micro_patches(const void *layer, const void *in, const void *other, void *out,
+                      void *scratch);
 
 /* Convolution of an image of groups x channels x height x width, groups x filters x channels x size
- * x size as Darknet has them, or a connected layer, which is one of a single pixel. Scratch:
- * channels size^2 numbers of int16. */
+ * x size as Darknet has them, or a connected layer, which is one of a single pixel. Scratch: a
+ * batch's sums, and channels size^2 numbers of int16. */
 struct sn_micro_convolution {
     struct sn_micro_input input; /* pixels: height width */
     struct sn_micro_output output;
     uint16_t channels, height, width, filters, groups, size, stride, pad, out_height, out_width;
     struct sn_micro_rows rows;
 };
-void sn_micro_convolution(const void *layer, const int8_t *in, const int8_t *other, void *out,
+void sn_micro_convolution(const void *layer, const void *in, const void *other, void *out,
                           void *scratch);
 
 /* The largest of a window of size x size, at stride y - before; outside is nothing. */
 struct sn_micro_maxpool {
     uint16_t channels, height, width, size, stride, before, out_height, out_width;
 };
-void sn_micro_maxpool(const void *layer, const int8_t *in, const int8_t *other, void *out,
+void sn_micro_maxpool(const void *layer, const void *in, const void *other, void *out,
                       void *scratch);
 
 /* The mean of each channel: a = sum (q - zero) << shift, of one scale for all. */
@@ -151,7 +173,7 @@ struct sn_micro_avgpool {
     uint16_t channels, scale;
     int32_t bias;
 };
-void sn_micro_avgpool(const void *layer, const int8_t *in, const int8_t *other, void *out,
+void sn_micro_avgpool(const void *layer, const void *in, const void *other, void *out,
                       void *scratch);
 
 /* n numbers y = floor(((q - zero[0]) m[0] + (q' - zero[1]) m[1] + bias) / 2^e), q of in, q' of
@@ -163,14 +185,13 @@ struct sn_micro_sum {
     int32_t m[2], bias;
     uint8_t e;
 };
-void sn_micro_sum(const void *layer, const int8_t *in, const int8_t *other, void *out,
-                  void *scratch);
+void sn_micro_sum(const void *layer, const void *in, const void *other, void *out, void *scratch);
 
 /* ---- Nets */
 
 /* A layer: where its inputs and outputs are in memory, -1 being those of the net. */
 struct sn_micro_step {
-    void (*run)(const void *layer, const int8_t *in, const int8_t *other, void *out, void *scratch);
+    void (*run)(const void *layer, const void *in, const void *other, void *out, void *scratch);
     const void *layer;
     int32_t in, other, out;
 };
@@ -181,8 +202,9 @@ struct sn_micro_net {
     uint32_t scratch; /* where in memory that of the layers starts */
 };
 
-/* The net's outputs for one input; memory has NAME_SCRATCH_BYTES, at a multiple of 4. */
-void sn_micro_run(const struct sn_micro_net *net, const int8_t *input, void *output, void *memory);
+/* The net's outputs for one input, both as the net has them; memory has NAME_SCRATCH_BYTES, at a
+ * multiple of 4. */
+void sn_micro_run(const struct sn_micro_net *net, const void *input, void *output, void *memory);
 
 /* The first of the largest of n outputs. */
 unsigned sn_micro_largest(const int16_t *outputs, unsigned n);

@@ -3,21 +3,74 @@
 
 enum { ROWS = 4, PAIR = 2 * ROWS }; /* of a block of 4 rows; bytes of two of them */
 
-/* Two columns of four rows: of w[0..7] the first four are rows 0, 1 of both, the others rows 2, 3.
- */
-#if MICRO_DSP
-#define MULTIPLY_PAIR                                                                   \
-    do {                                                                                \
-        int32_t x = (int32_t)((uint16_t)v[columns[0]] | (uint32_t)v[columns[1]] << 16), \
-                rows01 = micro_word(w), rows23 = micro_word(w + ROWS);                  \
-        a0 = __smlad(__sxtb16(rows01), x, a0);                                          \
-        a1 = __smlad(micro_odd(rows01), x, a1);                                         \
-        a2 = __smlad(__sxtb16(rows23), x, a2);                                          \
-        a3 = __smlad(micro_odd(rows23), x, a3);                                         \
-        columns += 2;                                                                   \
-        w += PAIR;                                                                      \
-    } while (0)
+/* a[0..3] of a group of n pairs: of w[0..7] the first four are rows 0, 1 of two columns, the others
+ * rows 2, 3. */
+#if MICRO_DSP && !defined __OPTIMIZE_SIZE__
+
+/* By hand: compilers do not see that two numbers of 16 bits are one word. */
+static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
+                       int32_t *a)
+{
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, x, y, r, s;
+    const uint16_t *end = columns + 2 * n;
+#define ROWS_OF(word, even, odd)                                 \
+    "sxtb16 %[y], " word "\nsxtb16 " word ", " word ", ror #8\n" \
+    "smlad " even ", %[y], %[x], " even "\nsmlad " odd ", " word ", %[x], " odd "\n"
+#define PAIR_OF_BLOCKS                                                                        \
+    "ldrh %[x], [%[c]], #2\nldrh %[y], [%[c]], #2\n"                                          \
+    "ldrh %[x], [%[v], %[x], lsl #1]\nldrh %[y], [%[v], %[y], lsl #1]\n"                      \
+    "pkhbt %[x], %[x], %[y], lsl #16\nldrd %[r], %[s], [%[w]], #8\n" ROWS_OF("%[r]", "%[a0]", \
+                                                                             "%[a1]")         \
+        ROWS_OF("%[s]", "%[a2]", "%[a3]")
+    __asm__("lsrs %[x], %[n], #1\n"
+            "bcs 2f\n"
+            "b 3f\n"
+            "1:\n" PAIR_OF_BLOCKS "2:\n" PAIR_OF_BLOCKS "3: cmp %[c], %[end]\n"
+            "bne 1b\n"
+            : [w] "+r"(w), [c] "+r"(columns), [x] "=&r"(x), [y] "=&r"(y), [r] "=&r"(r),
+              [s] "=&r"(s), [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3)
+            : [v] "r"(v), [n] "r"(n), [end] "r"(end)
+            : "cc", "memory");
+#undef PAIR_OF_BLOCKS
+#undef ROWS_OF
+    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
+}
+
+#elif MICRO_THUMB1
+
+/* By hand: eight registers are too few for compilers, and sums fit into the others. */
+static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
+                       int32_t *a)
+{
+    register int32_t a0 __asm__("r8") = 0, a1 __asm__("r9") = 0, a2 __asm__("r10") = 0,
+                        a3 __asm__("r11") = 0;
+    int32_t x, y;
+    const uint16_t *end = columns + 2 * n;
+#define ROW(at, sum) \
+    "movs %[y], #" at "\nldrsb %[y], [%[w], %[y]]\nmuls %[y], %[x], %[y]\nadd " sum ", %[y]\n"
+#define COLUMN(at, w0, w1, w2, w3)                                                              \
+    "ldrh %[x], [%[c], #" at "]\nlsls %[x], %[x], #1\nldrsh %[x], [%[v], %[x]]\n" ROW(w0, "r8") \
+        ROW(w1, "r9") ROW(w2, "r10") ROW(w3, "r11")
+    __asm__("b 2f\n"
+            "1:\n" COLUMN("0", "0", "1", "4", "5")
+                COLUMN("2", "2", "3", "6", "7") "adds %[c], #4\nadds %[w], #8\n"
+                                                "2: cmp %[c], %[end]\n"
+                                                "bne 1b\n"
+            : [w] "+l"(w), [c] "+l"(columns), [x] "=&l"(x), [y] "=&l"(y), "+r"(a0), "+r"(a1),
+              "+r"(a2), "+r"(a3)
+            : [v] "l"(v), [end] "h"(end)
+            : "cc", "memory");
+#undef COLUMN
+#undef ROW
+    a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
+}
+
 #else
+
+static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
+                       int32_t *a)
+{
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
 #define MULTIPLY_PAIR                                 \
     do {                                              \
         int32_t x = v[columns[0]], y = v[columns[1]]; \
@@ -32,70 +85,78 @@ enum { ROWS = 4, PAIR = 2 * ROWS }; /* of a block of 4 rows; bytes of two of the
         columns += 2;                                 \
         w += PAIR;                                    \
     } while (0)
-#endif
-
-/* a[0..3] of a group of n pairs. */
-static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
-                       int32_t *a)
-{
-    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+    const uint16_t *end = columns + 2 * n;
 #ifndef __OPTIMIZE_SIZE__
-    for (const uint16_t *end = columns + (n & ~1u) * 2; columns != end;) {
+    if (n & 1) MULTIPLY_PAIR;
+    while (columns != end) {
         MULTIPLY_PAIR;
         MULTIPLY_PAIR;
     }
-    n &= 1;
+#else
+    while (columns != end) MULTIPLY_PAIR;
 #endif
-    for (const uint16_t *end = columns + 2 * n; columns != end;) MULTIPLY_PAIR;
+#undef MULTIPLY_PAIR
     a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
 }
 
-/* a of one row of n entries. */
-static int32_t dot_row(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v)
+#endif
+
+/* a of one row of n entries. Inlined, it would take registers from the other. */
+static __attribute__((noinline)) int32_t dot_row(const int8_t *w, const uint16_t *columns, size_t n,
+                                                 const int16_t *v)
 {
     int32_t a = 0;
-    for (const int8_t *end = w + n; w != end;) a += *w++ * v[*columns++];
+#ifndef __OPTIMIZE_SIZE__
+    for (; n >= 4; n -= 4, w += 4, columns += 4) {
+        a += w[0] * v[columns[0]];
+        a += w[1] * v[columns[1]];
+        a += w[2] * v[columns[2]];
+        a += w[3] * v[columns[3]];
+    }
+#endif
+    for (; n > 0; n--) a += *w++ * v[*columns++];
     return a;
 }
 
 /* The outputs of a factor to the target. */
-static void multiply_factor(const struct sn_micro_factor *f, const int16_t *v,
+static void multiply_factor(const struct sn_micro_factor *f, const int16_t *v, int32_t *sums,
                             struct sn_micro_target *target)
 {
-    struct sn_micro_rows rows = { f->rows.weights, f->rows.scales, f->rows.bias };
+    struct sn_micro_rows rows = { 0, f->rows.scales, f->rows.bias };
+    const int8_t *w = f->rows.weights;
     const uint16_t *lengths = f->lengths, *columns = f->columns;
-    size_t count, is_block = f->block == ROWS;
-    for (size_t left = f->n_rows; left > 0; left -= count) {
-        size_t n = *lengths++;
-        int32_t a[ROWS];
-        count = is_block && left >= ROWS ? ROWS : is_block ? left : 1;
-        if (is_block) dot(rows.weights, columns, n, v, a);
-        else a[0] = dot_row(rows.weights, columns, n, v);
-        rows.weights += is_block ? PAIR * n : n;
-        columns += is_block ? 2 * n : n;
-        sn_micro_finish(&rows, a, count, target);
+    size_t block = f->block, n_rows;
+    for (size_t left = f->n_rows; left > 0; left -= n_rows) {
+        n_rows = left < SN_MICRO_BATCH ? left : SN_MICRO_BATCH;
+        for (int32_t *a = sums, *end = a + n_rows; a < end; a += block) {
+            size_t n = *lengths++;
+            if (block == ROWS) dot(w, columns, n, v, a);
+            else *a = dot_row(w, columns, n, v);
+            w += (block == ROWS ? PAIR : 1) * n;
+            columns += (block == ROWS ? 2 : 1) * n;
+        }
+        sn_micro_finish(&rows, sums, n_rows, target);
     }
 }
 
-void sn_micro_psm(const void *layer, const int8_t *in, const int8_t *other, void *out,
-                  void *scratch)
+void sn_micro_psm(const void *layer, const void *in, const void *other, void *out, void *scratch)
 {
     const struct sn_micro_psm *s = layer;
-    int16_t *inner[2] = { (int16_t *)scratch + s->n_inputs,
-                          (int16_t *)scratch + s->n_inputs + s->most_inner };
+    int32_t *sums = scratch;
+    int16_t *v = (int16_t *)(void *)(sums + SN_MICRO_BATCH),
+            *inner[2] = { v + s->n_inputs, v + s->n_inputs + s->most_inner };
     (void)other;
     for (size_t p = 0; p < s->input.pixels; p++) {
-        const int16_t *from = scratch;
-        sn_micro_take(&s->input, in + p, 0, 0, s->n_inputs, scratch);
+        const int16_t *from = v;
+        sn_micro_take(&s->input, (const int8_t *)in + p, 0, s->n_inputs, v);
         for (size_t k = 0; k < s->n_factors; k++) {
             const struct sn_micro_factor *f = &s->factors[k];
-            struct sn_micro_target target = { &f->output, 0, (char *)inner[k & 1], 1 };
+            struct sn_micro_target target = { &f->output, 0, (char *)inner[k & 1] };
             if (k + 1u == s->n_factors) {
                 target.order = s->output_order;
                 target.out = (char *)out + (p << f->output.is_wide);
-                target.step = s->input.pixels;
             }
-            multiply_factor(f, from, &target);
+            multiply_factor(f, from, sums, &target);
             from = inner[k & 1];
         }
     }

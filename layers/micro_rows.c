@@ -1,43 +1,47 @@
 /* Rows of int8 weights times int16 numbers: what all layers spend their time in. */
 #include "micro_inner.h"
 
-const struct sn_micro_output sn_micro_state = { -32767, 32767, 1, 0, 0 };
+const struct sn_micro_output sn_micro_state = { -32767, 32767, 1, 0, 1, 0 };
 
-/* floor(a m / 2^11), which has up to 41 bits before it is divided. */
-static inline int32_t micro_scale(int32_t a, int32_t m)
+/* floor(a word / 2^16) + bias; the product has up to 45 bits. */
+static inline int32_t micro_scale(int32_t a, int32_t word, int32_t bias)
 {
-#if MICRO_THUMB1
-    return (a >> 16) * (m << 5) + (int32_t)(((uint32_t)a & 0xffff) * (uint32_t)m >> 11);
+#if MICRO_DSP
+    return __smlawb(a, word, bias);
+#elif MICRO_THUMB1
+    return (a >> 16) * word + (int32_t)(((uint32_t)a & 0xffff) * (uint32_t)word >> 16) + bias;
 #else
-    return (int32_t)((int64_t)a * m >> 11);
+    return (int32_t)((int64_t)a * word >> 16) + bias;
 #endif
 }
 
 #if MICRO_MVE && !defined __OPTIMIZE_SIZE__
-/* Four rows whose outputs stand side by side and have no table; the halves of a as on a processor
- * without products of 64 bits. */
-static inline int finish_four(struct sn_micro_rows *rows, const int32_t *a,
-                              struct sn_micro_target *target)
+/* Rows whose outputs stand side by side and have no table, else 0; the halves of a as on a
+ * processor without products of 64 bits. */
+static inline int finish_vectors(struct sn_micro_rows *rows, const int32_t *a, size_t n,
+                                 struct sn_micro_target *target)
 {
     const struct sn_micro_output *output = target->output;
-    if (output->table || target->order || target->step != 1) return 0;
-    int32x4_t sums = vld1q_s32(a), words = vreinterpretq_s32_u32(vldrhq_u32(rows->scales)),
-              m = vandq_s32(words, vdupq_n_s32(2047)), e = vshrq_n_s32(words, 11);
-    uint32x4_t halves = vandq_u32(vreinterpretq_u32_s32(sums), vdupq_n_u32(0xffff));
-    int32x4_t t = vmulq_s32(vshrq_n_s32(sums, 16), vshlq_n_s32(m, 5)),
-              bias = vshrq_n_s32(vshlq_s32(vdupq_n_s32(1), e), 1);
-    halves = vshrq_n_u32(vmulq_u32(halves, vreinterpretq_u32_s32(m)), 11);
-    if (output->has_bias) {
-        bias = vld1q_s32(rows->bias);
-        rows->bias += 4;
+    if (output->table || target->order || output->step != 1) return 0;
+    for (size_t i = 0; i < n; i += 4) {
+        mve_pred16_t some = vctp32q(n - i);
+        int32x4_t sums = vld1q_z_s32(a + i, some);
+        uint32x4_t words = vldrhq_z_u32(rows->scales + i, some),
+                   halves = vandq_u32(vreinterpretq_u32_s32(sums), vdupq_n_u32(0xffff));
+        int32x4_t t = vmulq_s32(vshrq_n_s32(sums, 16), vreinterpretq_s32_u32(words)),
+                  e = vreinterpretq_s32_u32(vandq_u32(words, vdupq_n_u32(31))),
+                  bias = output->has_bias ? vld1q_z_s32(rows->bias + i, some)
+                                          : vshrq_n_s32(vshlq_s32(vdupq_n_s32(1), e), 1);
+        halves = vshrq_n_u32(vmulq_u32(halves, words), 16);
+        t = vaddq_s32(vaddq_s32(t, vreinterpretq_s32_u32(halves)), bias);
+        t = vshlq_s32(t, vnegq_s32(e));
+        t = vmaxq_s32(vminq_s32(t, vdupq_n_s32(output->high)), vdupq_n_s32(output->low));
+        if (output->is_wide) vstrhq_p_s32((int16_t *)(void *)target->out + i, t, some);
+        else vstrbq_p_s32((int8_t *)target->out + i, t, some);
     }
-    t = vaddq_s32(vaddq_s32(t, vreinterpretq_s32_u32(halves)), bias);
-    t = vshlq_s32(t, vnegq_s32(e));
-    t = vmaxq_s32(vminq_s32(t, vdupq_n_s32(output->high)), vdupq_n_s32(output->low));
-    if (output->is_wide) vstrhq_s32((int16_t *)(void *)target->out, t);
-    else vstrbq_s32((int8_t *)target->out, t);
-    rows->scales += 4;
-    target->out += 4 << output->is_wide;
+    rows->scales += n;
+    if (output->has_bias) rows->bias += n;
+    target->out += n << output->is_wide;
     return 1;
 }
 #endif
@@ -45,18 +49,19 @@ static inline int finish_four(struct sn_micro_rows *rows, const int32_t *a,
 static inline void finish(struct sn_micro_rows *rows, const int32_t *a, size_t n,
                           struct sn_micro_target *target)
 {
+#if MICRO_MVE && !defined __OPTIMIZE_SIZE__
+    if (finish_vectors(rows, a, n, target)) return;
+#endif
     const struct sn_micro_output *output = target->output;
     const uint16_t *scale = rows->scales, *end = scale + n, *order = target->order;
     const int32_t *bias = output->has_bias ? rows->bias : 0;
     const int8_t *table = output->table;
-    size_t is_wide = output->is_wide, step = target->step << is_wide;
+    size_t is_wide = output->is_wide, step = (size_t)output->step << is_wide;
     int32_t high = output->high, low = output->low;
     char *out = target->out;
     while (scale != end) {
-        int word = *scale++, e = word >> 11;
-        int32_t t = micro_scale(*a++, word & 2047);
-        t += bias ? *bias++ : (1 << e) >> 1;
-        t >>= e;
+        int word = *scale++, e = word & 31;
+        int32_t t = micro_scale(*a++, word, bias ? *bias++ : (1 << e) >> 1) >> e;
         if (t > high) t = high;
         if (t < low) t = low;
         char *at = order ? out + *order++ * step : out;
@@ -130,15 +135,19 @@ static inline void dot(const int8_t *w, size_t stride, size_t last, const int16_
 #define ROW(at, sum)                                                   \
     "ldr %[x], " at "\nsxtb16 %[y], %[x]\nsxtb16 %[x], %[x], ror #8\n" \
     "smlad " sum ", %[y], r2, " sum "\nsmlad " sum ", %[x], r3, " sum "\n"
-    __asm__("b 2f\n"
-            "1: ldrd r2, r3, [%[v]], #8\n" ROW("[%[w], %[s]]", "%[a1]")
-                ROW("[%[w], %[s], lsl #1]", "%[a2]") ROW("[%[w], %[s3]]", "%[a3]")
-                    ROW("[%[w]], #4", "%[a0]") "2: cmp %[w], %[end]\n"
-                                               "bne 1b\n"
+#define COLUMNS                                                                                   \
+    "ldrd r2, r3, [%[v]], #8\n" ROW("[%[w], %[s]]", "%[a1]") ROW("[%[w], %[s], lsl #1]", "%[a2]") \
+        ROW("[%[w], %[s3]]", "%[a3]") ROW("[%[w]], #4", "%[a0]")
+    __asm__("tst %[s], #4\n"
+            "bne 2f\n"
+            "b 3f\n"
+            "1:\n" COLUMNS "2:\n" COLUMNS "3: cmp %[w], %[end]\n"
+            "bne 1b\n"
             : [w] "+r"(w), [v] "+r"(v), [x] "=&r"(x), [y] "=&r"(y), [a0] "+r"(a0), [a1] "+r"(a1),
               [a2] "+r"(a2), [a3] "+r"(a3)
             : [s] "r"(stride), [s3] "r"(last), [end] "r"(end)
             : "cc", "memory", "r2", "r3");
+#undef COLUMNS
 #undef ROW
     a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
 }
@@ -227,49 +236,64 @@ static inline size_t next_rows(const int8_t *w, size_t stride, const int16_t *v,
     return 1;
 }
 
-void sn_micro_multiply(struct sn_micro_rows *rows, const int16_t *v, size_t n_columns,
-                       size_t n_rows, struct sn_micro_target *target)
+/* a of n rows; returns the rows behind them. */
+static inline const int8_t *multiply_batch(const int8_t *w, size_t stride, const int16_t *v,
+                                           size_t n, int32_t *a)
 {
+    for (size_t some; n > 0; n -= some, a += some, w += some * stride)
+        some = next_rows(w, stride, v, n, a);
+    return w;
+}
+
+void sn_micro_multiply(struct sn_micro_rows *rows, int32_t *sums, size_t n_columns, size_t n_rows,
+                       struct sn_micro_target *target)
+{
+    const int16_t *v = (const int16_t *)(const void *)(sums + SN_MICRO_BATCH);
     size_t stride = (n_columns + 3) & ~3u;
     for (size_t n; n_rows > 0; n_rows -= n) {
-        int32_t a[ROWS];
-        n = next_rows(rows->weights, stride, v, n_rows, a);
-        rows->weights += n * stride;
-#if MICRO_MVE && !defined __OPTIMIZE_SIZE__
-        if (n == ROWS && finish_four(rows, a, target)) continue;
-#endif
-        finish(rows, a, n, target);
+        n = n_rows < SN_MICRO_BATCH ? n_rows : SN_MICRO_BATCH;
+        rows->weights = multiply_batch(rows->weights, stride, v, n, sums);
+        finish(rows, sums, n, target);
     }
 }
 
-void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const uint16_t *order,
-                   size_t first, size_t n, int16_t *v)
+/* q one + offset, which compilers that know one to be a power of 2 make a shift and a sum. */
+static inline int16_t micro_take(int32_t q, int32_t one, int32_t offset)
 {
-    int32_t one = 1 << input->shift, zero = input->zero * one;
+#if MICRO_DSP
+    return (int16_t)__smlabb(q, one, offset);
+#else
+    return (int16_t)(q * one + offset);
+#endif
+}
+
+void sn_micro_take(const struct sn_micro_input *input, const int8_t *in, const uint16_t *order,
+                   size_t n, int16_t *v)
+{
+    int32_t one = 1 << input->shift, offset = -input->zero * one;
     size_t pixels = input->pixels;
 #if MICRO_MVE
     if (!order && pixels == 1) {
         for (size_t j = 0; j < n; j += 8) {
             mve_pred16_t some = vctp16q(n - j);
-            int16x8_t q = vldrbq_z_s16(in + first + j, some);
-            q = vsubq_n_s16(vmulq_n_s16(q, (int16_t)one), (int16_t)zero);
+            int16x8_t q = vldrbq_z_s16(in + j, some);
+            q = vaddq_n_s16(vmulq_n_s16(q, (int16_t)one), (int16_t)offset);
             vstrhq_p_s16(v + j, q, some);
         }
         return;
     }
 #endif
     if (order)
-        for (size_t j = 0; j < n; j++) v[j] = (int16_t)(in[order[first + j] * pixels] * one - zero);
+        for (size_t j = 0; j < n; j++) v[j] = micro_take(in[order[j] * pixels], one, offset);
     else {
-        in += first * pixels;
 #ifndef __OPTIMIZE_SIZE__
         for (; n >= 4; n -= 4, v += 4, in += 4 * pixels) {
-            v[0] = (int16_t)(in[0] * one - zero);
-            v[1] = (int16_t)(in[pixels] * one - zero);
-            v[2] = (int16_t)(in[2 * pixels] * one - zero);
-            v[3] = (int16_t)(in[3 * pixels] * one - zero);
+            v[0] = micro_take(in[0], one, offset);
+            v[1] = micro_take(in[pixels], one, offset);
+            v[2] = micro_take(in[2 * pixels], one, offset);
+            v[3] = micro_take(in[3 * pixels], one, offset);
         }
 #endif
-        for (; n > 0; n--, in += pixels) *v++ = (int16_t)(*in * one - zero);
+        for (; n > 0; n--, in += pixels) *v++ = micro_take(*in, one, offset);
     }
 }

@@ -3,58 +3,69 @@
 
 enum { SIZES = 4 };
 
-/* The states z_k = [F E] [u_k; z_{k+1}] of stages N-1 .. 0 one behind the other; returns their end.
- */
-static int16_t *anticausal(const struct sn_micro_sss *s, struct sn_micro_rows *rows,
-                           const int8_t *in, int16_t *z, int16_t *v)
+/* v of n inputs from the first on. */
+static inline void take(const struct sn_micro_sss *s, const int8_t *in, size_t first, size_t n,
+                        int16_t *v)
 {
-    struct sn_micro_target target = { &sn_micro_state, 0, (char *)z, 1 };
-    size_t n_next = 0, first = s->n_inputs;
-    for (size_t k = s->n_stages; k-- > 0;) {
-        const uint16_t *sizes = s->sizes + SIZES * k;
+    const uint16_t *order = s->stages.input_order;
+    if (order) order += first;
+    else in += first * s->input.pixels;
+    sn_micro_take(&s->input, in, order, n, v);
+}
+
+/* The states z_k = [F E] [u_k; z_{k+1}] of stages N-1 .. 0 one behind the other. */
+static void anticausal(const struct sn_micro_sss *s, struct sn_micro_rows *rows, const int8_t *in,
+                       int32_t *sums, struct sn_micro_target *states)
+{
+    int16_t *z = 0, *v = (int16_t *)(void *)(sums + SN_MICRO_BATCH);
+    size_t n_next = 0, first = s->stages.n_inputs;
+    for (size_t k = s->stages.n_stages; k-- > 0;) {
+        const uint16_t *sizes = s->stages.sizes + SIZES * k;
         size_t n = sizes[0];
         first -= n;
-        sn_micro_take(&s->input, in, s->input_order, first, sizes[3] ? n : 0, v);
+        take(s, in, first, sizes[3] ? n : 0, v);
         for (size_t i = 0; i < n_next; i++) v[n + i] = z[i];
-        z = (int16_t *)(void *)target.out;
-        sn_micro_multiply(rows, v, n + n_next, sizes[3], &target);
+        z = (int16_t *)(void *)states->out;
+        sn_micro_multiply(rows, sums, n + n_next, sizes[3], states);
         n_next = sizes[3];
     }
-    return (int16_t *)(void *)target.out;
 }
 
 /* One pixel: y_k = [D C G] [u_k; x_k; z_{k+1}] and x_{k+1} = [B A] [u_k; x_k]. */
-static inline void multiply_pixel(const struct sn_micro_sss *s, const int8_t *in,
-                                  struct sn_micro_target *target, int16_t *v)
+static inline void multiply_pixel(const struct sn_micro_sss *s, const int8_t *in, int32_t *sums,
+                                  struct sn_micro_target *target, struct sn_micro_target *states)
 {
     struct sn_micro_rows rows = { s->rows.weights, s->rows.scales, s->rows.bias };
-    int16_t *x = v + s->most_columns + SN_MICRO_SLACK,
-            *z = anticausal(s, &rows, in, x + s->most_states, v);
-    const uint16_t *sizes = s->sizes;
+    int16_t *v = (int16_t *)(void *)(sums + SN_MICRO_BATCH),
+            *x = v + s->stages.most_columns + SN_MICRO_SLACK, *z = x + s->stages.most_states;
+    states->out = (char *)z;
+    anticausal(s, &rows, in, sums, states);
+    z = (int16_t *)(void *)states->out;
+    const uint16_t *sizes = s->stages.sizes;
     size_t first = 0, n_states = 0;
-    for (size_t k = s->n_stages; k-- > 0; sizes += SIZES) {
-        struct sn_micro_target states = { &sn_micro_state, 0, (char *)x, 1 };
+    for (size_t k = s->stages.n_stages; k-- > 0; sizes += SIZES) {
         size_t n = sizes[0], n_known = n + n_states, n_all = n_known;
-        sn_micro_take(&s->input, in, s->input_order, first, n, v);
+        take(s, in, first, n, v);
         for (size_t i = 0; i < n_states; i++) v[n + i] = x[i];
         z -= sizes[3];
         if (k)
             for (size_t i = sizes[SIZES + 3]; i > 0; i--) v[n_all++] = z[-(int)i];
-        sn_micro_multiply(&rows, v, n_all, sizes[1], target);
-        sn_micro_multiply(&rows, v, n_known, sizes[2], &states);
+        sn_micro_multiply(&rows, sums, n_all, sizes[1], target);
+        states->out = (char *)x;
+        sn_micro_multiply(&rows, sums, n_known, sizes[2], states);
         first += n;
         n_states = sizes[2];
     }
 }
 
-void sn_micro_sss(const void *layer, const int8_t *in, const int8_t *other, void *out,
-                  void *scratch)
+void sn_micro_sss(const void *layer, const void *in, const void *other, void *out, void *scratch)
 {
     const struct sn_micro_sss *s = layer;
+    struct sn_micro_target target = { &s->output, 0, out }, states = { &sn_micro_state, 0, 0 };
     (void)other;
     for (size_t p = 0; p < s->input.pixels; p++) {
-        struct sn_micro_target target = { &s->output, s->output_order,
-                                          (char *)out + (p << s->output.is_wide), s->input.pixels };
-        multiply_pixel(s, in + p, &target, scratch);
+        target.order = s->stages.output_order;
+        target.out = (char *)out + (p << s->output.is_wide);
+        multiply_pixel(s, (const int8_t *)in + p, scratch, &target, &states);
     }
 }

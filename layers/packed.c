@@ -1,6 +1,7 @@
 #include "packed.h"
 
 #include "indices.h"
+#include "isa.h"
 #include "levels.h"
 #include "stored.h"
 
@@ -19,6 +20,7 @@ struct sn_packed *sn_packed_room(const struct sn_matrix *matrix, size_t n_bytes,
     }
     memset(packed, 0, whole);
     packed->matrix = matrix;
+    packed->rounds_inputs = matrix->bits == 8 && sn_rounds_inputs();
     for (uint32_t c = 0; matrix->bits < 8 && c < 16; c++) {
         float level = sn_level_of(matrix->bits, c & ((1u << matrix->bits) - 1));
         packed->levels.level[c] = level;
@@ -36,6 +38,25 @@ void sn_packed_put(int bits, float value, float scale, char *place, size_t lane)
     else if (bits == 8) memcpy(place + lane, &byte, 1);
     else if (bits == 4) sn_index_put(place, 2 * (lane % 4) + lane / 4, 4, sn_level_code(4, level));
     else sn_index_put(place, lane, bits, sn_level_code(bits, level));
+}
+
+/* ---- Inputs of 8 bits */
+
+size_t sn_packed_round_floats(const struct sn_packed *packed, size_t n)
+{
+    return packed->rounds_inputs ? n + (n + LANES_CODES - 1) / LANES_CODES : 0;
+}
+
+const float *sn_packed_round(const struct sn_packed *packed, const float *x, size_t n,
+                             struct lanes_codes *x8, float *scratch)
+{
+    signed char *codes = (signed char *)(scratch + n);
+    int32_t sum;
+    if (!packed->rounds_inputs) return x;
+    float scale = sn_kernels()->dense->round(x, n, codes, scratch, &sum);
+    memset(codes + n, 0, (LANES_CODES - n % LANES_CODES) % LANES_CODES);
+    *x8 = (struct lanes_codes){ codes, scale, sum };
+    return scratch;
 }
 
 /* ---- What is not packed */

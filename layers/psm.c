@@ -5,6 +5,7 @@
 #include "lanes.h"
 #include "psm_kernel.h"
 #include "psm_packed.h"
+#include "psm_pixels.h"
 #include "psm_shape.h"
 #include "psm_tile.h"
 #include "stored.h"
@@ -288,9 +289,7 @@ static size_t psm_rows(const struct sn_matrix *matrix, uint32_t *row_of)
     return first;
 }
 
-/* What the kernels see of factor j. *first receives the position of its first value. The order of
- * the outputs belongs to the leftmost factor. */
-static struct psm_pattern pattern_at(const struct psm *shape, int j, size_t *first)
+struct psm_pattern psm_pattern_at(const struct psm *shape, int j, size_t *first)
 {
     struct psm_factor f = psm_factor_at(shape, j);
     *first = f.first;
@@ -345,7 +344,7 @@ static void rest_forward(const struct psm *shape, const float *words, int batch,
     memset(states, 0, (size_t)batch * result_floats(shape) * sizeof *states);
     for (int j = shape->n_factors - 1; j >= 0; j--) {
         size_t first;
-        struct psm_pattern s = pattern_at(shape, j, &first);
+        struct psm_pattern s = psm_pattern_at(shape, j, &first);
         psm_factor_forward(&s, words + first, batch, x, j ? states : y);
         x = states;
         states += (size_t)batch * (size_t)s.rows;
@@ -360,7 +359,7 @@ static void tile_forward(const struct psm *shape, const float *words, int n, con
     turn(n, matrix->n_inputs, NULL, x, states);
     for (int j = shape->n_factors - 1; j >= 0; j--) {
         size_t first;
-        struct psm_pattern s = pattern_at(shape, j, &first);
+        struct psm_pattern s = psm_pattern_at(shape, j, &first);
         float *out = states + (size_t)n * (size_t)s.width;
         psm_tile_forward(&s, words + first, n, states, out);
         states = out;
@@ -397,7 +396,7 @@ static void rest_backward(const struct psm *shape, const float *words, const str
     memset(part->dstates, 0, end * sizeof *part->dstates);
     for (int j = 0; j < shape->n_factors; j++) {
         size_t first;
-        struct psm_pattern s = pattern_at(shape, j, &first);
+        struct psm_pattern s = psm_pattern_at(shape, j, &first);
         int last = j == shape->n_factors - 1;
         if (!last) end -= (size_t)part->n * (size_t)s.width;
         psm_factor_backward(&s, words + first, part->n, last ? part->x : part->states + end, dy,
@@ -417,7 +416,7 @@ static void tile_backward(const struct psm *shape, const float *words, const str
     turn(part->n, (int)m, shape->order, part->dy, dstates + at);
     for (int j = 0; j < shape->n_factors; j++) {
         size_t first, before;
-        struct psm_pattern s = pattern_at(shape, j, &first);
+        struct psm_pattern s = psm_pattern_at(shape, j, &first);
         int is_needed = j < shape->n_factors - 1 || part->dx;
         before = at - n * (size_t)s.width;
         psm_tile_backward(&s, words + first, part->n, states + before, dstates + at,
@@ -460,4 +459,5 @@ const struct sn_family psm_family = { .name = "psm",
                                       .rows = psm_rows,
                                       .forward = psm_forward,
                                       .backward = psm_backward,
-                                      .pack = psm_packed };
+                                      .pack = psm_packed,
+                                      .pixels = &psm_pixels };

@@ -6,6 +6,7 @@
 #include "indices.h"
 #include "isa.h"
 #include "psm_shape.h"
+#include "sparse_tile.h"
 #include "stored.h"
 
 #include <stdlib.h>
@@ -21,16 +22,30 @@ struct packed_factor {
 /* Bytes of an array, and of what is between it and the next one. */
 static size_t whole(size_t bytes) { return (bytes + 2 * ALIGNED - 1) / ALIGNED * ALIGNED; }
 
+static size_t count_panels(const struct psm_factor *f)
+{
+    return ((size_t)f->width + SPARSE_PANEL - 1) / SPARSE_PANEL;
+}
+
 static size_t length_of(const struct psm_factor *f, size_t group)
 {
     return f->row_starts[group + 1] - f->row_starts[group];
 }
 
-/* Bitmaps of many columns are read faster than as many columns. */
+static size_t count_tiles(const struct psm_factor *f)
+{
+    return ((size_t)f->width + TILE_COLUMNS - 1) / TILE_COLUMNS;
+}
+
+/* Rows of a tile take time of their own, that of a few entries. Bitmaps of many columns are read
+ * faster than as many columns. */
 static enum sparse_form form_of(const struct psm_factor *f)
 {
-    enum { MANY = 4 }; /* of so many columns one */
+    enum { FEW = 2, MANY = 4 }; /* entries of a row in a tile; of so many columns one */
     if (f->block > 1) return SPARSE_BLOCKS;
+    if (sn_kernels()->sparse->has_tiles && f->rows <= TILE_MOST_ROWS
+        && f->n_blocks > FEW * (size_t)f->rows * count_tiles(f))
+        return SPARSE_TILES;
     return MANY * f->n_blocks > (size_t)f->rows * (size_t)f->width ? SPARSE_BITMAPS : SPARSE_SLICES;
 }
 
@@ -38,6 +53,7 @@ static enum sparse_form form_of(const struct psm_factor *f)
 
 struct row {
     uint32_t length, number;
+    uint32_t start; /* its first entry */
 };
 
 /* Longer rows first, of one length the upper ones. */
@@ -53,32 +69,79 @@ static void sort_rows(const struct psm_factor *f, struct row *rows)
 {
     size_t n = sparse_result_floats(f->rows);
     for (size_t i = 0; i < n; i++) {
-        size_t length = i < (size_t)f->rows ? length_of(f, i) : 0;
-        rows[i] = (struct row){ (uint32_t)length, (uint32_t)i };
+        int exists = i < (size_t)f->rows;
+        rows[i] = (struct row){ exists ? (uint32_t)length_of(f, i) : 0, (uint32_t)i,
+                                exists ? f->row_starts[i] : 0 };
     }
     qsort(rows, n, sizeof *rows, compare_rows);
 }
 
+/* The first entry of a row from a column on, or where the next row starts. */
+static uint32_t entry_from(const struct psm_factor *f, size_t row, size_t column)
+{
+    uint32_t low = f->row_starts[row], high = f->row_starts[row + 1];
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (f->columns[middle] < column) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+/* The rows of a tile in the order of its slices. Returns the number of slices. */
+static size_t sort_tile(const struct psm_factor *f, size_t tile, struct row *rows)
+{
+    size_t n = (size_t)f->rows, used = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t start = entry_from(f, i, tile * TILE_COLUMNS),
+                 end = entry_from(f, i, (tile + 1) * TILE_COLUMNS);
+        rows[i] = (struct row){ end - start, (uint32_t)i, start };
+        used += end > start;
+    }
+    qsort(rows, n, sizeof *rows, compare_rows);
+    return (used + TILE_ROWS - 1) / TILE_ROWS;
+}
+
 /* ---- Packing */
 
-/* The sizes of a packed factor's arrays: bytes of columns, and values. */
+/* Bytes of a packed factor's arrays. */
 struct sizes {
     size_t columns, values;
 };
 
-static struct sizes sizes_of(const struct psm_factor *f, const struct row *rows)
+static int is_wide(const struct psm_factor *f) { return f->width > 65536; }
+
+/* Bytes of all slices of tiles. */
+static size_t tile_bytes(int bits, const struct psm_factor *f, struct row *rows)
+{
+    size_t bytes = 0;
+    for (size_t tile = 0; tile < count_tiles(f); tile++)
+        for (size_t n = sort_tile(f, tile, rows), i = 0; i < n; i++)
+            bytes += sizeof(struct tile_slice) + tile_entry_bytes(bits, rows[i * TILE_ROWS].length);
+    return bytes;
+}
+
+static struct sizes sizes_of(int bits, const struct psm_factor *f, struct row *rows)
 {
     struct sizes sizes = { 0, 0 };
     enum sparse_form form = form_of(f);
-    size_t column_bytes = f->width > 65536 ? sizeof(uint32_t) : sizeof(uint16_t),
-           block = (size_t)f->block;
-    for (size_t i = 0; form == SPARSE_SLICES && i < (size_t)f->rows; i += LANES)
-        sizes.values += rows[i].length * LANES;
-    for (size_t g = 0; form != SPARSE_SLICES && g < f->n_groups; g++)
-        sizes.values += (length_of(f, g) * block + LANES - 1) / LANES * LANES;
-    sizes.columns = form == SPARSE_SLICES ? sizes.values * column_bytes
-        : form == SPARSE_BITMAPS          ? f->n_groups * psm_bitmap_bytes(f->width)
-                                          : f->n_blocks * column_bytes;
+    size_t eight = lanes_bytes(bits),
+           columns = LANES * (is_wide(f) ? sizeof(uint32_t) : sizeof(uint16_t));
+    if (form == SPARSE_TILES) sizes.values = tile_bytes(bits, f, rows);
+    if (form == SPARSE_SLICES) sort_rows(f, rows);
+    for (size_t i = 0; form == SPARSE_SLICES && i < (size_t)f->rows; i += LANES) {
+        sizes.values += rows[i].length * eight;
+        sizes.columns += rows[i].length * columns;
+    }
+    for (size_t g = 0; form == SPARSE_BITMAPS && g < f->n_groups; g++) {
+        sizes.values += (length_of(f, g) + LANES - 1) / LANES * eight;
+        sizes.columns += psm_bitmap_bytes(f->width);
+    }
+    for (size_t c = 0; form == SPARSE_BLOCKS && c < (size_t)f->width; c += SPARSE_PANEL)
+        for (size_t g = 0; g < f->n_groups; g++)
+            sizes.values += sparse_group_bytes(bits, (size_t)f->block,
+                                               entry_from(f, g, c + SPARSE_PANEL)
+                                                   - entry_from(f, g, c));
     return sizes;
 }
 
@@ -87,17 +150,18 @@ struct places {
     size_t scales, lengths, order, columns, values, end;
 };
 
-static struct places places_of(int bits, const struct psm_factor *f, const struct row *rows,
-                               size_t start)
+static struct places places_of(int bits, const struct psm_factor *f, struct row *rows, size_t start)
 {
-    struct sizes sizes = sizes_of(f, rows);
-    size_t n = sparse_result_floats(f->rows);
+    struct sizes sizes = sizes_of(bits, f, rows);
+    size_t n = sparse_result_floats(f->rows), n_lengths = n;
+    if (form_of(f) == SPARSE_TILES) n_lengths = count_tiles(f);
+    if (form_of(f) == SPARSE_BLOCKS) n_lengths = f->n_groups * count_panels(f);
     struct places at = { .scales = start };
     at.lengths = at.scales + (bits == 32 ? 0 : whole((size_t)f->rows * sizeof(float)));
-    at.order = at.lengths + whole(n * sizeof(uint32_t));
+    at.order = at.lengths + whole(n_lengths * sizeof(uint32_t));
     at.columns = at.order + (form_of(f) == SPARSE_SLICES ? whole(n * sizeof(uint32_t)) : 0);
     at.values = at.columns + whole(sizes.columns);
-    at.end = at.values + whole(sizes.values / LANES * lanes_bytes(bits));
+    at.end = at.values + whole(sizes.values);
     return at;
 }
 
@@ -146,6 +210,40 @@ static size_t natural_lane(int bits, size_t q)
     return bits == 4 ? q - lane + lane / 2 + lane % 2 * 4 : q;
 }
 
+/* One slice, whose rows are the first of `left`. Returns what follows it. */
+static char *pack_tile_slice(const struct packing *p, size_t tile, const struct row *rows,
+                             size_t left, char *at)
+{
+    struct tile_slice *head = (struct tile_slice *)(void *)at;
+    char *entries = at + sizeof *head;
+    for (size_t r = 0; r < TILE_ROWS; r++) {
+        struct row row = r < left ? rows[r] : (struct row){ 0, (uint32_t)p->f->rows, 0 };
+        head->lengths[r] = (uint8_t)row.length;
+        head->rows[r] = (uint16_t)row.number;
+        for (size_t q = 0; q < row.length; q++) {
+            size_t from = row.start + q;
+            entries[tile_column_at(p->bits, q, r)] = (char)(p->f->columns[from]
+                                                            - tile * TILE_COLUMNS);
+            sn_packed_put(p->bits, p->from[from], p->scales ? p->scales[row.number] : 1,
+                          entries + tile_values_at(p->bits, q) + r / LANES * lanes_bytes(p->bits),
+                          r % LANES);
+        }
+    }
+    return entries + tile_entry_bytes(p->bits, rows[0].length);
+}
+
+static void pack_tiles(const struct packing *p, struct row *rows)
+{
+    size_t n_rows = (size_t)p->f->rows;
+    char *at = p->values;
+    for (size_t tile = 0; tile < count_tiles(p->f); tile++) {
+        size_t n = sort_tile(p->f, tile, rows);
+        p->lengths[tile] = (uint32_t)n;
+        for (size_t i = 0; i < n; i++)
+            at = pack_tile_slice(p, tile, rows + i * TILE_ROWS, n_rows - i * TILE_ROWS, at);
+    }
+}
+
 static void pack_bitmaps(const struct packing *p)
 {
     size_t at = 0, group_bytes = psm_bitmap_bytes(p->f->width);
@@ -161,29 +259,48 @@ static void pack_bitmaps(const struct packing *p)
     }
 }
 
+/* The blocks from number first up to end, of a group whose upper row is `row`, in a panel from
+ * column c on. Returns what follows them at place. */
+static char *pack_group(const struct packing *p, size_t first, size_t end, size_t row, size_t c,
+                        char *place)
+{
+    struct packing part = *p; /* whose arrays are those of one part */
+    size_t block = (size_t)p->f->block;
+    while (first < end) {
+        size_t n = end - first < SPARSE_PART ? end - first : SPARSE_PART;
+        uint16_t *columns = (uint16_t *)(void *)place;
+        part.values = place + sparse_part_columns(p->bits, n);
+        for (size_t q = 0; q < n; q++) {
+            columns[q] = (uint16_t)(p->f->columns[first + q] - c);
+            for (size_t r = 0; r < block; r++)
+                put_value(&part, q * block + r, first + q, r, row + r);
+        }
+        place = part.values + sparse_part_values(p->bits, block, n);
+        first += n;
+    }
+    return place;
+}
+
 static void pack_blocks(const struct packing *p)
 {
-    size_t at = 0, block = (size_t)p->f->block;
-    for (size_t g = 0; g < p->f->n_groups; g++) {
-        size_t count = length_of(p->f, g), first = p->f->row_starts[g];
-        p->lengths[g] = (uint32_t)count;
-        for (size_t q = 0; q < count; q++) {
-            put_column(p, first + q, p->f->columns[first + q]);
-            for (size_t r = 0; r < block; r++)
-                put_value(p, at + q * block + r, first + q, r, g * block + r);
+    uint32_t *length = p->lengths;
+    char *at = p->values;
+    for (size_t c = 0; c < (size_t)p->f->width; c += SPARSE_PANEL)
+        for (size_t g = 0; g < p->f->n_groups; g++) {
+            uint32_t first = entry_from(p->f, g, c), end = entry_from(p->f, g, c + SPARSE_PANEL);
+            *length++ = end - first;
+            at = pack_group(p, first, end, g * (size_t)p->f->block, c, at);
         }
-        at += (count * block + LANES - 1) / LANES * LANES;
-    }
 }
 
 static void pack_factor(struct sn_packed *packed, struct packed_factor *to,
-                        const struct psm_factor *f, const struct row *rows, const struct places *at,
+                        const struct psm_factor *f, struct row *rows, const struct places *at,
                         const float *values, const float *scales)
 {
     char *data = packed->data;
     struct packing p = { .f = f,
                          .bits = packed->matrix->bits,
-                         .is_wide = f->width > 65536,
+                         .is_wide = is_wide(f),
                          .lengths = (uint32_t *)(data + at->lengths),
                          .order = (uint32_t *)(data + at->order),
                          .columns = data + at->columns,
@@ -203,6 +320,7 @@ static void pack_factor(struct sn_packed *packed, struct packed_factor *to,
                                     .values = p.values,
                                     .levels = &packed->levels };
     if (to->s.form == SPARSE_SLICES) pack_slices(&p, rows);
+    else if (to->s.form == SPARSE_TILES) pack_tiles(&p, rows);
     else if (to->s.form == SPARSE_BITMAPS) pack_bitmaps(&p);
     else pack_blocks(&p);
 }
@@ -219,6 +337,14 @@ static size_t largest_result(const struct psm *shape)
     return most;
 }
 
+static int widest(const struct psm *shape)
+{
+    int most = 0;
+    for (int j = 1; j <= shape->n_factors; j++)
+        if (shape->sizes[j] > most) most = shape->sizes[j];
+    return most;
+}
+
 /* y += S_1 S_2 .. S_J x. */
 static void multiply(const struct sn_packed *packed, const float *x, float *y, float *scratch)
 {
@@ -227,7 +353,11 @@ static void multiply(const struct sn_packed *packed, const float *x, float *y, f
     size_t m = (size_t)shape->sizes[0];
     for (int j = shape->n_factors - 1; j >= 0; j--) {
         float *result = scratch + (j % 2 ? largest_result(shape) : 0);
-        sn_kernels()->sparse->multiply(&factors[j].s, x, result);
+        struct sparse_factor s = factors[j].s;
+        struct lanes_codes x8;
+        x = sn_packed_round(packed, x, (size_t)s.width, &x8, scratch + 2 * largest_result(shape));
+        s.x8 = packed->rounds_inputs ? &x8 : NULL;
+        sn_kernels()->sparse->multiply(&s, x, result);
         for (int i = 0; factors[j].scales && i < factors[j].s.rows; i++)
             result[i] *= factors[j].scales[i];
         x = result;
@@ -248,14 +378,14 @@ static struct sn_packed *pack_factors(const struct sn_matrix *matrix, const floa
     struct row *next = rows;
     for (int j = 0; j < shape->n_factors; j++) {
         struct psm_factor f = psm_factor_at(shape, j);
-        if (form_of(&f) == SPARSE_SLICES) sort_rows(&f, next);
         end = places_of(matrix->bits, &f, next, end).end;
         next += sparse_result_floats(f.rows);
     }
     struct sn_packed *packed = sn_packed_room(matrix, end, error);
     if (!packed) return NULL;
     packed->multiply = multiply;
-    packed->n_scratch = 2 * largest_result(shape);
+    packed->n_scratch = 2 * largest_result(shape)
+        + sn_packed_round_floats(packed, (size_t)widest(shape));
     end = start;
     next = rows;
     for (int j = 0; j < shape->n_factors; j++) {

@@ -32,6 +32,6 @@ struct psm_tile_kernel {
     void (*backward)(const struct psm_pattern *s, const float *values, int n, const float *x,
                      const float *dy, float *dvalues, float *dx);
 };
-extern const struct psm_tile_kernel psm_tile_plain, psm_tile_avx2;
+extern const struct psm_tile_kernel psm_tile_plain, psm_tile_avx2, psm_tile_avx512;
 
 #endif

@@ -406,4 +406,5 @@ const struct sn_family sss_family = { .name = "sss",
                                       .rows = sss_rows,
                                       .forward = sss_forward,
                                       .backward = sss_backward,
-                                      .pack = sss_packed };
+                                      .pack = sss_packed,
+                                      .pixels = &sss_pixels };

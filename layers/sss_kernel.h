@@ -22,4 +22,7 @@ void sss_forward(const struct sn_matrix *matrix, const float *words, int batch, 
 void sss_backward(const struct sn_matrix *matrix, const float *words, int batch, const float *x,
                   const float *states, const float *dy, float *dvalues, float *dx, float *dstates);
 
+/* For the pixels of an image. */
+extern const struct sn_pixel_products sss_pixels;
+
 #endif

@@ -38,6 +38,19 @@ static size_t result_floats(const struct sss *shape)
     return floats;
 }
 
+/* The most columns of a block. */
+static size_t widest(const struct sss *shape)
+{
+    size_t most = 0;
+    for (int k = 0; k < shape->n_stages; k++) {
+        struct stage is = stage_of(shape, k);
+        if (is.n > most) most = is.n;
+        if (is.s > most) most = is.s;
+        if (is.t_next > most) most = is.t_next;
+    }
+    return most;
+}
+
 /* ---- Packing */
 
 /* Blocks of one width on top of each other, with the scales of all rows. */
@@ -140,18 +153,22 @@ struct product {
     const char *values;
     float *v;
     const float *scales;
+    float *rounding; /* scratch */
 };
 
 /* y = W x or y += W x for the next block; y is in v. */
 static void multiply_block(struct product *p, size_t rows, size_t columns, const float *x, float *y,
                            int adds)
 {
+    struct lanes_codes x8;
     struct dense_block block = { p->packed->matrix->bits,
                                  rows,
                                  columns,
                                  p->values,
                                  &p->packed->levels,
-                                 p->scales ? p->scales + (y - p->v) : NULL };
+                                 p->scales ? p->scales + (y - p->v) : NULL,
+                                 p->packed->rounds_inputs ? &x8 : NULL };
+    x = sn_packed_round(p->packed, x, columns, &x8, p->rounding);
     sn_kernels()->dense->multiply(&block, x, y, adds);
     p->values += dense_bytes(block.bits, rows, columns);
 }
@@ -223,9 +240,10 @@ static void multiply(const struct sn_packed *packed, const float *x, float *y, f
 {
     const struct sss *shape = (const struct sss *)packed->matrix;
     const float *scales = packed->matrix->bits == 32 ? NULL : (const float *)packed->data;
-    struct product p = { packed, packed->data + blocks_at(shape), scratch, scales };
+    struct product p = { packed, packed->data + blocks_at(shape), scratch, scales,
+                         scratch + result_floats(shape) };
     if (shape->input_order) {
-        float *u = scratch + result_floats(shape);
+        float *u = p.rounding + sn_packed_round_floats(packed, widest(shape));
         for (int j = 0; j < packed->matrix->n_inputs; j++) u[j] = x[shape->input_order[j]];
         x = u;
     }
@@ -244,7 +262,8 @@ struct sn_packed *sss_packed(const struct sn_matrix *matrix, const float *words,
                                               error);
     if (!packed) return NULL;
     packed->multiply = multiply;
-    packed->n_scratch = result_floats(shape) + (shape->input_order ? (size_t)matrix->n_inputs : 0);
+    packed->n_scratch = result_floats(shape) + sn_packed_round_floats(packed, widest(shape))
+        + (shape->input_order ? (size_t)matrix->n_inputs : 0);
     if (matrix->bits != 32) take_scales(shape, words + matrix->n_values, (float *)packed->data);
     pack_stages(shape, words, (const float *)packed->data, packed->data + start);
     return packed;

@@ -17,8 +17,8 @@ static int64_t between(int64_t x, int64_t low, int64_t high)
 
 static int64_t finish(int64_t a, int word, int64_t bias, const struct sn_micro_output *output)
 {
-    int e = word / 2048, m = word % 2048;
-    int64_t half = e ? (int64_t)1 << (e - 1) : 0, t = floor_of(a * m, 11);
+    int e = word % 32;
+    int64_t half = e ? (int64_t)1 << (e - 1) : 0, t = floor_of(a * word, 16);
     int64_t y = between(floor_of(t + (output->has_bias ? bias : half), e), output->low,
                         output->high);
     return output->table ? output->table[y + 128] : y;
@@ -51,20 +51,21 @@ static int64_t take(const struct sn_micro_input *input, int q)
     return (q - input->zero) * ((int64_t)1 << input->shift);
 }
 
-static const struct sn_micro_output state = { -32767, 32767, 1, 0, NULL };
+static const struct sn_micro_output state = { -32767, 32767, 1, 0, 1, NULL };
 
 enum { MOST = 4096 };
 
 static void sss_pixel(const struct sn_micro_sss *s, const int8_t *in, void *out, size_t pixel)
 {
     struct sn_micro_rows rows = s->rows;
-    size_t pixels = s->input.pixels, n_stages = s->n_stages, done = 0;
-    int64_t *u = calloc(s->n_inputs + 1u, sizeof *u), *v = calloc(MOST, sizeof *v),
+    size_t pixels = s->input.pixels, n_stages = s->stages.n_stages, done = 0;
+    int64_t *u = calloc(s->stages.n_inputs + 1u, sizeof *u), *v = calloc(MOST, sizeof *v),
             *z = calloc((n_stages + 1) * MOST, sizeof *z), *x = calloc(MOST, sizeof *x);
-    const uint16_t *sizes = s->sizes;
-    for (size_t j = 0; j < s->n_inputs; j++)
-        u[j] = take(&s->input, in[(s->input_order ? s->input_order[j] : j) * pixels + pixel]);
-    size_t first = s->n_inputs;
+    const uint16_t *sizes = s->stages.sizes;
+    for (size_t j = 0; j < s->stages.n_inputs; j++)
+        u[j] = take(&s->input,
+                    in[(s->stages.input_order ? s->stages.input_order[j] : j) * pixels + pixel]);
+    size_t first = s->stages.n_inputs;
     for (size_t k = n_stages; k-- > 0;) {
         size_t n = sizes[4 * k], next = k + 1 < n_stages ? sizes[4 * k + 7] : 0;
         first -= n;
@@ -81,7 +82,9 @@ static void sss_pixel(const struct sn_micro_sss *s, const int8_t *in, void *out,
         for (size_t i = 0; i < sizes[4 * k + 1]; i++, done++) {
             int64_t y = finish(sum_row(&rows, v, n + n_states + next), *rows.scales++, *rows.bias++,
                                &s->output);
-            put(&s->output, out, (s->output_order ? s->output_order[done] : done) * pixels + pixel,
+            put(&s->output, out,
+                (s->stages.output_order ? s->stages.output_order[done] : done) * s->output.step
+                    + pixel,
                 y);
         }
         for (size_t i = 0; i < sizes[4 * k + 2]; i++)
@@ -116,8 +119,8 @@ static void psm_pixel(const struct sn_micro_psm *s, const int8_t *in, void *out,
             y[i] = finish(a, f->rows.scales[i], f->output.has_bias ? f->rows.bias[i] : 0,
                           &f->output);
             if (k + 1u == s->n_factors)
-                put(&f->output, out, (s->output_order ? s->output_order[i] : i) * pixels + pixel,
-                    y[i]);
+                put(&f->output, out,
+                    (s->output_order ? s->output_order[i] : i) * f->output.step + pixel, y[i]);
             if (r + 1 == f->block || i + 1u == f->n_rows) {
                 weights += n * f->block;
                 columns += n;
@@ -146,7 +149,7 @@ static void convolution(const struct sn_micro_convolution *c, const int8_t *in, 
                             a += weight(row, at)
                                 * take(&c->input, in[(channel * c->height + h) * c->width + w]);
                         }
-                put(&c->output, out, (size_t)((f * c->out_height + i) * c->out_width + j),
+                put(&c->output, out, (size_t)(f * c->output.step + i * c->out_width + j),
                     finish(a, c->rows.scales[f], c->rows.bias[f], &c->output));
             }
 }
@@ -187,6 +190,24 @@ static void sum(const struct sn_micro_sum *s, const int8_t *in, const int8_t *ot
     }
 }
 
+static void patches(const struct sn_micro_patches *s, const int8_t *in, char *out)
+{
+    const struct sn_micro_step step = { .run = s->run, .layer = s->layer };
+    int n_inputs = s->channels * s->size * s->size;
+    int8_t *patch = calloc((size_t)n_inputs, 1);
+    for (int p = 0; p < s->out_height * s->out_width; p++) {
+        for (int k = 0; k < n_inputs; k++) {
+            int c = k / (s->size * s->size),
+                h = p / s->out_width * s->stride + k / s->size % s->size - s->pad,
+                w = p % s->out_width * s->stride + k % s->size - s->pad,
+                is_inside = h >= 0 && h < s->height && w >= 0 && w < s->width;
+            patch[k] = is_inside ? in[(c * s->height + h) * s->width + w] : s->zero;
+        }
+        micro_reference(&step, patch, NULL, out + p * (s->is_wide ? 2 : 1));
+    }
+    free(patch);
+}
+
 void micro_reference(const struct sn_micro_step *step, const int8_t *in, const int8_t *other,
                      void *out)
 {
@@ -196,6 +217,7 @@ void micro_reference(const struct sn_micro_step *step, const int8_t *in, const i
         for (size_t i = 0; i < s->input.pixels; i++) sss_pixel(s, in, out, i);
     else if (step->run == sn_micro_psm)
         for (size_t i = 0; i < p->input.pixels; i++) psm_pixel(p, in, out, i);
+    else if (step->run == sn_micro_patches) patches(step->layer, in, out);
     else if (step->run == sn_micro_convolution) convolution(step->layer, in, out);
     else if (step->run == sn_micro_maxpool) maxpool(step->layer, in, out);
     else if (step->run == sn_micro_avgpool) avgpool(step->layer, in, out);

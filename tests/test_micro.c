@@ -36,7 +36,7 @@ static void fill_arrays(void)
         in[i] = (int8_t)draw_code(-128, 127);
         other[i] = (int8_t)draw_code(-128, 127);
         scratch[i] = draw(0, 1) ? -1 : 0;
-        scales[i] = (uint16_t)(draw(0, 24) << 11 | draw(0, 2047));
+        scales[i] = (uint16_t)(draw(0, 1023) << 5 | draw(0, 24));
         biases[i] = draw(-(1 << 29), 1 << 29) >> draw(0, 29);
         out[i] = expected[i] = 0;
     }
@@ -69,11 +69,13 @@ static struct sn_micro_input draw_input(int pixels)
                                     (uint16_t)pixels };
 }
 
-static struct sn_micro_output draw_output(void)
+static struct sn_micro_output draw_output(int pixels)
 {
-    struct sn_micro_output output = { -32767, 32767, 1, 1, NULL };
+    struct sn_micro_output output = { -32767, 32767, 1, 1, (uint16_t)pixels, NULL };
     if (draw(0, 1)) return output;
-    output = (struct sn_micro_output){ -128, 127, 0, 1, draw(0, 1) ? table : NULL };
+    output = (struct sn_micro_output){
+        -128, 127, 0, 1, (uint16_t)pixels, draw(0, 1) ? table : NULL
+    };
     if (!output.table) output.low = (int16_t)draw(-128, 0);
     return output;
 }
@@ -108,10 +110,10 @@ Test(micro, small_products_equal_the_definition)
 {
     seed = 1;
     for (int n = 1; n <= 17; n++)
-        for (int m = 1; m <= 9; m++) {
+        for (int m = 1; m <= 34; m += m == 9 ? 7 : 1) { /* beyond two batches */
             fill_arrays();
             struct sn_micro_input input = draw_input(1);
-            struct sn_micro_convolution layer = connected(input, draw_output(), n, m);
+            struct sn_micro_convolution layer = connected(input, draw_output(1), n, m);
             compare(&(struct sn_micro_step){ .run = sn_micro_convolution, .layer = &layer },
                     "connected", n, m);
         }
@@ -127,7 +129,7 @@ Test(micro, long_sums_of_extreme_numbers_equal_the_definition)
         memset(in, 127, sizeof in);
         struct sn_micro_convolution layer = connected((struct sn_micro_input){ -128, 3, 1 },
                                                       (struct sn_micro_output){ -32767, 32767, 1, 1,
-                                                                                NULL },
+                                                                                1, NULL },
                                                       4112, 3);
         compare(&(struct sn_micro_step){ .run = sn_micro_convolution, .layer = &layer }, "long",
                 sign, 0);
@@ -143,7 +145,7 @@ Test(micro, convolutions_and_pools_equal_the_definition)
         fill_arrays();
         struct sn_micro_convolution layer = {
             .input = draw_input(h * w),
-            .output = draw_output(),
+            .output = draw_output(0),
             .channels = (uint16_t)draw(1, 5),
             .height = (uint16_t)h,
             .width = (uint16_t)w,
@@ -156,6 +158,7 @@ Test(micro, convolutions_and_pools_equal_the_definition)
             .out_width = (uint16_t)((w + 2 * pad - size) / stride + 1),
             .rows = { weights, scales, biases }
         };
+        layer.output.step = (uint16_t)(layer.out_height * layer.out_width);
         pad_rows(weights, layer.filters * groups, layer.channels * size * size);
         compare(&(struct sn_micro_step){ .run = sn_micro_convolution, .layer = &layer },
                 "convolution", trial, size);
@@ -171,6 +174,7 @@ Test(micro, convolutions_and_pools_equal_the_definition)
                 trial, size);
         struct sn_micro_avgpool mean = { layer.input, layer.output, layer.channels, scales[trial],
                                          biases[trial] };
+        mean.output.step = 1;
         compare(&(struct sn_micro_step){ .run = sn_micro_avgpool, .layer = &mean }, "avgpool",
                 trial, size);
         struct sn_micro_sum both = { .output = layer.output,
@@ -183,6 +187,35 @@ Test(micro, convolutions_and_pools_equal_the_definition)
     }
 }
 
+/* Around a connected layer; the patches have any size. */
+Test(micro, patches_equal_the_definition)
+{
+    seed = 6;
+    for (int trial = 0; trial < 100; trial++) {
+        int size = draw(1, 4), stride = draw(1, 3), pad = draw(0, size), c = draw(1, 5),
+            h = draw(size, 9), w = draw(size, 9), m = draw(1, 18),
+            out_h = (h + 2 * pad - size) / stride + 1, out_w = (w + 2 * pad - size) / stride + 1;
+        fill_arrays();
+        struct sn_micro_convolution inner = connected(draw_input(1), draw_output(out_h * out_w),
+                                                      c * size * size, m);
+        struct sn_micro_patches layer = { (uint16_t)c,
+                                          (uint16_t)h,
+                                          (uint16_t)w,
+                                          (uint16_t)size,
+                                          (uint16_t)stride,
+                                          (uint16_t)pad,
+                                          (uint16_t)out_h,
+                                          (uint16_t)out_w,
+                                          (int8_t)inner.input.zero,
+                                          inner.output.is_wide,
+                                          0,
+                                          sn_micro_convolution,
+                                          &inner };
+        compare(&(struct sn_micro_step){ .run = sn_micro_patches, .layer = &layer }, "patches",
+                trial, size);
+    }
+}
+
 Test(micro, sss_equals_the_definition)
 {
     seed = 4;
@@ -191,7 +224,7 @@ Test(micro, sss_equals_the_definition)
         fill_arrays();
         for (int k = 0; k < n_stages; k++) {
             sizes[4 * k] = (uint16_t)draw(0, 17);
-            sizes[4 * k + 1] = (uint16_t)draw(0, 9);
+            sizes[4 * k + 1] = (uint16_t)draw(0, 34);
             sizes[4 * k + 2] = (uint16_t)(k + 1 < n_stages ? draw(0, 6) : 0);
             sizes[4 * k + 3] = (uint16_t)(k ? draw(0, 6) : 0);
         }
@@ -215,16 +248,15 @@ Test(micro, sss_equals_the_definition)
         }
         draw_order(orders[0], n);
         draw_order(orders[1], m);
-        struct sn_micro_sss layer = { .input = draw_input(draw(1, 3)),
-                                      .output = draw_output(),
-                                      .n_stages = (uint16_t)n_stages,
-                                      .n_inputs = (uint16_t)n,
-                                      .sizes = sizes,
-                                      .input_order = draw(0, 1) ? orders[0] : NULL,
-                                      .output_order = draw(0, 1) ? orders[1] : NULL,
-                                      .rows = { weights, scales, biases },
-                                      .most_states = (uint16_t)((most_states + 1) / 2 * 2),
-                                      .most_columns = (uint16_t)((most_columns + 3) / 4 * 4) };
+        int pixels = draw(1, 3);
+        struct sn_micro_sss layer = {
+            .input = draw_input(pixels),
+            .output = draw_output(pixels),
+            .stages = { (uint16_t)n_stages, (uint16_t)n, (uint16_t)((most_columns + 3) / 4 * 4),
+                        (uint16_t)((most_states + 1) / 2 * 2), sizes, draw(0, 1) ? orders[0] : NULL,
+                        draw(0, 1) ? orders[1] : NULL },
+            .rows = { weights, scales, biases }
+        };
         compare(&(struct sn_micro_step){ .run = sn_micro_sss, .layer = &layer }, "sss", trial,
                 n_stages);
     }
@@ -234,19 +266,20 @@ Test(micro, psm_equals_the_definition)
 {
     seed = 5;
     for (int trial = 0; trial < 200; trial++) {
-        int n_factors = draw(1, 3), n = draw(1, 17), n_inputs = n, block = draw(0, 1) ? 4 : 1;
+        int n_factors = draw(1, 3), n = draw(1, 17), n_inputs = n, block = draw(0, 1) ? 4 : 1,
+            pixels = draw(1, 3);
         struct sn_micro_factor factors[3];
         int at = 0;
         fill_arrays();
         for (int k = 0; k < n_factors; k++) {
-            int m = draw(1, 9), groups = (m + block - 1) / block;
+            int m = draw(1, 34), groups = (m + block - 1) / block;
             for (int g = 0; g < groups; g++) lengths[0][at + g] = (uint16_t)draw(0, 4);
             for (int i = 0; i < 400; i++) columns[0][400 * k + i] = (uint16_t)draw(0, n - 1);
             factors[k] = (struct sn_micro_factor){
                 (uint16_t)m,
                 (uint16_t)n,
                 (uint8_t)block,
-                k + 1 < n_factors ? sn_micro_state : draw_output(),
+                k + 1 < n_factors ? sn_micro_state : draw_output(pixels),
                 lengths[0] + at,
                 columns[0] + 400 * k,
                 { weights + 4000 * k, scales + 100 * k, biases }
@@ -256,7 +289,7 @@ Test(micro, psm_equals_the_definition)
         }
         draw_order(orders[0], n);
         struct sn_micro_psm layer = {
-            draw_input(draw(1, 3)),       (uint16_t)n_factors, (uint16_t)n_inputs, 9, factors,
+            draw_input(pixels),           (uint16_t)n_factors, (uint16_t)n_inputs, 34, factors,
             draw(0, 1) ? orders[0] : NULL
         };
         compare(&(struct sn_micro_step){ .run = sn_micro_psm, .layer = &layer }, "psm", trial,

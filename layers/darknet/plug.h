@@ -9,6 +9,8 @@
 #include "activation_layer.h"
 #include "connected_layer.h"
 #include "darknet.h"
+#include "local_layer.h"
+#include "option_list.h"
 #include "parser.h"
 
 /* What a section type that Darknet does not know is to it: CONNECTED for a family, ACTIVE for
@@ -24,19 +26,20 @@ struct plug_params {
 
 /* The layer of a [connected] or structured section. Ends the process with one line when the section
  * is wrong. */
-layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIVATION activation,
+layer plug_make_layer(struct plug_params from, int outputs, ACTIVATION activation,
                       int batch_normalize, int adam);
 
 /* The layer of an [activation] or [relu6] section. */
 layer plug_make_activation_layer(struct plug_params from, ACTIVATION activation);
 
+/* make_local_layer, with a workspace of as many floats as Darknet says bytes: what it uses. */
+layer plug_make_local_layer(int batch, int h, int w, int c, int n, int size, int stride, int pad,
+                            ACTIVATION activation);
+
 /* Checked reading, and writing that leaves a whole file or the old one. */
 size_t plug_fread(void *data, size_t size, size_t n, FILE *file);
 FILE *plug_fopen(const char *path, const char *mode);
 int plug_fclose(FILE *file);
-
-/* Ends the process with one line when the file cannot be read. */
-tree *plug_read_tree(char *path);
 
 /* The originals, which ours wrap. */
 network *stock_parse_network_cfg(char *path);
@@ -48,17 +51,21 @@ void stock_save_weights_upto(network *net, char *path, int cutoff);
 /* string_to_layer_type ends in "return BLANK". */
 #define BLANK plug_layer_type(type)
 
-/* parse_connected has the section's options and the layer's index in scope. */
+/* parse_connected has the layer's index in scope. */
 #define make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam) \
-    plug_make_layer(options, PLUG_PARAMS, outputs, activation, batch_normalize, adam)
+    plug_make_layer(PLUG_PARAMS, outputs, activation, batch_normalize, adam)
+
+#define make_local_layer plug_make_local_layer
+
+/* Darknet's remarks on keys come from plug_keys.h. */
+#define option_unused(options) ((void)(options))
 
 #define make_activation_layer(batch, inputs, activation) \
     plug_make_activation_layer(PLUG_PARAMS, activation)
 
-#define fread     plug_fread
-#define fopen     plug_fopen
-#define fclose    plug_fclose
-#define read_tree plug_read_tree
+#define fread  plug_fread
+#define fopen  plug_fopen
+#define fclose plug_fclose
 
 #define parse_network_cfg stock_parse_network_cfg
 #define load_weights_upto stock_load_weights_upto

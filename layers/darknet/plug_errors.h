@@ -10,6 +10,12 @@ extern const char *sn_program; /* opens every message: "darknet", "structnet app
 extern void (*sn_before_error)(void);
 extern void (*sn_before_exit)(void);
 
+/* Where warnings go: stderr, also while Darknet's is caught (load_net.h). */
+extern int sn_warning_file;
+
+/* Prints "PROGRAM: warning: text". */
+void sn_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Prints "PROGRAM: message" on stderr and exits with status 1. */
 void sn_die(const struct sn_error *error) __attribute__((noreturn));
 

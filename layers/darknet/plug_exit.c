@@ -4,7 +4,9 @@
 #include "plug_errors.h"
 #include "plug_hooks.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void __wrap_error(const char *text) __attribute__((noreturn));
 void plug_exit(int status) __attribute__((noreturn));
@@ -12,6 +14,20 @@ void plug_exit(int status) __attribute__((noreturn));
 const char *sn_program = "darknet";
 void (*sn_before_error)(void);
 void (*sn_before_exit)(void);
+
+int sn_warning_file = STDERR_FILENO;
+
+void sn_warn(const char *format, ...)
+{
+    struct sn_error warning;
+    char text[sizeof warning.message];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    sn_fail(&warning, SN_BAD_INPUT, "%s", text);
+    dprintf(sn_warning_file, "%s: warning: %s\n", sn_program, warning.message);
+}
 
 void sn_die(const struct sn_error *error)
 {

@@ -9,7 +9,7 @@
 #include "structured_layer.h"
 
 #include <errno.h>
-#include <option_list.h>
+#include <local_layer.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,81 +37,101 @@ LAYER_TYPE plug_layer_type(const char *type)
     return sn_family_find(name) ? CONNECTED : strcmp(name, "relu6") ? BLANK : ACTIVE;
 }
 
-/* The activation by its exact name: Darknet would quietly take relu for an unknown one. */
-static enum sn_status read_activation(const struct cfg_section *section, ACTIVATION *activation,
-                                      struct sn_error *error)
+/* The key that gives the number of outputs: output, or filters as [convolutional] has it. */
+static const struct cfg_key *outputs_key(const struct cfg_section *section)
 {
-    const struct cfg_key *key = cfg_find(section, "activation");
-    for (int a = LOGISTIC; key && a <= SELU; a++)
-        if (!strcmp(get_activation_string((ACTIVATION)a), key->value)) {
-            *activation = (ACTIVATION)a;
-            return SN_OK;
-        }
-    return key ? cfg_fail(section, "activation", error, "unknown activation '%s'", key->value)
-               : SN_OK;
+    const struct cfg_key *key = cfg_find(section, "filters");
+    return key ? key : cfg_find(section, "output");
 }
 
 /* Darknet has taken the numbers with atoi; here they are read again, strictly. */
 static enum sn_status read_common(const struct cfg_section *section, int *outputs,
                                   ACTIVATION *activation, struct sn_error *error)
 {
-    if (!cfg_find(section, "output"))
+    const struct cfg_key *key = outputs_key(section);
+    if (!key)
         return cfg_fail(section, "output", error, "expected the number of outputs, found none");
-    enum sn_status status = cfg_int(section, "output", 1, outputs, error);
-    return status ? status : read_activation(section, activation, error);
+    if (cfg_find(section, "output") && cfg_find(section, "filters"))
+        return cfg_fail(section, "filters", error, "expected this or output, found both");
+    const struct cfg_key *named = cfg_find(section, "activation");
+    if (named) *activation = get_activation((char *)named->value);
+    return cfg_int(section, key->key, 1, outputs, error);
 }
 
-/* The matrix of a section, for all inputs or, with size=1, for the channels of an image, whose size
- * it writes. */
-static struct sn_matrix *parse_matrix(const struct cfg_section *section,
-                                      const struct plug_params *from, int n_outputs, int *w, int *h,
-                                      struct sn_error *error)
+/* The keys of [convolutional] that say where a matrix is applied; the first makes the section a
+ * convolution. */
+static const char *const window_keys[] = { "size", "stride", "pad", "padding", "groups", NULL };
+
+/* size=, stride=, padding= or pad=1 for half of the size, and groups=1. */
+static enum sn_status read_window(const struct cfg_section *section, struct sn_window *window,
+                                  struct sn_error *error)
 {
-    int size = 0, n_inputs = from->inputs;
-    *w = *h = 1;
-    if (cfg_int(section, "size", 1, &size, error)) return NULL;
-    if (n_inputs < 1)
-        sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s]: the layer before it has no outputs",
-                section->path, section->line, section->name);
-    else if (size > 1) cfg_fail(section, "size", error, "expected 1, found %d", size);
-    else if (size == 1 && (double)from->w * from->h * from->c != n_inputs)
-        cfg_fail(section, "size", error, "expected an image from the layer before, found %d values",
-                 n_inputs);
-    if (error->code) return NULL;
-    if (size == 1) {
-        *w = from->w;
-        *h = from->h;
-        n_inputs = from->c;
+    int pad = 0, groups = 1;
+    const char *key;
+    struct sn_error inner = { 0 };
+    if (cfg_int(section, "size", 1, &window->size, error)
+        || cfg_int(section, "stride", 1, &window->stride, error)
+        || cfg_int(section, "padding", 0, &window->pad, error)
+        || cfg_int(section, "pad", 0, &pad, error) || cfg_int(section, "groups", 1, &groups, error))
+        return error->code;
+    if (groups > 1) return cfg_fail(section, "groups", error, "expected 1, found %d", groups);
+    if (pad) window->pad = window->size / 2;
+    return sn_window_place(window, &key, &inner)
+        ? cfg_fail(section, key, error, "%s", inner.message)
+        : SN_OK;
+}
+
+/* That of a section: a vector of all inputs or, with size=, an image. */
+static enum sn_status parse_window(const struct cfg_section *section,
+                                   const struct plug_params *from, struct sn_window *window,
+                                   struct sn_error *error)
+{
+    *window = sn_window_of_vector(from->inputs);
+    if (from->inputs < 1)
+        return sn_fail(error, SN_BAD_INPUT, "%s:%d: [%s]: the layer before it has no outputs",
+                       section->path, section->line, section->name);
+    if (!cfg_find(section, "size")) {
+        for (const char *const *key = window_keys + 1; *key; key++)
+            if (cfg_find(section, *key))
+                return cfg_fail(section, *key, error, "expected size= beside it, found none");
+        return SN_OK;
     }
-    return sn_matrix_parse(sn_family_find(section->name), section, n_outputs, n_inputs, error);
+    if ((double)from->w * from->h * from->c != from->inputs)
+        return cfg_fail(section, "size", error,
+                        "expected an image from the layer before, found %d values", from->inputs);
+    window->channels = from->c;
+    window->height = from->h;
+    window->width = from->w;
+    return read_window(section, window, error);
 }
 
-/* Darknet remarks on keys that nobody has looked for. */
-static void mark_keys(list *options, const char *const *keys)
+/* The matrix of a section, and where it is applied. */
+static struct sn_matrix *parse_matrix(const struct cfg_section *section,
+                                      const struct plug_params *from, int n_outputs,
+                                      struct sn_window *window, struct sn_error *error)
 {
-    for (; *keys; keys++) option_find(options, (char *)*keys);
+    if (parse_window(section, from, window, error)) return NULL;
+    return sn_matrix_parse(sn_family_find(section->name), section, n_outputs,
+                           (int)sn_window_inputs(window), error);
 }
 
-layer plug_make_layer(list *options, struct plug_params from, int outputs, ACTIVATION activation,
+layer plug_make_layer(struct plug_params from, int outputs, ACTIVATION activation,
                       int batch_normalize, int adam)
 {
     const struct cfg_section *section = &cfg->sections[from.index + 1];
     const struct sn_family *family = sn_family_find(section->name);
     struct sn_error error = { 0 };
-    int w, h;
+    struct sn_window window;
     if (!family)
         return make_connected_layer(from.batch, from.inputs, outputs, activation, batch_normalize,
                                     adam);
     if (read_common(section, &outputs, &activation, &error)) plug_die_in_table(&error);
-    struct sn_matrix *matrix = parse_matrix(section, &from, outputs, &w, &h, &error);
+    struct sn_matrix *matrix = parse_matrix(section, &from, outputs, &window, &error);
     if (!matrix) plug_die_in_table(&error);
-    mark_keys(options, family->keys);
-    mark_keys(options, sn_matrix_keys);
-    option_find(options, (char *)"size");
     fprintf(stderr, "%-36s %4d  ->  %4d  %zu values, %.1f %% of dense\n", family->name,
             matrix->n_inputs, outputs, matrix->n_values,
             100. * (double)matrix->n_bytes / (4. * matrix->n_inputs * outputs));
-    layer l = make_structured_layer(from.batch, w, h, matrix, activation, batch_normalize, adam,
+    layer l = make_structured_layer(from.batch, &window, matrix, activation, batch_normalize, adam,
                                     &error);
     if (error.code) {
         struct sn_error placed;
@@ -139,11 +159,10 @@ layer plug_make_activation_layer(struct plug_params from, ACTIVATION activation)
     return l;
 }
 
-tree *plug_read_tree(char *path)
+layer plug_make_local_layer(int batch, int h, int w, int c, int n, int size, int stride, int pad,
+                            ACTIVATION activation)
 {
-    struct sn_error error;
-    if (!access(path, R_OK)) return read_tree(path);
-    sn_fail(&error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    plug_die_in_table(&error);
-    return NULL;
+    layer l = make_local_layer(batch, h, w, c, n, size, stride, pad, activation);
+    l.workspace_size *= sizeof(float);
+    return l;
 }

@@ -54,14 +54,23 @@ static float squares(size_t n, const float *x, float mean)
     return sum_lanes(sums) + rest;
 }
 
-static float dot(size_t n, const float *x, const float *y)
+/* *sum_d += sum_i d_i; *sum_dx += sum_i d_i (x_i - mean) */
+static void products(size_t n, const float *d, const float *x, float mean, float *sum_d,
+                     float *sum_dx)
 {
-    float sums[LANES] = { 0 }, rest = 0;
+    float ds[LANES] = { 0 }, dxs[LANES] = { 0 };
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) sums[k] += x[i + (size_t)k] * y[i + (size_t)k];
-    for (; i < n; i++) rest += x[i] * y[i];
-    return sum_lanes(sums) + rest;
+        for (int k = 0; k < LANES; k++) {
+            ds[k] += d[i + (size_t)k];
+            dxs[k] += d[i + (size_t)k] * (x[i + (size_t)k] - mean);
+        }
+    for (int k = 0; i < n; i++, k++) {
+        ds[k] += d[i];
+        dxs[k] += d[i] * (x[i] - mean);
+    }
+    *sum_d += sum_lanes(ds);
+    *sum_dx += sum_lanes(dxs);
 }
 
 /* ---- Convolutions as matrix products */
@@ -169,12 +178,15 @@ static void normalize_channel(const layer *l, int f, int train)
           variance = train ? l->variance[f] : l->rolling_variance[f],
           factor = 1 / (sqrtf(variance) + .000001f), scale = l->scales[f], bias = l->biases[f];
     for (int b = 0; b < l->batch; b++) {
-        float *y = row_of(l, l->output, b, f), *x_norm = row_of(l, l->x_norm, b, f);
+        float *restrict y = row_of(l, l->output, b, f),
+                        *restrict x_norm = row_of(l, l->x_norm, b, f);
         memcpy(row_of(l, l->x, b, f), y, pixels * sizeof *y);
-        if (train) {
-            for (size_t i = 0; i < pixels; i++) x_norm[i] = (y[i] - mean) * factor;
-            for (size_t i = 0; i < pixels; i++) y[i] = x_norm[i] * scale + bias;
-        } else
+        if (train)
+            for (size_t i = 0; i < pixels; i++) {
+                x_norm[i] = (y[i] - mean) * factor;
+                y[i] = x_norm[i] * scale + bias;
+            }
+        else
             for (size_t i = 0; i < pixels; i++) y[i] = (y[i] - mean) * factor * scale + bias;
     }
 }
@@ -198,16 +210,11 @@ static void backward_channel(const layer *l, int f)
 {
     size_t pixels = (size_t)l->out_h * (size_t)l->out_w;
     float mean = l->mean[f], v = l->variance[f] + .00001f, n = (float)l->batch * (float)pixels,
-          sum_d = 0, sum_dx = 0, sum_norm = 0, scale = l->scales[f];
-    for (int b = 0; b < l->batch; b++) {
-        const float *d = row_of(l, l->delta, b, f);
-        float part = sum(pixels, d);
-        sum_d += part;
-        sum_dx += dot(pixels, d, row_of(l, l->x, b, f)) - mean * part;
-        sum_norm += dot(pixels, d, row_of(l, l->x_norm, b, f));
-    }
+          sum_d = 0, sum_dx = 0, scale = l->scales[f];
+    for (int b = 0; b < l->batch; b++)
+        products(pixels, row_of(l, l->delta, b, f), row_of(l, l->x, b, f), mean, &sum_d, &sum_dx);
     l->bias_updates[f] += sum_d;
-    l->scale_updates[f] += sum_norm;
+    l->scale_updates[f] += sum_dx / (sqrtf(l->variance[f]) + .000001f);
     l->mean_delta[f] = -scale * sum_d / sqrtf(v);
     l->variance_delta[f] = -.5f * scale * sum_dx / (v * sqrtf(v));
     float of_d = scale / sqrtf(v), of_x = 2 * l->variance_delta[f] / n,

@@ -3,6 +3,7 @@
  * checked. */
 #include "plug_errors.h"
 #include "plug_hooks.h"
+#include "ranks.h"
 #include "structured_layer.h"
 #include "weights_file.h"
 #include "whole_file.h"
@@ -106,7 +107,9 @@ static void unpack_layers(network *net, const char *path, int start, int end,
 void load_weights_upto(network *net, char *path, int start, int cutoff)
 {
     struct sn_error error = { 0 };
-    if (weights_check_length(net, path, start, cutoff, 0, &error)) sn_die(&error);
+    if (weights_check_length(net, path, start, cutoff, 0, &error)
+        || weights_check_finite(net, path, start, cutoff, &error))
+        sn_die(&error);
     int end = cutoff < net->n ? cutoff : net->n;
     struct structured_shape *shapes = dress_layers(net);
     for (int i = start; i < end; i++)
@@ -114,6 +117,7 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
             net->layers[i].c = structured_load_words(&net->layers[i]);
     reading = path;
     stock_load_weights_upto(net, path, start, cutoff);
+    *net->seen /= (size_t)ranks_count();
     reading = NULL;
     unpack_layers(net, path, start, end, shapes);
     undress_layers(net, shapes);
@@ -124,12 +128,28 @@ void load_weights_upto(network *net, char *path, int start, int cutoff)
 
 void load_weights(network *net, char *path) { load_weights_upto(net, path, 0, net->n); }
 
+/* What is not finite never takes the place of what is. */
+static void check_finite(const network *net, const char *path)
+{
+    struct sn_error error;
+    int i = weights_not_finite(net);
+    if (i < 0) return;
+    sn_fail(&error, SN_BAD_INPUT, "%s: not saved: layer %d [%s] has a value that is not finite",
+            path, i, weights_layer_name(&net->layers[i]));
+    sn_die(&error);
+}
+
+/* Of several ranks the first alone saves, with the images that all have seen. */
 void save_weights_upto(network *net, char *path, int cutoff)
 {
+    if (ranks_own()) return;
+    check_finite(net, path);
     struct structured_shape *shapes = dress_layers(net);
     for (int i = 0; i < net->n && i < cutoff; i++)
         if (structured_matrix(&net->layers[i])) pack_structured_layer(&net->layers[i], &shapes[i]);
+    *net->seen *= (size_t)ranks_count();
     stock_save_weights_upto(net, path, cutoff);
+    *net->seen /= (size_t)ranks_count();
     undress_layers(net, shapes);
 }
 

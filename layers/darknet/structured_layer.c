@@ -2,6 +2,7 @@
 
 #include "panels.h"
 #include "stored.h"
+#include "structured_batch.h"
 
 #include <activations.h>
 #include <batchnorm_layer.h>
@@ -25,104 +26,17 @@ static int has_few_bits(const struct sn_matrix *matrix) { return matrix->bits !=
 
 static uint32_t *scale_map(const layer *l) { return (uint32_t *)l->indexes; }
 
-/* The words that products and gradients take. */
-static const float *multiplied_words(const layer *l)
+const float *structured_multiplied(const layer *l)
 {
     return has_few_bits(structured_matrix(l)) ? l->binary_weights : l->weights;
 }
 
-/* ---- The packed form, which inference takes for a few vectors while *map says that it is that of
- * the words. z_cpu is the form, r_cpu its scratch. */
-
-enum { MOST_PACKED = 7 }; /* vectors: more are worth a tile */
-
-static const struct sn_packed *packed_form(const layer *l)
+struct sn_window structured_window(const layer *l)
 {
-    return *l->map ? (const struct sn_packed *)l->z_cpu : NULL;
-}
-
-/* ---- Many vectors, which are spread over threads in parts that depend on the sizes alone, so that
- * results do not depend on the number of threads. Each part but the first has gradients of the
- * values of its own, in concat, which are added up in the end. */
-
-/* Two parts, or four of at least 64 vectors, in whole strips of the kernels. */
-static size_t part_size(int n_vectors)
-{
-    enum { STRIP = 32, MANY = 256 };
-    size_t n = (size_t)n_vectors, n_parts = n >= MANY ? 4 : 2;
-    return ((n + n_parts - 1) / n_parts + STRIP - 1) / STRIP * STRIP;
-}
-
-/* 1 where threads would take longer to start than they save. */
-static size_t count_parts(const layer *l, int n_vectors)
-{
-    double multiply_adds = (double)structured_matrix(l)->n_values * n_vectors;
-    size_t size = part_size(n_vectors);
-    return multiply_adds < 0x1p23 ? 1 : ((size_t)n_vectors + size - 1) / size;
-}
-
-struct spread {
-    const layer *l;
-    int n_vectors;
-    const float *x, *dy;
-    float *y, *dx;
-};
-
-/* The first vector of part i; *count receives how many there are. */
-static size_t part_at(const struct spread *s, size_t i, int *count)
-{
-    size_t n = (size_t)s->n_vectors,
-           size = count_parts(s->l, s->n_vectors) > 1 ? part_size(s->n_vectors) : n;
-    *count = (int)(n - i * size < size ? n - i * size : size);
-    return i * size;
-}
-
-static void multiply_part(void *context, size_t i)
-{
-    const struct spread *s = context;
-    const struct sn_matrix *matrix = structured_matrix(s->l);
-    int count;
-    size_t first = part_at(s, i, &count);
-    sn_multiply(matrix, multiplied_words(s->l), count, s->x + first * (size_t)matrix->n_inputs,
-                s->y + first * (size_t)matrix->n_outputs, s->l->state + first * matrix->n_states);
-}
-
-static void back_multiply_part(void *context, size_t i)
-{
-    const struct spread *s = context;
-    const struct sn_matrix *matrix = structured_matrix(s->l);
-    int count;
-    size_t first = part_at(s, i, &count);
-    float *dvalues = i ? s->l->concat + (i - 1) * matrix->n_values : s->l->weight_updates;
-    if (i) memset(dvalues, 0, matrix->n_values * sizeof *dvalues);
-    sn_gradient(matrix, multiplied_words(s->l), count, s->x + first * (size_t)matrix->n_inputs,
-                s->l->state + first * matrix->n_states, s->dy + first * (size_t)matrix->n_outputs,
-                dvalues, s->dx ? s->dx + first * (size_t)matrix->n_inputs : NULL,
-                s->l->state_delta + first * matrix->n_states);
-}
-
-/* dvalues += those of all vectors, dx += dY W unless it is NULL. */
-static void back_multiply(const layer *l, int n_vectors, const float *x, const float *dy, float *dx)
-{
-    struct spread s = { .l = l, .n_vectors = n_vectors, .x = x, .dy = dy, .dx = dx };
-    size_t n_values = structured_matrix(l)->n_values, n_parts = count_parts(l, n_vectors);
-    sn_tasks(n_parts, back_multiply_part, &s);
-    for (size_t i = 1; i < n_parts; i++)
-        axpy_cpu((int)n_values, 1, l->concat + (i - 1) * n_values, 1, l->weight_updates, 1);
-}
-
-/* Y += X W^T for vectors next to each other. */
-static void multiply(const layer *l, int train, int n_vectors, const float *x, float *y)
-{
-    const struct sn_matrix *matrix = structured_matrix(l);
-    const struct sn_packed *packed = packed_form(l);
-    if (train || !packed || n_vectors > MOST_PACKED) {
-        struct spread s = { .l = l, .n_vectors = n_vectors, .x = x, .y = y };
-        sn_tasks(count_parts(l, n_vectors), multiply_part, &s);
-        return;
-    }
-    for (int i = 0; i < n_vectors; i++, x += matrix->n_inputs, y += matrix->n_outputs)
-        sn_packed_multiply(packed, x, y, l->r_cpu);
+    int n = structured_matrix(l)->n_inputs;
+    return (struct sn_window){
+        n / l->size / l->size, l->h, l->w, l->size, l->stride, l->pad, l->out_h, l->out_w
+    };
 }
 
 /* n zeroed floats; *missing is set when there is no memory. One float at least, so that NULL always
@@ -164,21 +78,8 @@ static void allocate_moments(layer *l, size_t n_values, int *missing)
     l->scale_v = l->bias_v + m;
 }
 
-/* The pixels to which the matrix is applied, one by one. */
-static int n_pixels(const layer *l) { return l->out_w * l->out_h; }
-
-/* Floats of scratch for one direction: the states and, with more than one pixel, inputs and outputs
- * pixel by pixel. */
-static double scratch_floats(const layer *l, const struct sn_matrix *matrix)
-{
-    double vectors = (double)l->batch * n_pixels(l);
-    return vectors
-        * ((double)matrix->n_states
-           + (n_pixels(l) > 1 ? (double)matrix->n_inputs + matrix->n_outputs : 0));
-}
-
 /* What Darknet is to take the layer for, without its arrays. */
-static layer describe_layer(int batch, int w, int h, struct sn_matrix *matrix,
+static layer describe_layer(int batch, const struct sn_window *window, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize)
 {
     int m = matrix->n_outputs;
@@ -186,16 +87,17 @@ static layer describe_layer(int batch, int w, int h, struct sn_matrix *matrix,
                     .activation = activation,
                     .batch_normalize = batch_normalize,
                     .batch = batch,
-                    .inputs = matrix->n_inputs * w * h,
-                    .outputs = m * w * h,
-                    .h = h,
-                    .w = w,
-                    .out_h = h,
-                    .out_w = w,
+                    .inputs = (int)sn_window_image(window),
+                    .outputs = m * (int)sn_window_places(window),
+                    .h = window->height,
+                    .w = window->width,
+                    .out_h = window->out_height,
+                    .out_w = window->out_width,
                     .out_c = m,
                     .n = 1,
-                    .size = 1,
-                    .stride = 1,
+                    .size = window->size,
+                    .stride = window->stride,
+                    .pad = window->pad,
                     .learning_rate_scale = 1,
                     .cweights = (char *)matrix,
                     .forward = forward_structured_layer,
@@ -207,6 +109,7 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
                                       struct sn_error *error)
 {
     int missing = 0, m = l->out_c;
+    struct structured_room room = structured_room(l);
     l->output = zeros((double)l->batch * l->outputs, &missing);
     l->delta = zeros((double)l->batch * l->outputs, &missing);
     l->biases = zeros(m, &missing);
@@ -220,12 +123,10 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
     l->map = calloc(1, sizeof *l->map);
     missing |= !l->map;
     l->weight_updates = zeros((double)matrix->n_values, &missing);
-    l->concat = zeros(((double)count_parts(l, l->batch * n_pixels(l)) - 1)
-                          * (double)matrix->n_values,
-                      &missing);
+    l->concat = zeros(((double)room.n_parts - 1) * (double)matrix->n_values, &missing);
     if (!sn_threads()) sn_threads_set(openblas_get_num_threads());
-    l->state = zeros(scratch_floats(l, matrix), &missing);
-    l->state_delta = zeros(scratch_floats(l, matrix), &missing);
+    l->state = zeros(room.n_floats, &missing);
+    l->state_delta = zeros(room.n_back_floats, &missing);
     if (l->batch_normalize) allocate_batchnorm(l, &missing);
     if (adam) allocate_moments(l, matrix->n_values, &missing);
     return missing ? sn_fail(error, SN_NO_MEMORY, "out of memory for %d values and a batch of %d",
@@ -233,19 +134,26 @@ static enum sn_status allocate_arrays(layer *l, const struct sn_matrix *matrix, 
                    : SN_OK;
 }
 
-layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
+/* The largest number of floats that one image has before, behind or in the layer. */
+static double widest_image(const struct sn_window *window, const struct sn_matrix *matrix)
+{
+    return fmax((double)sn_window_copy_of(window).n_floats,
+                (double)sn_window_places(window) * matrix->n_outputs);
+}
+
+layer make_structured_layer(int batch, const struct sn_window *window, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize, int adam,
                             struct sn_error *error)
 {
     double payload = (double)matrix->n_bytes / 4 + (batch_normalize ? 3. * matrix->n_outputs : 0);
-    double widest = (double)w * h * fmax(matrix->n_outputs, matrix->n_inputs);
+    double widest = widest_image(window, matrix);
     if (batch * widest > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "a batch of %d, expected at most %.0f", batch,
                 floor(INT_MAX / widest));
         free(matrix);
         return (layer){ 0 };
     }
-    layer l = describe_layer(batch, w, h, matrix, activation, batch_normalize);
+    layer l = describe_layer(batch, window, matrix, activation, batch_normalize);
     if (payload > INT_MAX) {
         sn_fail(error, SN_BAD_INPUT, "%.0f values, expected at most %d", payload, INT_MAX);
         goto fail;
@@ -261,56 +169,11 @@ fail:
     return (layer){ 0 };
 }
 
-/* to[b][j][i] += from[b][i][j] for n images of rows x columns. */
-static void add_transposed(int n, int rows, int columns, const float *from, float *to)
-{
-    size_t n_rows = (size_t)rows, n_columns = (size_t)columns, area = n_rows * n_columns;
-    for (int b = 0; b < n; b++, from += area, to += area)
-        for (size_t i = 0; i < n_rows; i++)
-            for (size_t j = 0; j < n_columns; j++) to[j * n_rows + i] += from[i * n_columns + j];
-}
-
-/* The inputs and outputs pixel by pixel, behind the states in one direction's scratch. */
-static float *pixel_inputs(const layer *l, float *scratch)
-{
-    return scratch + (size_t)l->batch * (size_t)n_pixels(l) * structured_matrix(l)->n_states;
-}
-
-static float *pixel_outputs(const layer *l, float *scratch)
-{
-    return pixel_inputs(l, scratch) + (size_t)l->batch * (size_t)l->inputs;
-}
-
-/* Darknet's images are channels x pixels, the families' vectors are rows: pixels x channels. */
-static void multiply_pixels(const layer *l, int train, const float *x)
-{
-    const struct sn_matrix *matrix = structured_matrix(l);
-    int pixels = n_pixels(l);
-    float *xt = pixel_inputs(l, l->state), *yt = pixel_outputs(l, l->state);
-    memset(xt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *xt);
-    add_transposed(l->batch, matrix->n_inputs, pixels, x, xt);
-    multiply(l, train, l->batch * pixels, xt, yt);
-    add_transposed(l->batch, pixels, matrix->n_outputs, yt, l->output);
-}
-
-static void back_multiply_pixels(const layer *l, float *dx)
-{
-    const struct sn_matrix *matrix = structured_matrix(l);
-    int pixels = n_pixels(l);
-    float *dxt = pixel_inputs(l, l->state_delta), *dyt = pixel_outputs(l, l->state_delta);
-    memset(dxt, 0, (size_t)l->batch * (size_t)(l->inputs + l->outputs) * sizeof *dxt);
-    add_transposed(l->batch, matrix->n_outputs, pixels, l->delta, dyt);
-    back_multiply(l, l->batch * pixels, pixel_inputs(l, l->state), dyt, dx ? dxt : NULL);
-    if (dx) add_transposed(l->batch, pixels, matrix->n_inputs, dxt, dx);
-}
-
 void forward_structured_layer(layer l, network net)
 {
-    fill_cpu(l.outputs * l.batch, 0, l.output, 1);
-    if (n_pixels(&l) > 1) multiply_pixels(&l, net.train, net.input);
-    else multiply(&l, net.train, l.batch, net.input, l.output);
+    structured_multiply(&l, net.train, net.input);
     if (l.batch_normalize) forward_batchnorm_layer(l, net);
-    else add_bias(l.output, l.biases, l.batch, l.out_c, n_pixels(&l));
+    else add_bias(l.output, l.biases, l.batch, l.out_c, l.out_w * l.out_h);
     activate_array(l.output, l.outputs * l.batch, l.activation);
 }
 
@@ -318,9 +181,8 @@ void backward_structured_layer(layer l, network net)
 {
     gradient_array(l.output, l.outputs * l.batch, l.activation, l.delta);
     if (l.batch_normalize) backward_batchnorm_layer(l, net);
-    else backward_bias(l.bias_updates, l.delta, l.batch, l.out_c, n_pixels(&l));
-    if (n_pixels(&l) > 1) back_multiply_pixels(&l, net.delta);
-    else back_multiply(&l, l.batch, net.input, l.delta, net.delta);
+    else backward_bias(l.bias_updates, l.delta, l.batch, l.out_c, l.out_w * l.out_h);
+    structured_back_multiply(&l, net.input, net.delta);
 }
 
 /* x += rate/batch d; d *= momentum, where d -= decay batch x comes first. */
@@ -398,9 +260,9 @@ enum sn_status structured_dress(layer *l, struct structured_shape *shape, struct
     int missing = 0;
     float *payload = has_few_bits(structured_matrix(l)) ? zeros(l->c, &missing) : l->weights;
     if (missing) return sn_no_memory(error, "%d stored words", l->c);
-    *shape = (struct structured_shape){ l->outputs, l->out_w, l->out_h, l->c, l->weights };
+    *shape = (struct structured_shape){ l->outputs, l->out_w, l->out_h, l->size, l->c, l->weights };
     l->outputs = l->out_c;
-    l->out_w = l->out_h = 1;
+    l->out_w = l->out_h = l->size = 1;
     l->weights = payload;
     return SN_OK;
 }
@@ -411,6 +273,7 @@ void structured_undress(layer *l, const struct structured_shape *shape)
     l->outputs = shape->outputs;
     l->out_w = shape->out_w;
     l->out_h = shape->out_h;
+    l->size = shape->size;
     l->c = shape->c;
     l->weights = shape->words;
 }

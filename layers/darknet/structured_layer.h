@@ -1,11 +1,11 @@
 /* The Darknet layer that carries a structured matrix: y = activation(W x + b), optionally
  * batch-normalised.
  *
- * With size=1 in its section it is a 1x1 convolution: W is applied at every pixel of a w x h x
- * n_inputs image.
+ * With size=S in its section it is a convolution: W is applied to the patches of an image
+ * (window.h), whose channels are n_inputs / S^2.
  *
- * To Darknet the layer is LOCAL with size = n = 1 and c = the number of 4-byte words behind the
- * biases; while it saves or loads, out_w = out_h = 1 too, so that its own code stores and loads
+ * To Darknet the layer is LOCAL with n = 1 and c = the number of 4-byte words behind the biases;
+ * while it saves or loads, size = out_w = out_h = 1 too, so that its own code stores and loads
  * biases[n_outputs], weights[c]: first the n_bytes of the matrix, then, with batch_normalize,
  * scales, rolling means and rolling variances (n_outputs each). The shape is one malloc block in
  * l.cweights, l.state and l.state_delta are the scratch; free_layer releases all of them.
@@ -20,12 +20,13 @@
 #define STRUCTURED_LAYER_H
 
 #include "family.h"
+#include "window.h"
 
 #include <darknet.h>
 
-/* A freshly initialised layer for inputs of w x h pixels (1 x 1 for vectors), which takes over
- * matrix. On failure error->code is set, matrix is freed and the layer is all zero. */
-layer make_structured_layer(int batch, int w, int h, struct sn_matrix *matrix,
+/* A freshly initialised layer for images with this window, which has as many inputs as matrix,
+ * which it takes over. On failure error->code is set, matrix is freed and the layer is all zero. */
+layer make_structured_layer(int batch, const struct sn_window *window, struct sn_matrix *matrix,
                             ACTIVATION activation, int batch_normalize, int adam,
                             struct sn_error *error);
 
@@ -39,6 +40,12 @@ void update_structured_layer(layer l, update_args a);
 /* The matrix of a structured layer, NULL for any other layer. */
 struct sn_matrix *structured_matrix(const layer *l);
 
+/* The words that products and gradients take: the rounded ones of few bits. */
+const float *structured_multiplied(const layer *l);
+
+/* Where a structured layer applies its matrix. */
+struct sn_window structured_window(const layer *l);
+
 /* Rounds the words anew, after something else than the functions here has changed l->weights. */
 void round_structured_layer(layer *l);
 
@@ -50,11 +57,11 @@ enum sn_status prepare_structured_layer(layer *l, struct sn_error *error);
  * among them. */
 int structured_load_words(const layer *l);
 
-/* Around Darknet's loading and saving: dress makes the layer one of a single pixel, whose weights
+/* Around Darknet's loading and saving: dress makes the layer one of a single place, whose weights
  * are the stored words, undress gives it its shape and words back. SN_NO_MEMORY leaves the layer as
  * it was. */
 struct structured_shape {
-    int outputs, out_w, out_h, c;
+    int outputs, out_w, out_h, size, c;
     float *words; /* of the matrix, in memory */
 };
 enum sn_status structured_dress(layer *l, struct structured_shape *shape, struct sn_error *error);

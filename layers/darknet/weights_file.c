@@ -4,6 +4,7 @@
 #include "structured_layer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <network.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +87,34 @@ const char *weights_layer_name(const layer *l)
     return l->forward == forward_relu6_layer ? "relu6" : get_layer_string(l->type);
 }
 
+static int is_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i])) return 0;
+    return 1;
+}
+
+static int is_finite_layer(const layer *l)
+{
+    const struct sn_matrix *matrix = structured_matrix(l);
+    size_t m, n;
+    if (matrix) m = (size_t)l->out_c, n = matrix->n_values;
+    else if (l->type == CONNECTED) m = (size_t)l->outputs, n = m * (size_t)l->inputs;
+    else if (l->type == CONVOLUTIONAL) m = (size_t)l->n, n = (size_t)l->nweights;
+    else return 1;
+    return is_finite(l->biases, m) && is_finite(l->weights, n)
+        && (!l->batch_normalize
+            || (is_finite(l->scales, m) && is_finite(l->rolling_mean, m)
+                && is_finite(l->rolling_variance, m)));
+}
+
+int weights_not_finite(const network *net)
+{
+    for (int i = 0; i < net->n; i++)
+        if (!is_finite_layer(&net->layers[i])) return i;
+    return -1;
+}
+
 enum sn_status weights_span(const char *path, struct weights_span *span, struct sn_error *error)
 {
     struct weights_header header;
@@ -141,4 +170,40 @@ enum sn_status weights_check_length(const network *net, const char *path, int st
     if (cutoff < net->n || !more || (!strict && more % sizeof(float) == 0)) return SN_OK;
     return sn_fail(error, SN_BAD_INPUT, "%s: expected %zu bytes up to the last layer %d, found %zu",
                    path, span.file_bytes - more, net->n - 1, span.file_bytes);
+}
+
+/* Reads the words of layer number i; those that are floats must be finite. */
+static enum sn_status check_layer(const layer *l, int i, FILE *file, const char *path,
+                                  struct sn_error *error)
+{
+    enum { BLOCK = 4096 };
+    float block[BLOCK];
+    struct weights_words words = weights_layer_words(l);
+    for (size_t first = 0, n; first < words.n_words; first += n) {
+        size_t left = words.n_words - first;
+        if (!(n = fread(block, sizeof *block, left < BLOCK ? left : BLOCK, file))) break;
+        for (size_t j = 0; j < n; j++) {
+            size_t k = first + j;
+            int is_index = k >= words.first_index && k - words.first_index < words.n_indices;
+            if (!is_index && !isfinite(block[j]))
+                return sn_fail(error, SN_BAD_INPUT,
+                               "%s: layer %d [%s]: value %zu is %g, expected a finite number", path,
+                               i, weights_layer_name(l), k, (double)block[j]);
+        }
+    }
+    return ferror(file) ? sn_fail(error, SN_IO, "%s: cannot read", path) : SN_OK;
+}
+
+enum sn_status weights_check_finite(const network *net, const char *path, int start, int cutoff,
+                                    struct sn_error *error)
+{
+    struct weights_span span;
+    enum sn_status status = weights_span(path, &span, error);
+    FILE *file = status ? NULL : fopen(path, "rb");
+    if (!file || fseek(file, (long)span.header_bytes, SEEK_SET))
+        status = status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
+    for (int i = start; i < net->n && i < cutoff && !status; i++)
+        status = check_layer(&net->layers[i], i, file, path, error);
+    if (file) fclose(file);
+    return status;
 }

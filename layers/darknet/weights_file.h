@@ -36,6 +36,10 @@ size_t weights_bytes_between(const network *net, int start, int end);
 /* The name of a layer's section: "sss", "connected", ... */
 const char *weights_layer_name(const layer *l);
 
+/* The first layer of the net in memory that holds a weight, bias or statistic which is no finite
+ * number, of the kinds convolutional, connected and structured; -1 when there is none. */
+int weights_not_finite(const network *net);
+
 struct weights_span {
     struct weights_header header;
     size_t header_bytes;
@@ -52,5 +56,11 @@ enum sn_status weights_span(const char *path, struct weights_span *span, struct 
  * pre-trained backbones do; a part of a layer is refused. */
 enum sn_status weights_check_length(const network *net, const char *path, int start, int cutoff,
                                     int strict, struct sn_error *error);
+
+/* Every float that the file has for these layers is finite. SN_BAD_INPUT names layer and value
+ * otherwise: a ReLU behind it would hide what it does to the outputs. Cost: a pass over the file.
+ */
+enum sn_status weights_check_finite(const network *net, const char *path, int start, int cutoff,
+                                    struct sn_error *error);
 
 #endif

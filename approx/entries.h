@@ -1,0 +1,15 @@
+/* Which numbers the approximators take. */
+#ifndef ENTRIES_H
+#define ENTRIES_H
+
+#include "sn_error.h"
+
+#include <stddef.h>
+
+/* SN_BAD_INPUT, naming row and column behind "WHAT: " (what may be empty), unless all values (rows
+ * x columns) are finite and |value| <= 2^56: a product of two, summed over 2^15 of them, is then
+ * still a float32. */
+enum sn_status sn_entries_check(const char *what, const float *values, size_t rows, size_t columns,
+                                struct sn_error *error);
+
+#endif
