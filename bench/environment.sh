@@ -4,5 +4,5 @@ set -eu
 echo "# cpu: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc --all) cores"
 echo "# compiler: $(${CC:-gcc} --version | head -n 1)"
 echo "# flags: $(sed -n 's/^CFLAGS = //p' Makefile) ours, $(sed -n 's/^DARKNET_FLAGS = \([^$]*\)-g.*/\1/p' Makefile)Darknet"
-echo "# openblas: $(dpkg-query -W -f '${Version}' libopenblas0-pthread 2>/dev/null || echo unknown), threads ${OPENBLAS_NUM_THREADS:-all}, core $(build/structnet --version | sed -n 's/^OpenBLAS core //p')"
+echo "# openblas: $(dpkg-query -W -f '${Version}' libopenblas0-pthread 2>/dev/null || echo unknown), threads ${OPENBLAS_NUM_THREADS:-all}, core $(build/structnet --version | sed -n 's/^OpenBLAS core //p'), kernels $(build/structnet --version | sed -n 's/^kernels //p')"
 echo "# commit: $(git rev-parse --short HEAD)$(git diff --quiet HEAD -- layers approx tools cfg bench || echo ' with changes')"

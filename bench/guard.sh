@@ -1,11 +1,12 @@
 #!/bin/sh
 # Fails when a product has become slower against the dense one by more than a tenth: the best e of up to five runs is compared with
-# the least of three runs in bench/results/guard.tsv, which is written where there is none. Usage: bench/guard.sh BUILD, from the repository's
-# root; make bench-guard calls it. Ratios of other processors differ: remove the file and measure anew before comparing.
+# the least of three runs in bench/results/guard-SET.tsv for the instruction set of the kernels, which is written where there is none. Usage:
+# bench/guard.sh BUILD, from the repository's root; make bench-guard calls it. Ratios of other processors differ: remove the file and
+# measure anew before comparing.
 set -eu
 
 build=$1
-results=bench/results/guard.tsv
+results=bench/results/guard-$("$build/structnet" --version | sed -n 's/^kernels //p').tsv
 best=$build/guard.tsv
 export OPENBLAS_NUM_THREADS=1
 : > "$best"

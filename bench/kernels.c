@@ -13,6 +13,7 @@
 #include "reference.h"
 #include "shapes.h"
 
+#include <isa.h>
 #include <packed.h>
 #include <product.h>
 #include <psm.h>
@@ -272,7 +273,8 @@ static void verify(const struct subject *s)
         difference += pow(expected[i] - (double)y[i], 2);
         norm += expected[i] * expected[i];
     }
-    if (!(sqrt(difference / norm) < 1e-5)) {
+    double most = sn_rounds_inputs() && s->bits == 8 ? .03 : 1e-5;
+    if (!(sqrt(difference / norm) < most)) {
         fprintf(stderr, "kernels: %s, %d bits: a product differs by %g\n", s->name, s->bits,
                 sqrt(difference / norm));
         exit(1);

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Times of products with dense and structured matrices: bench/kernels.c says how they are measured. Usage: bench/kernels.sh
-# BUILD [all|quick], from the repository's root; make bench calls it. All of them go to bench/results/kernels.tsv, with plots
-# kernels.png and .svg; quick ones, of one shape and one share, to the terminal. One thread unless OPENBLAS_NUM_THREADS says more.
+# BUILD [all|quick], from the repository's root; make bench calls it. All of them go to bench/results/kernels-SET.tsv for the instruction
+# set of the kernels, with plots .png and .svg; quick ones, of one shape and one share, to the terminal. One thread unless
+# OPENBLAS_NUM_THREADS says more.
 set -eu
 
 build=$1
@@ -15,7 +16,8 @@ if [ "${2:-all}" = quick ]; then
 fi
 
 mkdir -p bench/results
-results=bench/results/kernels.tsv
+set=$("$build/structnet" --version | sed -n 's/^kernels //p')
+results=bench/results/kernels-$set.tsv
 {
     sh bench/environment.sh
     echo "# command: make bench"
@@ -32,7 +34,7 @@ results=bench/results/kernels.tsv
     "$build/kernels" 4096 9216 .2 8,4 9
 } > $results.new
 mv $results.new $results
-sh bench/kernels_plot.sh $results bench/results/kernels
+sh bench/kernels_plot.sh $results bench/results/kernels-$set
 
 # A row for each subject and number of bits at a share of .2: times for 1000 x 1280, and e for the other shapes.
 {
@@ -55,4 +57,4 @@ sh bench/kernels_plot.sh $results bench/results/kernels
                     e[k, a, "training"], e[k, b, "cold"], e[k, b, "warm"], e[k, c, "cold"]
             }
         }' $results
-} > bench/results/speed.tsv
+} > bench/results/speed-$set.tsv

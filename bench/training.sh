@@ -21,7 +21,6 @@ ls $out/data/train > $out/labels.txt
 cat > $out/cifar.data <<EOF
 classes=10
 train=$out/train.txt
-valid=$out/train.txt
 labels=$out/labels.txt
 backup=$out/backup
 EOF
@@ -45,7 +44,7 @@ done
 # Appends the seconds of the last 40 batches: train PROGRAM CFG NAME.
 train() {
     rm -f $out/backup/*
-    (ulimit -s 1024; exec "$1" classifier train $out/cifar.data "$2") 2>&1 |
+    (ulimit -s 1024; STRUCTNET_LOG=stock exec "$1" classifier train $out/cifar.data "$2") 2>&1 |
         sed -n 's/^[0-9]*, .* rate, \([0-9.]*\) seconds.*/\1/p' | tail -n 40 >> "$out/$3.seconds"
 }
 rm -f $out/*.seconds

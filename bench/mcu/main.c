@@ -6,11 +6,10 @@
 
 enum { SYS_OPEN = 1, SYS_CLOSE, SYS_WRITE0 = 4, SYS_WRITE, SYS_READ };
 enum { READ_BINARY = 1, WRITE_BINARY = 5 };
-enum { OUTPUT_BYTES = net_OUTPUTS * net_OUTPUT_BYTES };
 enum { PAINT = 0x5a17c0de, PAINTED_WORDS = 2048 };
 
-static int8_t input[net_INPUTS] __attribute__((aligned(4)));
-static int8_t output[OUTPUT_BYTES] __attribute__((aligned(4)));
+static net_input input[net_INPUTS] __attribute__((aligned(4)));
+static net_output output[net_OUTPUTS] __attribute__((aligned(4)));
 static uint8_t memory[net_SCRATCH_BYTES + !net_SCRATCH_BYTES] __attribute__((aligned(4)));
 
 static void print(const char *text) { target_call(SYS_WRITE0, text); }

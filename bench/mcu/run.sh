@@ -1,9 +1,10 @@
 #!/bin/sh
 # An exported net on an emulated microcontroller. Usage: bench/mcu/run.sh BUILD TARGET NET INPUTS OUTPUTS, from the repository's
-# root: NET has net.c and net.h of structnet export, INPUTS the int8 numbers of one input after another, OUTPUTS gets the net's.
+# root: NET has net.c and net.h of structnet export, INPUTS the numbers of one input after another, OUTPUTS gets the net's.
 # Targets: m0, m3, m4, m7, m55, rv32. Prints, with tabs between them, the target, the instructions of one run, the bytes of flash
 # of net and runtime (-O2, without the layers a net lacks), the bytes of inputs, outputs and scratch, those of the stack below
-# sn_micro_run's caller, and the bytes of code of the whole runtime with -Os, which BUILD/TARGET/sizes.txt has file by file.
+# sn_micro_run's caller, and the bytes of code of the net's runtime, of integers or of floats, with -Os, which
+# BUILD/TARGET/sizes.txt has file by file.
 # TIMEOUT: seconds for the emulator, 600 unless it says otherwise.
 set -eu
 
@@ -20,7 +21,7 @@ out=$1/$target
 # Of each target: flags, machine, bytes of flash and RAM, and how the emulator counts. With -icount shift=N an instruction takes
 # 2^N ns, which are ticks / 1000 ticks of SysTick at 16, 25 or 32 MHz; the one of lm3s6965evb stands still, so that m3 has a
 # machine with another, and lm3s6965evb's sizes.
-tools=arm-none-eabi emulator=qemu-system-arm flash_at=0 ram_at=0x20000000 vectors= syntax=-masm-syntax-unified
+tools=arm-none-eabi emulator=qemu-system-arm libraries= flash_at=0 ram_at=0x20000000 vectors= syntax=-masm-syntax-unified
 case $target in
 m0) flags='-mcpu=cortex-m0 -mthumb' machine=microbit flash=256K ram=16K shift=8 ticks=4096 ;;
 m3) flags='-mcpu=cortex-m3 -mthumb' machine=mps2-an385 flash=256K ram=64K shift=8 ticks=6400 ;;
@@ -37,10 +38,10 @@ m55) # 512 KB at 0, where the vectors have to be, are not enough for all nets.
     machine=mps3-an547 flash=2M ram=512K shift=7 ticks=4096 flash_at=0x01000000
     vectors='vectors (rx) : ORIGIN = 0, LENGTH = 1K'
     ;;
-rv32)
+rv32) # The compiler knows its libraries by names without zicsr, the registers of which start.c reads.
     flags='-march=rv32imac_zicsr -mabi=ilp32 -mcmodel=medany -msmall-data-limit=0'
     tools=riscv64-unknown-elf syntax= emulator='qemu-system-riscv32 -bios none'
-    machine=virt flash=16M ram=16M shift=0 ticks=1000 flash_at=0x80000000 ram_at=0x81000000
+    libraries=-march=rv32imac machine=virt flash=16M ram=16M shift=0 ticks=1000 flash_at=0x80000000 ram_at=0x81000000
     ;;
 *) fail "$target: not m0, m3, m4, m7, m55 or rv32" ;;
 esac
@@ -72,9 +73,10 @@ for name in start main; do # Their loops must not become calls of memcpy and mem
     compile bench/mcu/$name.c "$out/$name.o" -std=c11 -O2 -DTICKS=$ticks -fno-tree-loop-distribute-patterns
 done
 
-undefined=$($tools-nm -u "$out"/micro*.o "$out"/small/*.o | awk '$1 == "U" && $2 !~ /^sn_micro_/ { print $2 }' | sort -u)
+# Floats need the compiler's own functions.
+undefined=$(ls "$out"/micro*.o "$out"/small/*.o | grep -v micro_float | xargs $tools-nm -u | awk '$1 == "U" && $2 !~ /^sn_micro_/ { print $2 }' | sort -u)
 [ -z "$undefined" ] || fail "$target: the runtime needs" $undefined
-$tools-gcc $flags -nostdlib -nostartfiles -L"$out" -T bench/mcu/sections.ld -Wl,--gc-sections -Wl,-Map="$out/map.txt" \
+$tools-gcc $flags $libraries -nostdlib -nostartfiles -L"$out" -T bench/mcu/sections.ld -Wl,--gc-sections -Wl,-Map="$out/map.txt" \
     "$out"/*.o -lgcc -o "$out/net.elf" 2> "$out/errors.txt" ||
     fail "$target: $(sed -n -e 's/^[^ ]*: //' -e '/overflowed/p' -e '/^the net/p' -e '/undefined/p' "$out/errors.txt" | head -n 1)"
 
@@ -87,7 +89,8 @@ status=0
 cp "$out/outputs.bin" "$outputs"
 
 $tools-size "$out"/small/*.o > "$out/sizes.txt"
-small=$(awk 'NR > 1 { sum += $1 } END { print sum }' "$out/sizes.txt")
+kind=$(grep -c 'include "micro_float.h"' "$net/net.h" || true)
+small=$(awk -v kind="$kind" 'NR > 1 && ($NF ~ /micro_float/) == kind || $NF ~ /micro_run/ { sum += $1 } END { print sum }' "$out/sizes.txt")
 bytes=$($tools-size -A "$out/net.elf" | awk '$1 == ".net" { print $2 }')
 awk -v OFS='\t' -v target="$target" -v bytes="$bytes" -v small="$small" '
     { value[$1] = $2 }
