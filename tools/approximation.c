@@ -19,6 +19,27 @@ const char *approximation_names(void)
     return names;
 }
 
+int approximation_is_in(const char *names, const struct sn_fit_type *type)
+{
+    size_t n = strlen(type->name);
+    for (const char *at = names; (at = strstr(at, type->name)); at += n)
+        if ((at == names || at[-1] == ',') && (!at[n] || at[n] == ',')) return 1;
+    return 0;
+}
+
+void approximation_check_types(const struct command *command, const char *names)
+{
+    char name[32];
+    for (const char *at = names;; at++) {
+        size_t n = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), at);
+        if (!sn_fit_type_find(name))
+            command_usage_error(command, "--types: expected some of %s, found '%s'",
+                                approximation_names(), name);
+        if (!*(at += n)) return;
+    }
+}
+
 static double sum_of_squares(const float *values, size_t n)
 {
     double sum = 0;
@@ -82,6 +103,27 @@ static double relative(double difference, double energy)
     return energy > 0 ? sqrt(difference / energy) : difference > 0;
 }
 
+/* The same from moments: those of the file that judges, or, to choose by, those that fitted. */
+static enum sn_status judge_moments(const struct problem *problem, const float *what,
+                                    const struct sn_covariance *moments,
+                                    struct judgement *judgement, struct sn_error *error)
+{
+    size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
+    float *mean = malloc(moments->n * sizeof *mean);
+    *judgement = (struct judgement){ NAN, NAN, NAN };
+    if (!mean) return sn_no_memory(error, "the outputs of moments");
+    memcpy(mean, problem->mean, n * sizeof *mean);
+    memcpy(mean + moments->n - n, problem->reference_mean, n * sizeof *mean);
+    double energy = sn_moments_error(problem->dense, NULL, m, n, moments, mean, 1, error);
+    double left = sn_moments_error(problem->dense, what, m, n, moments, mean, 1, error);
+    double uncorrected = sn_moments_error(problem->dense, what, m, n, moments, mean, 0, error);
+    free(mean);
+    if (energy < 0 || left < 0 || uncorrected < 0) return SN_NO_MEMORY;
+    judgement->error = relative(left, energy);
+    judgement->uncorrected = relative(uncorrected, energy);
+    return SN_OK;
+}
+
 /* Judges What with bias b + shift on samples. */
 static enum sn_status judge(const struct problem *problem, const struct samples *samples,
                             const float *what, const float *shift, const float *bias,
@@ -126,7 +168,7 @@ double approximation_dense_top1(const struct problem *problem, struct sn_error *
     return status ? -1 : judgement.top1;
 }
 
-/* shift = (W - What) mean and bias = b + shift; without features shift = 0. */
+/* shift = W E r - What E x and bias = b + shift; without features shift = 0. */
 static void correct_bias(const struct problem *problem, const float *what, float *shift,
                          float *bias)
 {
@@ -135,25 +177,32 @@ static void correct_bias(const struct problem *problem, const float *what, float
         double sum = 0;
         const float *w = problem->dense + (size_t)i * n, *v = what + (size_t)i * n;
         for (size_t j = 0; problem->mean && j < n; j++)
-            sum += ((double)w[j] - (double)v[j]) * (double)problem->mean[j];
+            sum += (double)w[j] * (double)problem->reference_mean[j]
+                - (double)v[j] * (double)problem->mean[j];
         shift[i] = (float)sum;
         bias[i] = problem->mean ? (float)((double)problem->bias[i] + sum) : problem->bias[i];
     }
 }
 
-/* Fits the features' covariance, shrunk as the caller says or as suits the type and its budget
- * best. */
+/* Fits the covariance of features or moments, shrunk as the caller says or as suits the type and
+ * its budget best. target receives the matrix to approximate. */
 static enum sn_status weigh(const struct problem *problem, const struct sn_fit_options *options,
-                            struct approximation *a, struct sn_weighting *weighting,
+                            struct approximation *a, struct sn_weighting *weighting, float *target,
                             struct sn_error *error)
 {
     const struct samples *fit = &problem->fit;
-    int n = problem->n_inputs;
-    enum sn_status status = problem->request->shrinkage > 0
-        ? sn_weighting_new(NULL, 0, fit->x, fit->n, n, problem->request->shrinkage, 0, weighting,
-                           error)
-        : sn_weighting_choose(a->type, options, problem->dense, problem->n_outputs, n, fit->x,
-                              fit->n, weighting, error);
+    double shrinkage = problem->request->shrinkage;
+    int m = problem->n_outputs, n = problem->n_inputs;
+    enum sn_status status;
+    memcpy(target, problem->dense, (size_t)m * (size_t)n * sizeof *target);
+    if (problem->parts->n)
+        status = sn_moments_choose(a->type, options, problem->dense, m, n, problem->parts,
+                                   shrinkage, weighting, target, error);
+    else if (shrinkage > 0)
+        status = sn_weighting_new(NULL, 0, fit->x, fit->n, n, shrinkage, 0, weighting, error);
+    else
+        status = sn_weighting_choose(a->type, options, problem->dense, m, n, fit->x, fit->n,
+                                     weighting, error);
     a->shrinkage = weighting->shrinkage;
     a->alignment = weighting->alignment;
     return status;
@@ -179,25 +228,48 @@ static enum sn_status take_index(struct approximation *a, struct sn_error *error
     return failed ? sn_no_memory(error, "the keys of a section") : SN_OK;
 }
 
-/* Sets the fit, what (the matrix that it stands for), its size and its errors on the matrix. */
+/* Sets the fit, what (the matrix that it stands for), its size and its errors on the matrix. target
+ * is scratch. */
 static enum sn_status reduce(const struct problem *problem, const struct sn_fit_options *options,
-                             struct approximation *a, float *what, struct sn_error *error)
+                             struct approximation *a, float *what, float *target,
+                             struct sn_error *error)
 {
     int m = problem->n_outputs, n = problem->n_inputs;
     struct sn_weighting weighting = { 0 };
     struct sn_fit_options own = *options;
-    enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, error) : SN_OK;
+    enum sn_status status = problem->mean ? weigh(problem, options, a, &weighting, target, error)
+                                          : SN_OK;
     own.weighting = problem->mean ? &weighting : NULL;
-    if (!status) status = sn_fit(a->type, problem->dense, m, n, &own, &a->fit, error);
+    if (!status)
+        status = sn_fit(a->type, problem->mean ? target : problem->dense, m, n, &own, &a->fit,
+                        error);
     sn_weighting_free(&weighting);
+    if (!status) status = sn_fit_dense(a->fit.matrix, a->fit.words, what, error);
     if (status) return status;
     a->bits = a->fit.matrix->bits;
     a->n_values = a->fit.matrix->n_values;
     a->bytes = a->fit.matrix->n_bytes;
-    a->error = a->fit.error;
+    a->error = sn_weighted_error(problem->dense, what, m, n, NULL, error);
     a->choice = a->fit.weighted_error;
-    status = take_index(a, error);
-    return status ? status : sn_fit_dense(a->fit.matrix, a->fit.words, what, error);
+    return a->error < 0 ? SN_NO_MEMORY : take_index(a, error);
+}
+
+/* Judges What by the rows, or the moments, that choose, and by those that judge. */
+static enum sn_status judge_all(const struct problem *problem, const float *what,
+                                const float *shift, struct approximation *a, struct sn_error *error)
+{
+    const struct samples *choosing = problem->choose.n ? &problem->choose : &problem->fit;
+    struct judgement chosen = { .error = NAN };
+    enum sn_status status = SN_OK;
+    if (problem->judging.n)
+        status = judge_moments(problem, what, &problem->judging, &a->judged, error);
+    else status = judge(problem, &problem->judge, what, shift, a->bias, &a->judged, error);
+    if (status) return status;
+    if (problem->parts->n)
+        status = judge_moments(problem, what, &problem->parts[0], &chosen, error);
+    else status = judge(problem, choosing, what, shift, a->bias, &chosen, error);
+    if (!status && !isnan(chosen.error)) a->choice = chosen.error;
+    return status;
 }
 
 enum sn_status approximation_run(const struct problem *problem, const struct sn_fit_type *type,
@@ -205,19 +277,17 @@ enum sn_status approximation_run(const struct problem *problem, const struct sn_
                                  struct sn_error *error)
 {
     size_t m = (size_t)problem->n_outputs, n = (size_t)problem->n_inputs;
-    struct judgement chosen;
     double start = command_seconds();
     *a = (struct approximation){ .type = type, .bias = malloc(m * sizeof(float)) };
-    float *shift = malloc(m * sizeof *shift), *what = malloc(m * n * sizeof *what);
+    float *shift = malloc(m * sizeof *shift), *what = malloc(2 * m * n * sizeof *what);
     enum sn_status status = a->bias && shift && what
-        ? reduce(problem, options, a, what, error)
+        ? reduce(problem, options, a, what, what + m * n, error)
         : sn_no_memory(error, "a matrix of %zu x %zu", m, n);
     a->seconds = command_seconds() - start;
-    if (!status) correct_bias(problem, what, shift, a->bias);
-    const struct samples *choosing = problem->choose.n ? &problem->choose : &problem->fit;
-    if (!status) status = judge(problem, choosing, what, shift, a->bias, &chosen, error);
-    if (!status) status = judge(problem, &problem->judge, what, shift, a->bias, &a->judged, error);
-    if (!status && choosing->n) a->choice = chosen.error;
+    if (!status) {
+        correct_bias(problem, what, shift, a->bias);
+        status = judge_all(problem, what, shift, a, error);
+    }
     free(what);
     free(shift);
     if (status) approximation_free(a);

@@ -7,6 +7,12 @@
 /* The names of all types, separated by commas, which belong to the table. */
 const char *approximation_names(void);
 
+/* Whether a list of such names has that of the type. */
+int approximation_is_in(const char *names, const struct sn_fit_type *type);
+
+/* A list of names as the argument of --types; one of no type is a wrong use. */
+void approximation_check_types(const struct command *command, const char *names);
+
 /* How good outputs are on rows x that fitted nothing. Each is NAN where it does not exist. */
 struct judgement {
     double error;       /* sqrt(sum ||(W x + b) - (What x + b')||^2 / sum ||W (x - mean)||^2) */

@@ -94,6 +94,11 @@ static int count(const struct candidates *candidates)
     return n;
 }
 
+static int has_stopped(const struct candidates *candidates, const struct report *report)
+{
+    return report->n && *candidates->options.stop;
+}
+
 /* Adds a row for each number of bits and each part of the budget that holds a matrix. */
 static enum sn_status run_type(const struct candidates *candidates, const struct problem *problem,
                                const struct sn_fit_type *type, struct progress *progress,
@@ -104,7 +109,8 @@ static enum sn_status run_type(const struct candidates *candidates, const struct
     options.progress = show_progress;
     options.context = progress;
     progress->name = type->name;
-    for (int i = 0; i < candidates->n_bits * parts; i++, progress->index++) {
+    int n = candidates->n_bits * parts;
+    for (int i = 0; i < n && !has_stopped(candidates, report); i++, progress->index++) {
         progress->bits = options.bits = candidates->bits[i / parts];
         options.budget_bytes = part_of(candidates->options.budget_bytes, i % parts);
         options.budget_values = part_of(candidates->options.budget_values, i % parts);

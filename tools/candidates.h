@@ -16,7 +16,8 @@ struct candidates {
 
 /* Fills in all of report but is_choice, whose memory the caller frees with report_free, also after
  * a failure. Where there are several candidates, one for which the budget is too small is left out.
- * A fit that can no longer be the chosen one is forgotten at once. SN_BAD_INPUT when none is left.
+ * A fit that can no longer be the chosen one is forgotten at once. After a stop none begins.
+ * SN_BAD_INPUT when none is left.
  */
 enum sn_status candidates_run(const struct candidates *candidates, const struct problem *problem,
                               struct report *report, struct sn_error *error);

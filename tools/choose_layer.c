@@ -36,14 +36,14 @@ const struct layer_kind choose_layer_matrix = {
     .is_preferred = is_connected_or_structured,
     .is_allowed = has_matrix,
     .none = "expected a layer with a matrix, found none",
-    .expected = "a connected or structured layer, or a 1x1 convolution"
+    .expected = "a connected or structured layer, or a convolution of one group"
 };
 
 const struct layer_kind choose_layer_dense = {
     .is_preferred = is_connected,
     .is_allowed = is_dense_matrix,
-    .none = "expected a [connected] layer or a 1x1 convolution, found none",
-    .expected = "[connected], or [convolutional] with size=1, stride=1 and one group"
+    .none = "expected a [connected] layer or a convolution of one group, found none",
+    .expected = "[connected], or [convolutional] of one group, and with size=1 of stride=1"
 };
 
 const struct layer_kind choose_layer_outputs = { .is_preferred = gives_outputs,

@@ -16,11 +16,11 @@ struct layer_kind {
     const char *expected; /* instead of a layer that is not allowed */
 };
 
-/* A layer whose inputs can be seen: connected or structured, else a 1x1 convolution. */
+/* A layer whose inputs can be seen: connected or structured, else a convolution of one group. */
 extern const struct layer_kind choose_layer_matrix;
 
 /* A layer that can be replaced: its weights are its matrix, row by row, in the file too. Connected,
- * else a 1x1 convolution. */
+ * else a convolution of one group. */
 extern const struct layer_kind choose_layer_dense;
 
 /* Any layer; by default the one whose outputs are the net's, before [softmax], [cost] and

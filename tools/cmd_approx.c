@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int run(int argc, char **argv);
 static void print_options(void);
@@ -165,8 +166,10 @@ static volatile sig_atomic_t stop;
 
 static void on_interrupt(int signal)
 {
+    static const char text[] = "\nstopping with the best so far; once more ends at once\n";
     (void)signal;
     stop = 1;
+    if (isatty(STDERR_FILENO) && write(STDERR_FILENO, text, sizeof text - 1) < 0) return;
 }
 
 /* The first Ctrl-C ends a long search with the best so far; the second does what it always does. */
@@ -205,6 +208,7 @@ static enum sn_status run_candidates(const struct approx_request *request,
                                      .options = { .settings = request->common.settings,
                                                   .effort = request->common.effort,
                                                   .stop = &stop } };
+    if (request->common.effort == SN_THOROUGH) catch_interrupt();
     if (!candidates.n_bits) {
         candidates.bits = all;
         candidates.n_bits = request->automatic ? sizeof all / sizeof *all : 1;
@@ -282,7 +286,6 @@ static int run(int argc, char **argv)
     struct problem problem;
     struct report report = { .is_choice = request.automatic };
     command_use_threads(1);
-    if (request.common.effort == SN_THOROUGH) catch_interrupt();
     if (problem_read(&problem, &request.common, request.automatic, &error)
         || check_types(&request, &problem, &error)
         || run_candidates(&request, &problem, &report, &error)

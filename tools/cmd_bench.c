@@ -22,14 +22,15 @@ const struct command cmd_bench = {
     .run = run,
     .summary = "time of the heads of nets, side by side",
     .usage =
-        "usage: structnet bench [--json] CFG WEIGHTS [CFG WEIGHTS]...\n"
+        "usage: structnet bench [OPTION]... CFG WEIGHTS [CFG WEIGHTS]...\n"
         "\n"
         "Times the last connected or structured layer of each net on one image (batch 1,\n"
         "random input): warm, again and again, and cold, after other data has filled the caches,\n"
         "as in a net whose layers do not fit into them; last, what the whole net takes. The nets\n"
         "take turns in one run; medians are printed, and their ratios to the first net's.\n"
         "\n"
-        "  --json  one object instead of the table\n"
+        "  --layer N       layer N of each net instead, counted from 0 as Darknet prints them\n"
+        "  --json          one object instead of the table\n"
 };
 
 enum { ROUNDS = 301, COLD_ROUNDS = 51, NET_ROUNDS = 11 };
@@ -58,13 +59,13 @@ static float *random_floats(int n)
     return x;
 }
 
-static struct head prepare(const char *cfg, const char *weights)
+static struct head prepare(const char *cfg, const char *weights, int layer)
 {
     struct head head = { .cfg = cfg, .net = load_net(cfg, weights) };
+    struct sn_error error;
     int i;
     set_batch_network(head.net, 1);
-    if (choose_layer(head.net, cfg, -1, &choose_layer_matrix, &i, NULL))
-        command_usage_error(&cmd_bench, "%s has no connected or structured layer", cfg);
+    if (choose_layer(head.net, cfg, layer, &choose_layer_matrix, &i, &error)) sn_die(&error);
     head.l = &head.net->layers[i];
     head.input = random_floats(head.l->inputs);
     head.image = random_floats(head.net->inputs);
@@ -167,11 +168,14 @@ static void print_json(const struct head *heads, int n)
 
 static int run(int argc, char **argv)
 {
-    static const struct option options[] = { { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 } };
+    static const struct option options[] = {
+        { "layer", 1, 0, 'l' }, { "json", 0, 0, 'j' }, { "help", 0, 0, 'h' }, { 0 }
+    };
     struct sn_error error = { 0 };
-    int json = 0;
+    int json = 0, layer = -1;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'j') json = 1;
+        else if (option == 'l') layer = choose_layer_option(&cmd_bench, optarg);
         else command_other_option(&cmd_bench, option);
     }
     int n = (argc - optind) / 2;
@@ -179,7 +183,8 @@ static int run(int argc, char **argv)
         command_usage_error(&cmd_bench, "expected pairs of CFG and WEIGHTS");
     struct head *heads = calloc((size_t)n, sizeof *heads);
     if (!heads) return 1;
-    for (int i = 0; i < n; i++) heads[i] = prepare(argv[optind + 2 * i], argv[optind + 2 * i + 1]);
+    for (int i = 0; i < n; i++)
+        heads[i] = prepare(argv[optind + 2 * i], argv[optind + 2 * i + 1], layer);
     measure_warm(heads, n);
     measure_whole(heads, n);
     if (!measure_cold(heads, n)) {

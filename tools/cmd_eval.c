@@ -3,13 +3,13 @@
 #include "load_net.h"
 #include "pictures.h"
 
+#include <evaluation.h>
 #include <plug_errors.h>
+#include <task.h>
 
 #include <cjson/cJSON.h>
-#include <option_list.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static int run(int argc, char **argv);
 
@@ -25,73 +25,46 @@ const struct command cmd_eval = {
              "  --json          one object instead of the table\n"
 };
 
-struct task {
-    struct lines labels, images;
+/* The valid list of a .data file. */
+struct judged {
+    struct task task;
+    struct lines images;
     int *class; /* of each image */
 };
 
-static struct task read_task(const char *path)
+static struct judged read_judged(const char *path)
 {
-    struct task task;
+    struct judged judged;
     struct sn_error error = { 0 };
-    if (access(path, R_OK)) sn_fail(&error, SN_IO, "%s: cannot read", path);
-    if (error.code) sn_die(&error);
-    list *options = read_data_cfg((char *)path);
-    char *labels = option_find(options, "labels"), *valid = option_find(options, "valid");
-    char *classes = option_find(options, "classes");
-    if (!labels || !valid || !classes) {
-        sn_fail(&error, SN_BAD_INPUT, "%s: %s: expected a value, found none", path,
-                !labels      ? "labels"
-                    : !valid ? "valid"
-                             : "classes");
+    if (task_open(path, &judged.task, &error) || !task_value(&judged.task, "valid", &error)
+        || task_read_labels(&judged.task, &error)
+        || task_images(&judged.task, "valid", &judged.images, &judged.class, &error))
         sn_die(&error);
-    }
-    int n_classes = (int)strtol(classes, NULL, 10);
-    if (pictures_read_lines(labels, &task.labels, &error)
-        || pictures_read_lines(valid, &task.images, &error))
-        sn_die(&error);
-    if (task.labels.n < n_classes || n_classes < 1) {
-        sn_fail(&error, SN_BAD_INPUT, "%s: classes: %s, but %s has %d labels", path, classes,
-                labels, task.labels.n);
-        sn_die(&error);
-    }
-    while (task.labels.n > n_classes) free(task.labels.line[--task.labels.n]);
-    task.class = pictures_classes(&task.images, &task.labels, &error);
-    if (!task.class) sn_die(&error);
-    free_list(options);
-    return task;
+    return judged;
 }
 
-static void free_task(struct task *task)
+static void free_judged(struct judged *judged)
 {
-    pictures_free_lines(&task->labels);
-    pictures_free_lines(&task->images);
-    free(task->class);
+    lines_free(&judged->images);
+    task_free(&judged->task);
+    free(judged->class);
 }
 
-/* The place of class among n outputs, 0 for the largest; equal outputs count as ahead, so that a
- * net which says nothing scores nothing. */
-static int rank_of(const float *output, int n, int class)
-{
-    int ahead = 0;
-    for (int i = 0; i < n; i++) ahead += i != class && !(output[i] < output[class]);
-    return ahead;
-}
-
-static void count_correct(network *net, const struct task *task, int resize, int *top1, int *top5)
+static void count_correct(network *net, const struct judged *judged, int resize, int *top1,
+                          int *top5)
 {
     struct sn_error error;
     *top1 = *top5 = 0;
-    for (int start = 0, n; start < task->images.n; start += n) {
-        if (pictures_load(net, &task->images, start, resize, &n, &error)) sn_die(&error);
+    for (int start = 0, n; start < judged->images.n; start += n) {
+        if (pictures_load(net, &judged->images, start, resize, &n, &error)) sn_die(&error);
         const float *output = network_predict(net, net->input);
         for (int b = 0; b < n; b++) {
-            int rank = rank_of(output + (size_t)b * net->outputs, net->outputs,
-                               task->class[start + b]);
+            int rank = evaluation_rank(output + (size_t)b * net->outputs, net->outputs,
+                                       judged->class[start + b]);
             *top1 += rank < 1;
             *top5 += rank < 5;
         }
-        command_progress((double)(start + n) / task->images.n, "top-1 %.2f %%",
+        command_progress((double)(start + n) / judged->images.n, "top-1 %.2f %%",
                          100. * *top1 / (start + n));
     }
 }
@@ -128,17 +101,17 @@ static int run(int argc, char **argv)
     command_check_arguments(&cmd_eval, argc, 3, 3);
     char **argument = argv + optind;
     double start = command_seconds();
-    struct task task = read_task(argument[2]);
+    struct judged judged = read_judged(argument[2]);
     network *net = load_net(argument[0], argument[1]);
     if (pictures_check(net, argument[0], resize, &error)) sn_die(&error);
-    if (net->outputs != task.labels.n) {
+    if (net->outputs != judged.task.n_classes) {
         sn_fail(&error, SN_BAD_INPUT, "%s: %d outputs, expected %d, one per class", argument[0],
-                net->outputs, task.labels.n);
+                net->outputs, judged.task.n_classes);
         sn_die(&error);
     }
-    count_correct(net, &task, resize, &top1, &top5);
-    print_result(argument[1], task.images.n, top1, top5, command_seconds() - start, json);
+    count_correct(net, &judged, resize, &top1, &top5);
+    print_result(argument[1], judged.images.n, top1, top5, command_seconds() - start, json);
     free_network(net);
-    free_task(&task);
+    free_judged(&judged);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "outputs.h"
 #include "pictures.h"
 
+#include <entries.h>
 #include <plug_errors.h>
 #include <weights_file.h>
 
@@ -21,30 +22,31 @@ static int run(int argc, char **argv);
 const struct command cmd_export = {
     .name = "export",
     .run = run,
-    .summary = "a net, or a layer of one, as C of integers for a microcontroller",
+    .summary = "a net, or a layer of one, as C for a microcontroller",
     .usage =
         "usage: structnet export CFG WEIGHTS --features X.npy -o NAME [OPTION]...\n"
         "       structnet export CFG WEIGHTS --images LIST -o NAME [OPTION]...\n"
         "\n"
-        "NAME.c and NAME.h receive the net as constants of 8 bits, with batch normalisation\n"
-        "folded into them; they need layers/micro.h and the layers/micro_*.c, which take no\n"
-        "library, no heap and no file. [softmax], [cost] and [dropout] at the end are left out.\n"
-        "Every second sample says what ranges numbers take, the others judge: the error of\n"
-        "the outputs against those of floats, and how often the largest is the same.\n"
+        "NAME.c and NAME.h receive the net as constants, with batch normalisation folded into\n"
+        "them; they need layers/micro*.h and the layers/micro_*.c, which take no library, no heap\n"
+        "and no file. [softmax], [cost] and [dropout] at the end are left out. Every second\n"
+        "sample says what ranges integers take, the others judge: the error of the outputs\n"
+        "against those of Darknet, and how often the largest is the same.\n"
         "\n"
         "  -o NAME           output files; its last part begins what is declared in them\n"
         "  --features X.npy  float32 samples of what goes in: rows x inputs, as\n"
         "                    \"structnet features\" writes them for --layer\n"
         "  --images LIST     images, one path per line, for a whole net\n" PICTURES_RESIZE_HELP
+        "  --bits B          8 (default): integers; 32: floats\n"
         "  --layer N         layer N alone instead of the net, counted from 0\n"
         "  --vectors         write NAME.inputs and NAME.outputs too: all samples as the\n"
-        "                    integers that go in, and those that come out\n"
+        "                    numbers that go in, and those that come out\n"
         "  --json            one object instead of the table\n"
 };
 
 struct request {
     const char *cfg, *weights, *features, *images, *name;
-    int layer, resize, has_vectors, json;
+    int layer, bits, resize, has_vectors, json;
 };
 
 /* The last part of a path. */
@@ -65,13 +67,13 @@ static int is_identifier(const char *name)
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "features", 1, 0, 'f' }, { "images", 1, 0, 'i' }, { "resize", 1, 0, 'r' },
-        { "layer", 1, 0, 'l' },    { "output", 1, 0, 'o' }, { "vectors", 0, 0, 'v' },
-        { "json", 0, 0, 'j' },     { "help", 0, 0, 'h' },   { 0 }
-    };
+    static const struct option options[] = { { "features", 1, 0, 'f' }, { "images", 1, 0, 'i' },
+                                             { "resize", 1, 0, 'r' },   { "layer", 1, 0, 'l' },
+                                             { "bits", 1, 0, 'b' },     { "output", 1, 0, 'o' },
+                                             { "vectors", 0, 0, 'v' },  { "json", 0, 0, 'j' },
+                                             { "help", 0, 0, 'h' },     { 0 } };
     const struct command *command = &cmd_export;
-    struct request request = { .layer = -1 };
+    struct request request = { .layer = -1, .bits = 8 };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
         switch (option) {
         case 'f': request.features = optarg; break;
@@ -81,6 +83,7 @@ static struct request read_request(int argc, char **argv)
                                                   PICTURES_MAX_SIZE);
             break;
         case 'l': request.layer = choose_layer_option(command, optarg); break;
+        case 'b': request.bits = command_whole_number(command, "--bits", optarg, 8, 32); break;
         case 'o': request.name = optarg; break;
         case 'v': request.has_vectors = 1; break;
         case 'j': request.json = 1; break;
@@ -92,6 +95,8 @@ static struct request read_request(int argc, char **argv)
     if (!is_identifier(identifier_of(request.name)))
         command_usage_error(command, "-o: expected a name of C, found '%s'",
                             identifier_of(request.name));
+    if (request.bits != 8 && request.bits != 32)
+        command_usage_error(command, "--bits: expected 8 or 32, found %d", request.bits);
     if (!request.features == !request.images)
         command_usage_error(command, "expected --features X.npy or --images LIST");
     if (request.images && request.layer >= 0)
@@ -122,12 +127,7 @@ static enum sn_status read_features(const struct request *request, size_t n_inpu
         return sn_fail(error, SN_BAD_INPUT, "%s: expected rows of %zu values, found %s",
                        request->features, n_inputs, found);
     }
-    for (size_t i = 0; i < x.n_values; i++)
-        if (!isfinite(x.values[i]))
-            return sn_fail(error, SN_BAD_INPUT,
-                           "%s: row %zu, column %zu: found %g, expected a finite number",
-                           request->features, i / n_inputs, i % n_inputs, (double)x.values[i]);
-    return SN_OK;
+    return sn_entries_check(request->features, x.values, samples->n, n_inputs, error);
 }
 
 static enum sn_status read_images(const struct request *request, network *net,
@@ -136,7 +136,7 @@ static enum sn_status read_images(const struct request *request, network *net,
     struct lines images;
     size_t n_inputs = (size_t)net->inputs;
     enum sn_status status = pictures_check(net, request->cfg, request->resize, error);
-    if (!status) status = pictures_read_lines(request->images, &images, error);
+    if (!status) status = lines_read_full(request->images, &images, error);
     if (status) return status;
     samples->n = (size_t)images.n;
     samples->x = malloc(samples->n * n_inputs * sizeof *samples->x);
@@ -148,7 +148,7 @@ static enum sn_status read_images(const struct request *request, network *net,
                    (size_t)n * n_inputs * sizeof(float));
         command_progress((double)(i + 1) / images.n, "%d of %d images", i + 1, images.n);
     }
-    pictures_free_lines(&images);
+    lines_free(&images);
     return status;
 }
 
@@ -174,7 +174,7 @@ static enum sn_status judge(const struct export_net *net, const float *x, size_t
                             const float *expected, size_t n, struct judgement *judgement,
                             struct sn_error *error)
 {
-    size_t n_bytes = net->n_inputs + net->n_bytes + 2 * net->n_outputs + 16, same = 0;
+    size_t n_bytes = export_memory_bytes(net), same = 0;
     void *memory = malloc(n_bytes);
     float *y = malloc((net->n_outputs + 1) * sizeof *y);
     double difference = 0, norm = 0;
@@ -197,9 +197,9 @@ static enum sn_status judge(const struct export_net *net, const float *x, size_t
 
 /* The net from every second sample, as lists are often sorted by class; the others judge. A single
  * one does both. */
-static enum sn_status build(network *net, int first, int last, const struct samples *samples,
-                            struct export_net *out, struct judgement *judgement,
-                            struct sn_error *error)
+static enum sn_status build(network *net, int first, int last, int is_float,
+                            const struct samples *samples, struct export_net *out,
+                            struct judgement *judgement, struct sn_error *error)
 {
     size_t half = (samples->n + 1) / 2, rest = samples->n > 1 ? samples->n / 2 : 1;
     const float *x = samples->x + (samples->n > 1 ? (size_t)net->layers[first].inputs : 0);
@@ -210,7 +210,7 @@ static enum sn_status build(network *net, int first, int last, const struct samp
                                                          : sn_no_memory(error, "%zu samples", rest);
     if (!status)
         status = export_ranges(net, first, last, samples->x, half, 2, &input, ranges, NULL, error);
-    if (!status) status = export_build(net, first, last, &input, ranges, out, error);
+    if (!status) status = export_build(net, first, last, is_float, &input, ranges, out, error);
     if (!status)
         status = export_ranges(net, first, last, x, rest, 2, &unused, others, expected, error);
     if (!status) status = judge(out, x, 2, expected, rest, judgement, error);
@@ -225,14 +225,12 @@ static enum sn_status build(network *net, int first, int last, const struct samp
 static enum sn_status write_vectors(const struct export_net *net, const struct samples *samples,
                                     FILE *inputs, FILE *results, struct sn_error *error)
 {
-    size_t in = (net->n_inputs + 3) / 4 * 4, out = net->n_outputs * (net->output.is_wide ? 2 : 1);
-    char *memory = malloc(in + net->n_bytes + out + 4);
+    void *memory = malloc(export_memory_bytes(net));
     if (!memory) return sn_no_memory(error, "%zu inputs", net->n_inputs);
     for (size_t i = 0; i < samples->n; i++) {
-        export_quantise(net, samples->x + i * net->n_inputs, (int8_t *)memory);
-        sn_micro_run(&net->net, (int8_t *)memory, memory + in + net->n_bytes, memory + in);
-        fwrite(memory, 1, net->n_inputs, inputs);
-        fwrite(memory + in + net->n_bytes, 1, out, results);
+        const void *out = export_run(net, samples->x + i * net->n_inputs, NULL, memory);
+        fwrite(memory, 1, export_input_bytes(net), inputs);
+        fwrite(out, 1, export_output_bytes(net), results);
     }
     free(memory);
     return SN_OK;
@@ -241,7 +239,8 @@ static enum sn_status write_vectors(const struct export_net *net, const struct s
 static enum sn_status write_files(const struct request *request, struct export_net *net,
                                   const struct samples *samples, struct sn_error *error)
 {
-    const char *inputs[] = { request->cfg, request->weights, request->features, NULL };
+    const char *inputs[] = { request->cfg, request->weights,
+                             request->features ? request->features : request->images, NULL };
     const char *name = identifier_of(request->name);
     struct outputs outputs;
     FILE *source = NULL, *header = NULL, *in = NULL, *out = NULL;
@@ -254,8 +253,8 @@ static enum sn_status write_files(const struct request *request, struct export_n
                 || !(out = outputs_open_named(&outputs, request->name, "outputs", error)))))
         status = error->code;
     if (!status) {
-        export_write_header(net, name, header);
         status = export_write_source(net, name, samples->x, source, error);
+        export_write_header(net, name, header);
     }
     if (!status && in) status = write_vectors(net, samples, in, out, error);
     if (!status) return outputs_publish(&outputs, error);
@@ -266,14 +265,16 @@ static enum sn_status write_files(const struct request *request, struct export_n
 static void print_result(const struct request *request, const struct export_net *net,
                          const struct judgement *judgement)
 {
-    size_t ram = net->n_inputs + net->n_outputs * (net->output.is_wide ? 2 : 1) + net->n_bytes;
+    size_t ram = export_input_bytes(net) + export_output_bytes(net) + net->n_bytes;
     if (!request->json) {
-        printf("inputs         %zu\noutputs        %zu, int%d\n", net->n_inputs, net->n_outputs,
-               net->output.is_wide ? 16 : 8);
+        printf("inputs         %zu\noutputs        %zu, %s\n", net->n_inputs, net->n_outputs,
+               net->output.is_float      ? "float32"
+                   : net->output.is_wide ? "int16"
+                                         : "int8");
         printf("flash          %zu bytes of constants\n", net->const_bytes);
         printf("RAM            %zu bytes, inputs and outputs included\n", ram);
         printf("multiply-adds  %.0f\n", net->multiply_adds);
-        printf("error          %.6f relative, on %zu samples\n", judgement->error, judgement->n);
+        printf("error          %.3g relative, on %zu samples\n", judgement->error, judgement->n);
         printf("same largest   %.2f %%\n", 100 * judgement->agreement);
         printf("files          %s.c .h\n", request->name);
         return;
@@ -307,7 +308,7 @@ static int run(int argc, char **argv)
         || (request.features
                 ? read_features(&request, (size_t)net->layers[first].inputs, &samples, &error)
                 : read_images(&request, net, &samples, &error))
-        || build(net, first, last, &samples, &exported, &judgement, &error)
+        || build(net, first, last, request.bits == 32, &samples, &exported, &judgement, &error)
         || write_files(&request, &exported, &samples, &error))
         sn_die(&error);
     print_result(&request, &exported, &judgement);

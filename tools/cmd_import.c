@@ -25,14 +25,18 @@ const struct command cmd_import = {
         "ARCH is alexnet, googlenet, inception_v3, mobilenet_v2, resnet18, 34, 50, 101, 152,\n"
         "squeezenet1_0, 1_1, vgg11, 13, 16, 19 or one of these with _bn. FILE is a state dict: a\n"
         "PyTorch checkpoint, in the format of 1.6 and later or in the older one, or .safetensors.\n"
-        "It may lie in a larger dict, and its names may have a prefix (module., backbone.). The\n"
-        "number of classes is the file's. Nothing in the file is executed.\n"
+        "It may lie in a larger dict, and its names may have a prefix (backbone.), with module.,\n"
+        "model. and _orig_mod. anywhere. The number of classes is the file's. Nothing in the file\n"
+        "is executed; objects in it are passed over.\n"
         "\n"
         "The net takes images of 224 x 224 (inception_v3: 299 x 299), values 0 to 1, RGB; its\n"
         "first layer normalises them. Its last but [softmax] gives torchvision's logits. With\n"
         "1000 classes NAME.names gets ImageNet's names and NAME.labels its synset ids.\n"
         "\n"
         "  -o NAME           output files\n"
+        "  --key KEY         the state dict under this key of the file's dict, as model_ema;\n"
+        "                    without it that under state_dict, model or model_state_dict, or the\n"
+        "                    dict that holds most tensors\n"
         "  --classes LABELS  keep only the classes that this file names, one per line, by name\n"
         "                    (as in NAME.names) or synset id, in its order\n"
         "  --freeze          only the last matrix trains: learning_rate=0 before it, stopbackward\n"
@@ -44,7 +48,7 @@ const struct command cmd_import = {
 };
 
 struct request {
-    const char *architecture, *file, *name, *classes;
+    const char *architecture, *file, *name, *key, *classes;
     int list, json, keep_batchnorm, freeze;
     float mean[3], std[3]; /* std 0: the architecture's */
 };
@@ -73,6 +77,7 @@ static struct request read_request(int argc, char **argv)
                                              { "keep-batchnorm", 0, 0, 'k' },
                                              { "freeze", 0, 0, 'f' },
                                              { "classes", 1, 0, 'c' },
+                                             { "key", 1, 0, 'y' },
                                              { "mean", 1, 0, 'm' },
                                              { "std", 1, 0, 's' },
                                              { "output", 1, 0, 'o' },
@@ -86,6 +91,7 @@ static struct request read_request(int argc, char **argv)
         case 'k': request.keep_batchnorm = 1; break;
         case 'f': request.freeze = 1; break;
         case 'c': request.classes = optarg; break;
+        case 'y': request.key = optarg; break;
         case 'm': read_triple("--mean", optarg, -1e6, request.mean); break;
         case 's': read_triple("--std", optarg, 1e-6, request.std); break;
         case 'o': request.name = optarg; break;
@@ -255,18 +261,24 @@ static double count_values(const struct import_net *net)
 
 static void print_result(const struct request *request, const struct import_net *net)
 {
+    const struct checkpoint *c = net->checkpoint;
     const char *names = has_names(net) ? " .names .labels" : "";
     if (!request->json) {
         printf("architecture %s\nformat       %s\nprefix       %s\n", net->architecture.name,
-               net->checkpoint->format, *net->prefix ? net->prefix : "none");
+               c->format, *net->prefix ? net->prefix : "none");
+        if (c->key || *c->others)
+            printf("state dict   %s%s%s\n", c->key ? c->key : "the largest",
+                   *c->others ? "; --key reads others: " : "", c->others);
         printf("values       %.0f\nclasses      %d\nfiles        %s.cfg .weights%s\n",
                count_values(net), net->n_rows, request->name, names);
         return;
     }
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "architecture", net->architecture.name);
-    cJSON_AddStringToObject(root, "format", net->checkpoint->format);
+    cJSON_AddStringToObject(root, "format", c->format);
     cJSON_AddStringToObject(root, "prefix", net->prefix);
+    if (c->key) cJSON_AddStringToObject(root, "key", c->key);
+    else cJSON_AddNullToObject(root, "key");
     cJSON_AddNumberToObject(root, "values", count_values(net));
     cJSON_AddNumberToObject(root, "classes", net->n_rows);
     command_print_json(root);
@@ -292,7 +304,7 @@ static int run(int argc, char **argv)
     struct import_net net = { .checkpoint = &checkpoint,
                               .keep_batchnorm = request.keep_batchnorm,
                               .freeze = request.freeze };
-    if (checkpoint_open(request.file, &checkpoint, &error)) sn_die(&error);
+    if (checkpoint_open(request.file, request.key, &checkpoint, &error)) sn_die(&error);
     if (import_find(&net, request.architecture, &error)
         || choose_rows(&request, &net, rows, &error))
         sn_die(&error);

@@ -58,7 +58,7 @@ static struct row describe(const layer *l)
         ? (row.bytes - (double)matrix->n_bytes) / sizeof(float) + (double)matrix->n_values
         : row.bytes / sizeof(float);
     row.bits = matrix ? matrix->bits : row.values > 0 ? 32 : 0;
-    int c = matrix ? matrix->n_inputs : l->c;
+    int c = matrix ? structured_window(l).channels : l->c;
     print_shape(row.input, sizeof row.input, l->w, l->h, c, l->inputs);
     print_shape(row.output, sizeof row.output, l->out_w, l->out_h, l->out_c, l->outputs);
     return row;
@@ -162,7 +162,7 @@ static void show_checkpoint(const char *path, int json)
 {
     struct checkpoint checkpoint;
     struct sn_error error;
-    if (checkpoint_open(path, &checkpoint, &error)) sn_die(&error);
+    if (checkpoint_open(path, NULL, &checkpoint, &error)) sn_die(&error);
     (json ? print_tensors_json : print_tensors)(&checkpoint);
     checkpoint_close(&checkpoint);
 }

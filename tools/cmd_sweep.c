@@ -4,6 +4,7 @@
 #include "sweep_workers.h"
 
 #include <plug_errors.h>
+#include <ranks.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@ const struct command cmd_sweep = {
         "all. us are the microseconds of one product with one vector on this machine, with the\n"
         "values as floats, whatever they take in a file. Each row is in NAME.tsv as soon as it\n"
         "is known; the same command, after an interrupt, computes only those that are missing. A\n"
-        "budget that holds no matrix of a type leaves cells empty.\n"
+        "budget that holds no matrix of a type leaves cells empty. Where MPI is there, mpirun\n"
+        "-n N structnet sweep ... computes N rows at a time, on machines that all see the files.\n"
         "\n"
         "  --shares S,...  bytes over bytes of the dense matrix (default .02,.05,.1,.2,.3,.5)\n"
         "  --bits B,...    of a value, of 32, 8, 4, 3, 2 and 1 (default 32,8,4,2); the dense\n"
@@ -74,28 +76,6 @@ static void read_shares(struct sweep_request *request)
     }
 }
 
-/* Whether name is in a list that commas separate. */
-static int is_in(const char *list, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = list; (at = strstr(at, name)); at += n)
-        if ((at == list || at[-1] == ',') && (!at[n] || at[n] == ',')) return 1;
-    return 0;
-}
-
-static void check_types(const char *types)
-{
-    char name[32];
-    for (const char *at = types;; at++) {
-        size_t n = strcspn(at, ",");
-        snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), at);
-        if (!sn_fit_type_find(name))
-            command_usage_error(&cmd_sweep, "--types: expected some of %s, found '%s'",
-                                approximation_names(), name);
-        if (!*(at += n)) return;
-    }
-}
-
 static void set_bits(struct request *request)
 {
     static const int usual[] = { 32, 8, 4, 2 };
@@ -132,7 +112,7 @@ static struct sweep_request read_request(int argc, char **argv)
     }
     request_arguments(&request.common, command, argc, argv);
     read_shares(&request);
-    check_types(request.types);
+    approximation_check_types(command, request.types);
     set_bits(&request.common);
     if (!outputs_is_name(request.name)) command_usage_error(command, "expected -o NAME");
     return request;
@@ -142,7 +122,7 @@ static struct sweep_request read_request(int argc, char **argv)
 static void add_dense(const struct sweep_request *request, const struct sn_fit_type *type,
                       struct sweep_table *table)
 {
-    int has_floats = 0, is_asked = is_in(request->types, type->name);
+    int has_floats = 0, is_asked = approximation_is_in(request->types, type);
     for (int i = 0; i < request->common.n_bits; i++) {
         int bits = request->common.bits[i];
         has_floats |= bits == 32;
@@ -156,8 +136,8 @@ static void add_cells(const struct sweep_request *request, struct sweep_table *t
 {
     const struct sn_fit_type *type;
     for (int t = 0; (type = sn_fit_type_at(t)); t++)
-        for (int b = 0;
-             type->has_budget && is_in(request->types, type->name) && b < request->common.n_bits;
+        for (int b = 0; type->has_budget && approximation_is_in(request->types, type)
+             && b < request->common.n_bits;
              b++)
             for (int i = 0; i < request->n_shares; i++)
                 sweep_table_add(table, type, request->common.bits[b], request->share[i]);
@@ -226,20 +206,27 @@ static enum sn_status plot(const struct sweep_table *table, const char *name,
     return status;
 }
 
-/* The command line as one line (free()), or NULL. */
+/* The command line (free()), or NULL. */
 static char *join(int argc, char **argv)
 {
     size_t size = 1;
     for (int i = 0; i < argc; i++) size += strlen(argv[i]) + 1;
     char *text = calloc(size, 1), *end = text;
     for (int i = 0; text && i < argc; i++) end += sprintf(end, "%s%s", i ? " " : "", argv[i]);
-    for (char *c = text; c && *c; c++)
-        if (*c == '\n' || *c == '\r') *c = ' ';
     return text;
+}
+
+static void print_result(const struct sweep_request *request, int n, int n_before)
+{
+    const char *name = request->name;
+    printf("rows   %d, of which %d were there\n", n, n_before);
+    printf(request->no_plot ? "files  %s.tsv\n" : "files  %s.tsv %s.png %s.svg\n", name, name,
+           name);
 }
 
 static int run(int argc, char **argv)
 {
+    command_ranks_begin();
     char *command = join(argc, argv); /* before getopt_long reorders it */
     struct sweep_request request = read_request(argc, argv);
     struct sn_error error = { 0 };
@@ -254,12 +241,12 @@ static int run(int argc, char **argv)
     add_cells(&request, &table);
     if (sweep_table_resume(&table, &error)) sn_die(&error);
     int n_before = sweep_table_n_known(&table);
-    if (sweep_table_write(&table, &error) || sweep_workers_run(&table, request.n_workers, &error)
-        || (!request.no_plot && plot(&table, request.name, &error)))
+    if (!ranks_own() && sweep_table_write(&table, &error)) sn_die(&error);
+    command_ranks_go();
+    if (sweep_workers_run(&table, request.n_workers, &error)
+        || (!ranks_own() && !request.no_plot && plot(&table, request.name, &error)))
         sn_die(&error);
-    printf("rows   %d, of which %d were there\n", table.n, n_before);
-    printf(request.no_plot ? "files  %s.tsv\n" : "files  %s.tsv %s.png %s.svg\n", request.name,
-           request.name, request.name);
+    if (!ranks_own()) print_result(&request, table.n, n_before);
     sweep_table_free(&table);
     problem_free(&problem);
     free(command);

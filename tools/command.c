@@ -2,6 +2,7 @@
 
 #include <panels.h>
 #include <plug_errors.h>
+#include <ranks.h>
 
 #include <cblas.h>
 #include <math.h>
@@ -14,13 +15,14 @@
 
 void command_other_option(const struct command *command, int option)
 {
-    if (option == 'h') {
+    if (option != 'h') exit(2);
+    if (!ranks_own()) {
         fputs(command->usage, stdout);
         if (command->print_options) command->print_options();
         if (command->usage_end) fputs(command->usage_end, stdout);
-        exit(0);
     }
-    exit(2);
+    command_ranks_go();
+    exit(0);
 }
 
 void command_print_option(int column, const char *name, const char *text)
@@ -80,6 +82,22 @@ void command_use_threads(int n_processes)
     sn_threads_set(n > 1 ? n : 1);
 }
 
+void command_ranks_begin(void)
+{
+    ranks_begin();
+    command_ranks_await();
+}
+
+void command_ranks_await(void)
+{
+    if (ranks_own()) ranks_wait();
+}
+
+void command_ranks_go(void)
+{
+    if (!ranks_own()) ranks_wait();
+}
+
 double command_seconds(void)
 {
     struct timespec now;
@@ -99,6 +117,7 @@ void command_progress(double done, const char *format, ...)
 {
     enum { WIDTH = 40 };
     static int shown = -1;
+    static double shown_at;
     if (!isatty(STDERR_FILENO)) return;
     int filled = (int)(fmin(1, fmax(0, done)) * WIDTH);
     char text[80];
@@ -109,9 +128,10 @@ void command_progress(double done, const char *format, ...)
     if (done >= 1) {
         fprintf(stderr, "\r%*s\r", WIDTH + (int)sizeof text, "");
         shown = -1;
-    } else if (filled != shown) {
-        fprintf(stderr, "\r[%.*s%*s] %3.0f %% %s", filled,
+    } else if (filled != shown || command_seconds() - shown_at > .5) {
+        fprintf(stderr, "\r[%.*s%*s] %3.0f %% %s  ", filled,
                 "########################################", WIDTH - filled, "", 100 * done, text);
         shown = filled;
+        shown_at = command_seconds();
     }
 }

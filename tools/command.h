@@ -15,8 +15,8 @@ struct command {
     const char *usage_end;       /* and this; the last two may be NULL */
 };
 
-extern const struct command cmd_approx, cmd_bench, cmd_check, cmd_eval, cmd_export, cmd_features,
-    cmd_import, cmd_info, cmd_run, cmd_sweep;
+extern const struct command cmd_approx, cmd_bench, cmd_calibrate, cmd_check, cmd_compress, cmd_eval,
+    cmd_export, cmd_features, cmd_import, cmd_info, cmd_run, cmd_sweep, cmd_tune;
 
 /* Handles the option that getopt_long returned when the command does not know it: --help prints the
  * usage on stdout and exits with 0, anything else, about which getopt_long has printed a line,
@@ -44,6 +44,14 @@ int command_whole_number(const struct command *command, const char *option, cons
 /* Shares the threads that OpenBLAS would use (OPENBLAS_NUM_THREADS, or all cores) out between so
  * many processes. Each uses them in panels (panels.h), so that results do not depend on them. */
 void command_use_threads(int n_processes);
+
+/* Begins the ranks of mpirun (ranks.h), and await. */
+void command_ranks_begin(void);
+
+/* What is wrong for all ranks is said by rank 0: the others wait in await until it comes to go, or
+ * ends all. */
+void command_ranks_await(void);
+void command_ranks_go(void);
 
 /* Seconds since some moment in the past, on a clock that never jumps. */
 double command_seconds(void);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER [parity|fuzz|arm|asan|bench|lint|mcu], for what these targets need beside
+# Usage: tools/deps.sh COMPILER [browser|parity|fuzz|arm|asan|bench|lint|mcu], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -14,9 +14,12 @@ libcjson-dev: --json output, safetensors headers
 libminizip-dev: PyTorch checkpoints, which are zip archives
 zlib1g-dev: headers that those of minizip include
 libdeflate-dev: CRC-32
-gnuplot-nox: plots of structnet sweep
+gnuplot-nox: plots of structnet sweep and compress
+libopenmpi-dev: training over several processes
+openmpi-bin: training over several processes
 libcriterion-dev: tests
 pkg-config: tests of the installed library
+python3: tests of the page that structnet compress writes
 cmake: tests of the package for microcontrollers
 g++: tests of the package for microcontrollers
 libstb-dev: drawing the glyphs (stb_truetype, stb_image_write)
@@ -48,8 +51,10 @@ libomp-${compiler##*clang-}-dev: threads of make_glyphs with clang
 " ;;
 esac
 case ${2-} in
+browser) packages="$packages
+chromium: showing the page that structnet compress writes
+" ;;
 parity) packages="$packages
-python3: comparison with torchvision
 python3-numpy: comparison with torchvision
 python3-pil: comparison with torchvision
 python3-torch: comparison with torchvision

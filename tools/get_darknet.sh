@@ -13,14 +13,14 @@ root=$(pwd)
 [ -f "$root/tools/get_darknet.sh" ] || { echo "get_darknet.sh: run it from the repository's root" >&2; exit 1; }
 mkdir -p build
 
-# Prints the hash of the tree that darknet/ holds, whatever the user's git settings.
+# Prints the hash of the tree that darknet/ holds, whatever the user's git settings, and while other builds do the same.
 tree_of_darknet() {
-    rm -rf build/darknet.git
-    git init -q --bare build/darknet.git
-    git --git-dir=build/darknet.git --work-tree=darknet -c core.autocrlf=false -c core.fileMode=true \
+    objects=$(mktemp -d build/darknet.git.XXXXXX)
+    git init -q --bare "$objects"
+    git --git-dir="$objects" --work-tree=darknet -c core.autocrlf=false -c core.fileMode=true \
         -c core.excludesFile=/dev/null add -A -f . ':!.git' 2>/dev/null
-    git --git-dir=build/darknet.git write-tree
-    rm -rf build/darknet.git
+    git --git-dir="$objects" write-tree
+    rm -rf "$objects"
 }
 
 # apt with a source list and state of its own, so that /etc stays as it is.

@@ -3,15 +3,28 @@
 #include <structured_layer.h>
 #include <weights_file.h>
 
+static int is_plain_convolution(const layer *l)
+{
+    int is_1x1 = l->size == 1, is_at_pixels = l->stride == 1 && l->pad == 0;
+    return l->type == CONVOLUTIONAL && l->groups <= 1 && !l->binary && !l->xnor
+        && (!is_1x1 || is_at_pixels);
+}
+
+static struct layer_matrix matrix_at(int n_rows, struct sn_window window)
+{
+    return (struct layer_matrix){ n_rows, (int)sn_window_inputs(&window),
+                                  (int)sn_window_places(&window), window };
+}
+
 struct layer_matrix layer_matrix(const layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
-    int is_1x1 = l->type == CONVOLUTIONAL && l->size == 1 && l->stride == 1 && l->groups <= 1
-        && l->pad == 0 && !l->binary && !l->xnor;
-    if (matrix)
-        return (struct layer_matrix){ matrix->n_outputs, matrix->n_inputs, l->out_w * l->out_h };
-    if (l->type == CONNECTED) return (struct layer_matrix){ l->outputs, l->inputs, 1 };
-    if (is_1x1) return (struct layer_matrix){ l->n, l->c, l->w * l->h };
+    if (matrix) return matrix_at(matrix->n_outputs, structured_window(l));
+    if (l->type == CONNECTED) return matrix_at(l->outputs, sn_window_of_vector(l->inputs));
+    if (is_plain_convolution(l))
+        return matrix_at(l->n,
+                         (struct sn_window){ l->c, l->h, l->w, l->size, l->stride, l->pad, l->out_h,
+                                             l->out_w });
     return (struct layer_matrix){ 0 };
 }
 

@@ -4,13 +4,15 @@
 
 #include <darknet.h>
 #include <stddef.h>
+#include <window.h>
 
-/* The matrix of a connected or structured layer, or of a convolution with size=1, stride=1, no
- * padding and one group: y = W x, W of n_rows x n_columns, at each of n_pixels places (1 for
- * vectors). Inputs and outputs of several pixels lie as Darknet's images do, channel by channel.
- * All zero for any other layer. */
+/* The matrix of a connected or structured layer, or of a convolution of one group: y = W x, W of
+ * n_rows x n_columns, x the patch at each of the window's n_pixels places (1 for vectors). Outputs
+ * of several places lie as Darknet's images do, channel by channel. All zero for any other layer:
+ * a convolution with size=1 and a stride or padding is one, as Darknet computes something else. */
 struct layer_matrix {
     int n_rows, n_columns, n_pixels;
+    struct sn_window window;
 };
 struct layer_matrix layer_matrix(const layer *l);
 

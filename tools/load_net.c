@@ -21,6 +21,7 @@ static void restore_stderr(void)
     dup2(saved_stderr, STDERR_FILENO);
     close(saved_stderr);
     saved_stderr = -1;
+    sn_warning_file = STDERR_FILENO;
 }
 
 static void report_captured(void)
@@ -42,6 +43,7 @@ void load_begin_quiet(void)
     fflush(stderr);
     if (!captured) captured = tmpfile();
     if (!captured || (saved_stderr = dup(STDERR_FILENO)) < 0) return;
+    sn_warning_file = saved_stderr;
     if (ftruncate(fileno(captured), 0)) rewind(captured);
     dup2(fileno(captured), STDERR_FILENO);
     lseek(STDERR_FILENO, 0, SEEK_SET);

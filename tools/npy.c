@@ -96,10 +96,29 @@ static enum sn_status narrow_integers(const char *path, char *raw, size_t n, str
     return SN_OK;
 }
 
+/* Puts elements of 4 bytes from Fortran order, the first index fastest, into C order: the same
+ * array with its sizes reversed, transposed. */
+static enum sn_status reorder(const char *path, const struct npy *npy, char **raw,
+                              struct sn_error *error)
+{
+    size_t at[NPY_MAX_DIMENSIONS] = { 0 }, size = sizeof(float);
+    char *ordered = malloc(npy->n_values * size + 1);
+    if (!ordered) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
+    for (size_t i = 0; i < npy->n_values; i++) {
+        size_t to = 0;
+        for (int k = 0; k < npy->n_dimensions; k++) to = to * npy->shape[k] + at[k];
+        memcpy(ordered + to * size, *raw + i * size, size);
+        for (int k = 0; k < npy->n_dimensions && ++at[k] == npy->shape[k]; k++) at[k] = 0;
+    }
+    free(*raw);
+    *raw = ordered;
+    return SN_OK;
+}
+
 /* Opens path and reads its header: *file stands at the elements, kind 'f' or 'i' and size (4 or 8)
  * are the type's. */
 static enum sn_status open_array(const char *path, char kind, FILE **file, struct npy *npy,
-                                 size_t *size, struct sn_error *error)
+                                 size_t *size, int *is_fortran, struct sn_error *error)
 {
     if (!(*file = fopen(path, "rb")))
         return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
@@ -115,9 +134,8 @@ static enum sn_status open_array(const char *path, char kind, FILE **file, struc
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s ('<%c4', '<%c8'), found %.*s", path,
                          kind == 'f' ? "float32 or float64" : "int32 or int64", kind, kind,
                          (int)strcspn(descr, ",}\n"), descr);
-    else if (strncmp(order, "False", 5))
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected C order, found Fortran order", path);
     else *size = descr[3] == '4' ? 4 : 8;
+    *is_fortran = order && !strncmp(order, "True", 4);
     free(header);
     return status;
 }
@@ -128,13 +146,15 @@ static enum sn_status read_array(const char *path, char kind, struct npy *npy, c
 {
     FILE *file;
     size_t size = 0;
+    int is_fortran = 0;
     *npy = (struct npy){ 0 };
-    enum sn_status status = open_array(path, kind, &file, npy, &size, error);
+    enum sn_status status = open_array(path, kind, &file, npy, &size, &is_fortran, error);
     *raw = NULL;
     if (!status) status = read_elements(path, file, npy->n_values, size, raw, error);
     if (!status && size == 8 && kind == 'f') narrow_doubles(*raw, npy->n_values);
     if (!status && size == 8 && kind == 'i')
         status = narrow_integers(path, *raw, npy->n_values, error);
+    if (!status && is_fortran) status = reorder(path, npy, raw, error);
     if (status) {
         free(*raw);
         *raw = NULL;

@@ -19,8 +19,9 @@ struct npy {
     int32_t *integers; /* npy_read_integers', free() */
 };
 
-/* Reads an array of '<f4' or '<f8' (rounded to float) in C order. SN_BAD_INPUT for anything else,
- * and for a file that is shorter or longer than its header says; *npy is all zero then. */
+/* Reads an array of '<f4' or '<f8' (rounded to float), in C or Fortran order; values are in C
+ * order. SN_BAD_INPUT for anything else, and for a file that is shorter or longer than its header
+ * says; *npy is all zero then. */
 enum sn_status npy_read(const char *path, struct npy *npy, struct sn_error *error);
 
 /* The same for an array of '<i4' or '<i8', whose values must fit into 32 bits. */

@@ -1,68 +1,11 @@
 #include "pictures.h"
 
-#include "labels.h"
-#include "load_net.h"
-#include "resample.h"
+#include <evaluation.h>
 
-#include <errno.h>
 #include <image.h>
-#include <stdio.h>
+#include <stb_image.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Appends a copy of line. */
-static enum sn_status append(struct lines *lines, const char *path, const char *line,
-                             struct sn_error *error)
-{
-    char **grown = realloc(lines->line, ((size_t)lines->n + 1) * sizeof *grown);
-    if (grown) lines->line = grown;
-    if (!grown || !(lines->line[lines->n] = strdup(line)))
-        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
-    lines->n++;
-    return SN_OK;
-}
-
-enum sn_status pictures_read_lines(const char *path, struct lines *lines, struct sn_error *error)
-{
-    enum sn_status status = SN_OK;
-    char *line = NULL;
-    size_t size = 0;
-    *lines = (struct lines){ 0 };
-    FILE *file = fopen(path, "r");
-    if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    while (!status && getline(&line, &size, file) >= 0) {
-        line[strcspn(line, "\r\n")] = '\0';
-        if (*line) status = append(lines, path, line, error);
-    }
-    if (!status && ferror(file))
-        status = sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    if (!status && !lines->n)
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected lines, found none", path);
-    if (status) pictures_free_lines(lines);
-    free(line);
-    fclose(file);
-    return status;
-}
-
-void pictures_free_lines(struct lines *lines)
-{
-    for (int i = 0; i < lines->n; i++) free(lines->line[i]);
-    free(lines->line);
-    *lines = (struct lines){ 0 };
-}
-
-int *pictures_classes(const struct lines *images, const struct lines *labels,
-                      struct sn_error *error)
-{
-    int *class = calloc((size_t)images->n + 1, sizeof *class);
-    if (!class) sn_no_memory(error, "the classes of %d images", images->n);
-    for (int i = 0; class && i < images->n; i++)
-        if (labels_of_path(images->line[i], labels->line, labels->n, &class[i], error)) {
-            free(class);
-            class = NULL;
-        }
-    return class;
-}
 
 enum sn_status pictures_check(const network *net, const char *cfg, int resize,
                               struct sn_error *error)
@@ -79,20 +22,47 @@ enum sn_status pictures_check(const network *net, const char *cfg, int resize,
     return SN_OK;
 }
 
-static enum sn_status load_picture(const network *net, const char *path, int resize, float *input,
-                                   struct sn_error *error)
+enum sn_status pictures_decode(const char *path, image *picture, struct sn_error *error)
+{
+    int w, h, n_channels;
+    unsigned char *bytes = stbi_load(path, &w, &h, &n_channels, 3);
+    if (!bytes)
+        return sn_fail(error, SN_BAD_INPUT, "%s: cannot decode: %s", path, stbi_failure_reason());
+    size_t n = (size_t)w * (size_t)h;
+    *picture = make_image(w, h, 3);
+    for (size_t c = 0; c < 3; c++)
+        for (size_t i = 0; i < n; i++)
+            picture->data[c * n + i] = (float)((double)bytes[3 * i + c] / 255.);
+    stbi_image_free(bytes);
+    return SN_OK;
+}
+
+/* A square of 7/8 of the shorter side, in the net's size. */
+static void take_square(image picture, const network *net, const struct resample_place *place,
+                        float *input)
+{
+    int side = picture.w < picture.h ? picture.w : picture.h, part = (7 * side + 7) / 8,
+        x = (int)((picture.w - part + 1) * place->across),
+        y = (int)((picture.h - part + 1) * place->down);
+    image square = crop_image(picture, x, y, part, part),
+          resized = resize_image(square, net->w, net->h);
+    memcpy(input, resized.data, (size_t)net->inputs * sizeof *input);
+    free_image(square);
+    free_image(resized);
+}
+
+enum sn_status pictures_prepare(image picture, const network *net, int resize,
+                                const struct pictures_view *view, float *input,
+                                struct sn_error *error)
 {
     enum sn_status status = SN_OK;
-    load_begin_quiet();
-    image decoded = load_image_color((char *)path, 0, 0);
-    load_end_quiet();
-    if (resize) status = resample_center(decoded, resize, net->w, net->h, input, error);
-    else {
-        image cropped = center_crop_image(decoded, net->w, net->h);
-        memcpy(input, cropped.data, (size_t)net->inputs * sizeof *input);
-        free_image(cropped);
-    }
-    free_image(decoded);
+    if (resize)
+        status = resample_crop(picture, resize, net->w, net->h, view ? &view->place : NULL, input,
+                               error);
+    else if (view) take_square(picture, net, &view->place, input);
+    else evaluation_crop(net, picture, input);
+    if (!status && view && view->is_flipped)
+        flip_image((image){ .w = net->w, .h = net->h, .c = net->c, .data = input });
     return status;
 }
 
@@ -101,8 +71,13 @@ enum sn_status pictures_load(network *net, const struct lines *images, int start
 {
     enum sn_status status = SN_OK;
     *n = images->n - start < net->batch ? images->n - start : net->batch;
-    for (int b = 0; b < *n && !status; b++)
-        status = load_picture(net, images->line[start + b], resize,
-                              net->input + (size_t)b * (size_t)net->inputs, error);
+    for (int b = 0; b < *n && !status; b++) {
+        image picture;
+        status = pictures_decode(images->line[start + b], &picture, error);
+        if (status) break;
+        status = pictures_prepare(picture, net, resize, NULL,
+                                  net->input + (size_t)b * (size_t)net->inputs, error);
+        free_image(picture);
+    }
     return status;
 }

@@ -1,4 +1,5 @@
 #include "replace_layer.h"
+#include "copy_bytes.h"
 #include "layer_costs.h"
 
 #include <family.h>
@@ -10,48 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys of a 1x1 convolution that say what a structured layer with size=1 is anyway. */
-static int is_dropped(const char *key)
-{
-    return !strcmp(key, "stride") || !strcmp(key, "pad") || !strcmp(key, "padding")
-        || !strcmp(key, "groups");
-}
-
 static int is_convolution(const struct problem *problem)
 {
     return problem->net->layers[problem->layer].type == CONVOLUTIONAL;
 }
 
-/* Makes the section what write_section will make of it, with keys of its own (free()). */
-static enum sn_status rename_keys(struct cfg_section *section, const char *name, int convolution,
-                                  struct sn_error *error)
-{
-    int n = 0;
-    struct cfg_key *keys = malloc(((size_t)section->n_keys + 1) * sizeof *keys);
-    if (!keys) return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", section->path);
-    for (int i = 0; i < section->n_keys; i++) {
-        if (convolution && is_dropped(section->keys[i].key)) continue;
-        keys[n] = section->keys[i];
-        if (convolution && !strcmp(keys[n].key, "filters")) keys[n].key = "output";
-        n++;
-    }
-    section->name = name;
-    section->keys = keys;
-    section->n_keys = n;
-    return SN_OK;
-}
-
 static enum sn_status check_section(struct cfg_section section, const struct sn_family *family,
-                                    int convolution, struct sn_error *error)
+                                    struct sn_error *error)
 {
     for (const char *const *key = family->keys; *key; key++)
         if (cfg_find(&section, *key))
             return cfg_fail(&section, *key, error, "expected no key of [%s] here", family->name);
-    enum sn_status status = rename_keys(&section, family->name, convolution, error);
-    if (status) return status;
-    status = plug_check_keys(&section, error);
-    free(section.keys);
-    return status;
+    section.name = family->name;
+    return plug_check_keys(NULL, &section, error);
 }
 
 enum sn_status replace_check(const struct problem *problem, const struct sn_family *family,
@@ -60,22 +32,14 @@ enum sn_status replace_check(const struct problem *problem, const struct sn_fami
     if (!problem->net) return SN_OK;
     struct cfg_text *cfg = cfg_read(problem->request->cfg, error);
     if (!cfg) return error->code;
-    enum sn_status status = check_section(cfg->sections[problem->layer + 1], family,
-                                          is_convolution(problem), error);
+    enum sn_status status = check_section(cfg->sections[problem->layer + 1], family, error);
     cfg_free(cfg);
     return status;
 }
 
-static const struct cfg_key *key_of_line(const struct cfg_section *section, int line)
-{
-    for (int i = 0; i < section->n_keys; i++)
-        if (section->keys[i].line == line) return &section->keys[i];
-    return NULL;
-}
-
 /* Copies cfg to out with the section of the layer turned into the matrix' section: its name
- * replaced within its line, the shape behind its last key; of a convolution filters becomes output.
- * All other lines stay as they are. */
+ * replaced within its line, the shape behind its last key, with what [convolutional] takes for
+ * granted. All other lines stay as they are. */
 static enum sn_status write_section(const char *path, const struct cfg_section *section,
                                     int convolution, const struct sn_matrix *matrix, FILE *out,
                                     struct sn_error *error)
@@ -87,35 +51,17 @@ static enum sn_status write_section(const char *path, const struct cfg_section *
     if (!in) return sn_fail(error, SN_IO, "%s: cannot read", path);
     for (int number = 1; getline(&line, &size, in) >= 0; number++) {
         char *bracket = number == section->line ? strchr(line, ']') : NULL;
-        const struct cfg_key *key = convolution ? key_of_line(section, number) : NULL;
         if (bracket) fprintf(out, "[%s%s", matrix->family->name, bracket);
-        else if (key && !strcmp(key->key, "filters")) {
-            const char *word = strstr(line, "filters");
-            fprintf(out, "%.*soutput%s", (int)(word - line), line, word + strlen("filters"));
-        } else if (!key || !is_dropped(key->key)) fputs(line, out);
+        else fputs(line, out);
         if (number != last) continue;
         if (!strchr(line, '\n')) fputc('\n', out);
         if (convolution && !cfg_find(section, "filters"))
-            fprintf(out, "output=%d\n", matrix->n_outputs);
+            fprintf(out, "filters=%d\n", matrix->n_outputs);
         if (convolution && !cfg_find(section, "size")) fputs("size=1\n", out);
         sn_matrix_print(matrix, out);
     }
     free(line);
     fclose(in);
-    return SN_OK;
-}
-
-/* Copies n bytes, or fails. */
-static enum sn_status copy_bytes(FILE *in, FILE *out, size_t n, const char *path,
-                                 struct sn_error *error)
-{
-    char buffer[65536];
-    while (n) {
-        size_t count = fread(buffer, 1, n < sizeof buffer ? n : sizeof buffer, in);
-        if (!count) return sn_fail(error, SN_IO, "%s: cannot read", path);
-        fwrite(buffer, 1, count, out);
-        n -= count;
-    }
     return SN_OK;
 }
 

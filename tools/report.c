@@ -103,7 +103,7 @@ static void print_candidates(const struct problem *problem, const struct report 
     for (int i = 0; i < report->n; i++) print_row(problem, report, i);
     printf("*    chosen: %sleast error of %s", targets[report->target],
            problem->choose.n   ? "outputs on the rows that choose"
-               : problem->mean ? "outputs on the rows that fitted"
+               : problem->mean ? "outputs on what fitted"
                                : "the matrix");
     if (problem->judge.n) printf("; output error and top-1 on %d other rows", problem->judge.n);
     printf("\nb, m best front: no other has both less error and fewer bytes, multiply-adds\n\n");
@@ -113,8 +113,10 @@ static void print_judged(const struct problem *problem, const struct report *rep
                          const struct approximation *a)
 {
     if (!isnan(a->judged.error))
-        printf("output     %.6f relative, on %d rows held out; %.6f with the old bias\n",
-               a->judged.error, problem->judge.n, a->judged.uncorrected);
+        printf("output     %.6f relative, on %zu %s; %.6f with the old bias\n", a->judged.error,
+               problem->judging.n ? problem->judging.count : (size_t)problem->judge.n,
+               problem->judging.n ? "vectors of other images" : "rows held out",
+               a->judged.uncorrected);
     if (!isnan(a->judged.top1))
         printf("top-1      %.2f %% of %d rows held out, dense %.2f %%\n", 100 * a->judged.top1,
                problem->judge.n, 100 * report->dense_top1);

@@ -15,6 +15,8 @@ enum {
     LAYER,
     FEATURES,
     LABELS,
+    MOMENTS,
+    JUDGE,
     HOLDOUT,
     SHRINKAGE,
     SEED,
@@ -24,11 +26,10 @@ enum {
 };
 
 static const struct option shared[] = {
-    { "matrix", 1, 0, MATRIX },       { "bias", 1, 0, BIAS },
-    { "layer", 1, 0, LAYER },         { "features", 1, 0, FEATURES },
-    { "labels", 1, 0, LABELS },       { "holdout", 1, 0, HOLDOUT },
-    { "shrinkage", 1, 0, SHRINKAGE }, { "seed", 1, 0, SEED },
-    { "effort", 1, 0, EFFORT },       { "bits", 1, 0, BITS }
+    { "matrix", 1, 0, MATRIX },     { "bias", 1, 0, BIAS },       { "layer", 1, 0, LAYER },
+    { "features", 1, 0, FEATURES }, { "labels", 1, 0, LABELS },   { "moments", 1, 0, MOMENTS },
+    { "judge", 1, 0, JUDGE },       { "holdout", 1, 0, HOLDOUT }, { "shrinkage", 1, 0, SHRINKAGE },
+    { "seed", 1, 0, SEED },         { "effort", 1, 0, EFFORT },   { "bits", 1, 0, BITS }
 };
 enum { N_SHARED = sizeof shared / sizeof *shared };
 
@@ -53,7 +54,7 @@ void request_options(const struct option *own, int n_own,
         *next++ = (struct option){ family->name, 1, 0, FAMILY_OPTION + i };
 }
 
-static enum sn_effort read_effort(const struct command *command, const char *text)
+enum sn_effort request_read_effort(const struct command *command, const char *text)
 {
     static const char *const names[] = {
         [SN_NORMAL] = "normal", [SN_QUICK] = "quick", [SN_THOROUGH] = "thorough"
@@ -80,22 +81,20 @@ static int read_setting(const struct command *command, const struct sn_fit_optio
     command_usage_error(command, "%s: expected one of %s, found '%s'", name, words, text);
 }
 
-/* A list of numbers of bits, separated by commas. */
-static void read_bits(struct request *request, const struct command *command, const char *list)
+int request_read_bits(const struct command *command, const char *list, int bits[REQUEST_MAX_BITS])
 {
     char text[16];
-    request->n_bits = 0;
+    int n_bits = 0;
     for (const char *at = list;; at++) {
         size_t n = strcspn(at, ",");
         snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), at);
-        int bits = command_whole_number(command, "--bits", text, 1, 32);
-        if (bits != 32 && !sn_bits_are_few(bits))
-            command_usage_error(command, "--bits: expected 1, 2, 3, 4, 8 or 32, found %d", bits);
-        for (int i = 0; i < request->n_bits; i++)
-            if (request->bits[i] == bits)
-                command_usage_error(command, "--bits: found %d twice", bits);
-        request->bits[request->n_bits++] = bits;
-        if (!*(at += n)) return;
+        int found = command_whole_number(command, "--bits", text, 1, 32);
+        if (found != 32 && !sn_bits_are_few(found))
+            command_usage_error(command, "--bits: expected 1, 2, 3, 4, 8 or 32, found %d", found);
+        for (int i = 0; i < n_bits; i++)
+            if (bits[i] == found) command_usage_error(command, "--bits: found %d twice", found);
+        bits[n_bits++] = found;
+        if (!*(at += n)) return n_bits;
     }
 }
 
@@ -108,6 +107,8 @@ int request_option(struct request *request, const struct command *command, int o
     case LAYER: request->layer = choose_layer_option(command, optarg); break;
     case FEATURES: request->features = optarg; break;
     case LABELS: request->labels = optarg; break;
+    case MOMENTS: request->moments = optarg; break;
+    case JUDGE: request->judge = optarg; break;
     case HOLDOUT:
         request->holdout = command_number(command, "--holdout", optarg, 0, 1 - 1e-6);
         break;
@@ -115,8 +116,8 @@ int request_option(struct request *request, const struct command *command, int o
         request->shrinkage = command_number(command, "--shrinkage", optarg, 1e-12, 1);
         break;
     case SEED: request->seed = (uint64_t)command_number(command, "--seed", optarg, 0, 9e15); break;
-    case BITS: read_bits(request, command, optarg); break;
-    case EFFORT: request->effort = read_effort(command, optarg); break;
+    case BITS: request->n_bits = request_read_bits(command, optarg, request->bits); break;
+    case EFFORT: request->effort = request_read_effort(command, optarg); break;
     default:
         if (family < 0) return 0;
         request->settings[family].value = read_setting(command, sn_fit_option_at(family), optarg);
@@ -137,9 +138,14 @@ void request_arguments(struct request *request, const struct command *command, i
         command_usage_error(command, "--layer: expected CFG and WEIGHTS, found --matrix");
     if (request->bias && !request->matrix)
         command_usage_error(command, "--bias: expected --matrix with it");
-    if ((request->labels || request->shrinkage > 0) && !request->features)
-        command_usage_error(command, "%s: expected --features with it",
-                            request->labels ? "--labels" : "--shrinkage");
+    if (request->moments && request->features)
+        command_usage_error(command, "expected --features or --moments, found both");
+    if (request->labels && !request->features)
+        command_usage_error(command, "--labels: expected --features with it");
+    if (request->judge && !request->moments)
+        command_usage_error(command, "--judge: expected --moments with it");
+    if (request->shrinkage > 0 && !request->features && !request->moments)
+        command_usage_error(command, "--shrinkage: expected --features or --moments with it");
 }
 
 void request_print_settings(void)

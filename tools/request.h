@@ -17,6 +17,7 @@ struct request {
     int layer;                     /* its layer, -1: the last that is a dense matrix; */
     const char *matrix, *bias;     /* or .npy files, bias may be NULL */
     const char *features, *labels; /* may be NULL */
+    const char *moments, *judge;   /* instead of features; likewise */
     double holdout;                /* fraction of the features that judges */
     double shrinkage;              /* of the weighting; 0: chosen */
     uint64_t seed;
@@ -40,6 +41,13 @@ void request_options(const struct option *own, int n_own,
  * end the process. The last of several values counts. */
 int request_option(struct request *request, const struct command *command, int option);
 
+/* The argument of --bits, a list separated by commas, into bits; how many. A wrong one ends the
+ * process. */
+int request_read_bits(const struct command *command, const char *list, int bits[REQUEST_MAX_BITS]);
+
+/* That of --effort, likewise. */
+enum sn_effort request_read_effort(const struct command *command, const char *text);
+
 /* Takes the arguments behind the options; ends the process when they or the options do not fit
  * together. */
 void request_arguments(struct request *request, const struct command *command, int argc,
@@ -51,13 +59,19 @@ void request_print_settings(void);
 
 #define REQUEST_HELP                                                                         \
     "  --layer N       of CFG, counted from 0 as Darknet prints them; default: the last\n"   \
-    "                  connected layer, or the last 1x1 convolution in a net without one\n"  \
+    "                  connected layer, or the last convolution of one group in a net\n"     \
+    "                  without one\n"                                                        \
     "  --matrix W.npy  a matrix, outputs x inputs, instead of CFG and WEIGHTS\n"             \
     "  --bias B.npy    its bias, one value per output; default: zeros\n"                     \
-    "  --features F    inputs of the layer, rows x inputs (of a 1x1 convolution: pixels x\n" \
-    "                  channels): F itself when it ends in .npy, else F.x.npy, and labels\n" \
+    "  --features F    inputs of the layer, rows x inputs (of a convolution: places x\n"     \
+    "                  patches): F itself when it ends in .npy, else F.x.npy, and labels\n"  \
     "                  from F.y.npy when it exists. The error of the outputs on them is\n"   \
     "                  minimised, and the bias corrected\n"                                  \
+    "  --moments M.npy means and covariances of the inputs instead (structnet features\n"    \
+    "                  --moments): the last fifth of the images helps to choose the\n"       \
+    "                  weighting. With a --reference the layer is fitted to what that net\n" \
+    "                  gives\n"                                                              \
+    "  --judge M.npy   with --moments: of other images, which judge\n"                       \
     "  --labels Y.npy  the class of each row, int32 or int64\n"                              \
     "  --holdout H     fraction of the features that judges and never fits, 0 <= H < 1\n"    \
     "                  (default 0.2)\n"                                                      \

@@ -32,6 +32,11 @@ static int64_t crop_offset(int64_t n_out, int n)
     return twice / 2 + (twice & twice / 2 & 1);
 }
 
+static int64_t place_offset(int64_t n_out, int n, double place)
+{
+    return (int64_t)((double)(n_out - n + 1) * place);
+}
+
 /* The weights of one output pixel whose centre is at center, in units of input pixels. */
 static struct taps make_taps(double center, double width, int n_in, double *exact, int *weights)
 {
@@ -47,12 +52,11 @@ static struct taps make_taps(double center, double width, int n_in, double *exac
     return (struct taps){ first, end - first };
 }
 
-/* The weights of the n pixels at the centre of n_out. */
-static enum sn_status make_axis(int n_in, int64_t n_out, int n, struct axis *axis,
+/* The weights of n pixels of n_out, from offset on. */
+static enum sn_status make_axis(int n_in, int64_t n_out, int n, int64_t offset, struct axis *axis,
                                 struct sn_error *error)
 {
     double scale = (double)n_in / (double)n_out, width = fmax(1, scale);
-    int64_t offset = crop_offset(n_out, n);
     axis->stride = (size_t)ceil(width) * 2 + 1;
     axis->taps = calloc((size_t)n, sizeof *axis->taps);
     axis->weights = calloc((size_t)n * axis->stride, sizeof *axis->weights);
@@ -103,16 +107,19 @@ static void resample_columns(const unsigned char *rows, int first, const struct 
         }
 }
 
-enum sn_status resample_center(image picture, int shorter, int w, int h, float *output,
-                               struct sn_error *error)
+enum sn_status resample_crop(image picture, int shorter, int w, int h,
+                             const struct resample_place *place, float *output,
+                             struct sn_error *error)
 {
     struct axis across = { 0 }, down = { 0 };
     unsigned char *rows = NULL;
     int64_t w_out = shorter, h_out = shorter;
     if (picture.w > picture.h) w_out = (int64_t)shorter * picture.w / picture.h;
     else h_out = (int64_t)shorter * picture.h / picture.w;
-    enum sn_status status = make_axis(picture.w, w_out, w, &across, error);
-    if (!status) status = make_axis(picture.h, h_out, h, &down, error);
+    int64_t x = place ? place_offset(w_out, w, place->across) : crop_offset(w_out, w),
+            y = place ? place_offset(h_out, h, place->down) : crop_offset(h_out, h);
+    enum sn_status status = make_axis(picture.w, w_out, w, x, &across, error);
+    if (!status) status = make_axis(picture.h, h_out, h, y, &down, error);
     if (status) goto done;
     int begin = down.taps[0].first, end = down.taps[h - 1].first + down.taps[h - 1].n;
     /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): neither is 0. */

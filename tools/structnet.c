@@ -1,26 +1,41 @@
 /* structnet: one binary, one subcommand per file cmd_*.c. */
 #include "command.h"
 
+#include <isa.h>
 #include <plug_blas.h>
 #include <plug_errors.h>
 #include <structnet.h>
 
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct command *const commands[] = { &cmd_approx, &cmd_bench,  &cmd_check,
-                                                  &cmd_eval,   &cmd_export, &cmd_features,
-                                                  &cmd_import, &cmd_info,   &cmd_run,
-                                                  &cmd_sweep };
+static const struct command *const commands[] = {
+    &cmd_approx,   &cmd_bench,  &cmd_calibrate, &cmd_check, &cmd_compress, &cmd_eval, &cmd_export,
+    &cmd_features, &cmd_import, &cmd_info,      &cmd_run,   &cmd_sweep,    &cmd_tune
+};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)
 {
     fprintf(file, "usage: structnet COMMAND [OPTION]... [ARGUMENT]...\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(file, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(file, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(file, "\n\"structnet COMMAND --help\" explains a command.\n");
+}
+
+/* Names of files stand in messages, in tables, in exported C and in what gnuplot reads. */
+static void check_arguments(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        struct sn_error error;
+        if (sn_is_printable(argv[i])) continue;
+        sn_fail(&error, SN_BAD_INPUT, "argument %d: expected no control characters, found '%s'", i,
+                argv[i]);
+        fprintf(stderr, "structnet: %s\n", error.message);
+        exit(2);
+    }
 }
 
 int main(int argc, char **argv)
@@ -32,12 +47,14 @@ int main(int argc, char **argv)
      * with the first of them, and those that follow would leave gaps in the heap. */
     mallopt(M_MMAP_THRESHOLD, 1 << 22);
 #endif
+    check_arguments(argc, argv);
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_usage(stdout);
         return 0;
     }
     if (!strcmp(name, "--version")) {
-        printf("structnet %s\nOpenBLAS core %s\n", structnet_version(), plug_blas_core());
+        printf("structnet %s\nOpenBLAS core %s\nkernels %s\n", structnet_version(),
+               plug_blas_core(), sn_kernels()->name);
         return 0;
     }
     for (int i = 0; i < N_COMMANDS; i++) {

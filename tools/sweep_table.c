@@ -44,8 +44,11 @@ uint32_t sweep_table_fingerprint(const struct problem *problem, const char *type
     crc = checksum(crc, problem->bias, m);
     crc = checksum(crc, problem->gain, m);
     crc = checksum(crc, problem->offset, m);
-    crc = checksum(crc, problem->x, sizeof(float) * rows * n);
-    return checksum(crc, problem->labels, sizeof(int) * rows);
+    crc = checksum(crc, problem->samples.x, sizeof(float) * rows * n);
+    for (int k = 0; k < 2; k++)
+        for (size_t d = problem->parts[k].n, i = 0; i < d; i++)
+            crc = checksum(crc, problem->parts[k].values + i * d, sizeof(float) * (i + 1));
+    return checksum(crc, problem->samples.labels, sizeof(int) * rows);
 }
 
 static void print_cpu(FILE *file)

@@ -2,6 +2,7 @@
 
 #include "sweep_time.h"
 
+#include <ranks.h>
 #include <sn_error.h>
 
 #include <errno.h>
@@ -138,7 +139,7 @@ static enum sn_status finish(struct sweep_table *table, struct worker *workers, 
     text[length] = '\0';
     if (!text[0]) return sn_fail(error, SN_NO_MEMORY, "%s", text + 1);
     if (!(cell->row = strdup(text))) return sn_fail(error, SN_NO_MEMORY, "out of memory");
-    return sweep_table_write(table, error);
+    return ranks_own() ? SN_OK : sweep_table_write(table, error);
 }
 
 /* Waits until some workers have something to say. */
@@ -156,20 +157,59 @@ static enum sn_status collect(struct sweep_table *table, struct worker *workers,
     return status;
 }
 
-enum sn_status sweep_workers_run(struct sweep_table *table, int n_workers, struct sn_error *error)
+/* The first row from number i on that is not known and this rank's to compute, or end. */
+static int next_own(const struct sweep_table *table, int i, int end)
+{
+    while (i < end && (table->cells[i].row || i % ranks_count() != ranks_own())) i++;
+    return i;
+}
+
+/* Computes this rank's of the rows from start on. */
+static enum sn_status run_own(struct sweep_table *table, int start_at, int end, int n_workers,
+                              struct sn_error *error)
 {
     struct worker workers[SWEEP_MAX_WORKERS] = { 0 };
-    int next = 0;
+    int next = next_own(table, start_at, end);
+    enum sn_status status = SN_OK;
+    for (int n_left = 0; !status && (next < end || n_left);) {
+        for (int i = 0; i < n_workers && !status; i++) {
+            if (workers[i].process || next == end) continue;
+            status = start(table, next, &workers[i], error);
+            next = next_own(table, next + 1, end);
+        }
+        int known = sweep_table_n_known(table);
+        command_progress((double)known / table->n, "%d of %d", known, table->n);
+        if (!status) status = collect(table, workers, n_workers, error);
+        n_left = 0;
+        for (int i = 0; i < n_workers; i++) n_left += workers[i].process != 0;
+    }
+    return status;
+}
+
+/* Gives every rank the rows that the others computed. */
+static enum sn_status share_rows(struct sweep_table *table, int start_at, int end,
+                                 struct sn_error *error)
+{
+    for (int i = start_at; ranks_count() > 1 && i < end; i++) {
+        struct sweep_cell *cell = &table->cells[i];
+        char row[SWEEP_MAX_ROW] = "";
+        if (cell->row) snprintf(row, sizeof row, "%s", cell->row);
+        ranks_copy(row, sizeof row, i % ranks_count());
+        if (!cell->row && !(cell->row = strdup(row)))
+            return sn_fail(error, SN_NO_MEMORY, "out of memory");
+    }
+    return ranks_count() == 1 || ranks_own() ? SN_OK : sweep_table_write(table, error);
+}
+
+enum sn_status sweep_workers_run(struct sweep_table *table, int n_workers, struct sn_error *error)
+{
+    int n = ranks_count() > 1 ? n_workers * ranks_count() : table->n, end;
     enum sn_status status = SN_OK;
     fflush(NULL); /* Nothing that is buffered may be written by two processes. */
-    for (int known; !status && (known = sweep_table_n_known(table)) < table->n;) {
-        command_progress((double)known / table->n, "%d of %d", known, table->n);
-        for (int i = 0; i < n_workers && !status; i++) {
-            while (next < table->n && table->cells[next].row) next++;
-            if (!workers[i].process && next < table->n)
-                status = start(table, next++, &workers[i], error);
-        }
-        if (!status) status = collect(table, workers, n_workers, error);
+    for (int i = 0; i < table->n && !status; i = end) {
+        end = i + n < table->n ? i + n : table->n;
+        status = run_own(table, i, end, n_workers, error);
+        if (!status) status = share_rows(table, i, end, error);
     }
     command_progress(1, " ");
     return status;

@@ -24,18 +24,20 @@ train() {
     name=$1
     shift
     batches=$(sed -n 's/^max_batches=//p' "$1")
-    # Darknet starts threads for every batch; small stacks make them cheaper.
-    (ulimit -s 1024; exec stdbuf -oL "$build/darknet" classifier train "$out/glyphs/glyphs.data" "$@") \
+    # Darknet starts threads for every batch; small stacks make them cheaper. The images that judge the nets at the end take
+    # no part in training.
+    grep -v '^valid=' "$out/glyphs/glyphs.data" > "$out/$name.data"
+    (ulimit -s 1024; exec "$build/darknet" classifier train "$out/$name.data" "$@") \
         2> "$out/$name.err" > "$out/$name.log" &
     pid=$!
     shown=0
     while kill -0 $pid 2> /dev/null; do
         sleep 1
-        line=$(grep ' images$' "$out/$name.log" | tail -n 1)
-        batch=${line%%,*}
+        line=$(grep '^batch ' "$out/$name.log" | tail -n 1)
+        batch=$(echo "$line" | cut -d' ' -f2)
         if [ $((${batch:-0} * 8 / batches)) -gt $shown ]; then
             shown=$((batch * 8 / batches))
-            step "$name: batch $batch of $batches, loss $(echo "$line" | cut -d' ' -f4)"
+            step "$name: batch $batch of $batches, $(echo "$line" | sed 's/.*\(loss [0-9.]*\).*/\1/')"
         fi
     done
     wait $pid || { tail -n 1 "$out/$name.err" >&2; exit 1; }

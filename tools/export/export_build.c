@@ -15,7 +15,9 @@ static const char *obstacle(const layer *l, int first)
 {
     enum { MOST = 65535 };
     static const char *const too_many = "more than 65535 inputs or outputs";
-    if (l->outputs > MOST * 64 || l->w * l->h > MOST || l->inputs > MOST * 64) return "too large";
+    if (l->outputs > MOST * 64 || l->w * l->h > MOST || l->out_w * l->out_h > MOST
+        || l->inputs > MOST * 64)
+        return "too large";
     if (structured_matrix(l)) {
         const struct sn_matrix *structured = structured_matrix(l);
         if (!export_family(structured)) return "no integer form";
@@ -78,8 +80,9 @@ struct link {
 
 struct builder {
     const network *net;
-    int first, last, n_steps;
+    int first, last, n_steps, is_float;
     const struct export_range *ranges;
+    const struct export_kinds *kinds;
     struct export_net *to;
     struct value *values; /* last - first + 2 */
     struct link *links;
@@ -107,6 +110,12 @@ static void add_step(struct builder *b, struct sn_micro_step step, int in, int o
     b->to->steps[b->n_steps++] = step;
 }
 
+static struct export_number number_of(const struct builder *b, float low, float high, int is_wide)
+{
+    if (b->is_float) return (struct export_number){ .scale = 1, .is_float = 1 };
+    return export_number_of(low, high, is_wide);
+}
+
 /* Of a layer with one input: its number before and behind the activation. */
 static struct export_layer describe(struct builder *b, int i)
 {
@@ -120,9 +129,9 @@ static struct export_layer describe(struct builder *b, int i)
                               .input = b->values[value_of(b, i - 1)].number,
                               .range = *range,
                               .error = b->error };
-    e.behind = export_number_of(range->low, range->high, 0);
-    e.output = is_looked_up ? export_number_of(range->pre_low, range->pre_high, 0)
-                            : export_number_of(range->low, range->high, is_wide);
+    e.behind = number_of(b, range->low, range->high, 0);
+    e.output = is_looked_up ? number_of(b, range->pre_low, range->pre_high, 0)
+                            : number_of(b, range->low, range->high, is_wide);
     return e;
 }
 
@@ -137,16 +146,15 @@ static enum sn_status add_route(struct builder *b, int i)
         b->values[v].root = value_of(b, l->input_layers[0]);
         return SN_OK;
     }
-    b->values[v].number = export_number_of(b->ranges[i].low, b->ranges[i].high, 0);
+    b->values[v].number = number_of(b, b->ranges[i].low, b->ranges[i].high, 0);
     for (int k = 0; k < l->n; k++) {
         struct export_layer e = describe(b, i);
         int from = value_of(b, l->input_layers[k]);
         struct sn_micro_step step;
         e.output = b->values[v].number;
-        enum sn_status status = export_sum(&e,
-                                           (struct export_number[2]){ b->values[from].number,
-                                                                      b->values[from].number },
-                                           (double[2]){ 1, 0 }, (size_t)l->input_sizes[k], &step);
+        enum sn_status status = b->kinds->sum(
+            &e, (struct export_number[2]){ b->values[from].number, b->values[from].number },
+            (double[2]){ 1, 0 }, (size_t)l->input_sizes[k], &step);
         if (status) return status;
         add_step(b, step, from, from, v, offset);
         offset += (size_t)l->input_sizes[k];
@@ -164,11 +172,14 @@ static enum sn_status add_layer(struct builder *b, int i)
     size_t scratch = 0;
     enum sn_status status;
     if (structured_matrix(l)) {
-        status = export_family(structured_matrix(l))->build(&e, export_words(l), &step, &scratch);
+        const struct export_family *family = export_family(structured_matrix(l));
+        status = (b->is_float ? family->build_float : family->build)(&e, export_words(l), &step,
+                                                                     &scratch);
+        if (!status) status = export_patches(&e, &step, &scratch);
     } else if (l->type == CONVOLUTIONAL || l->type == CONNECTED)
-        status = export_convolution(&e, &step, &scratch);
-    else if (l->type == MAXPOOL) status = export_maxpool(&e, &step);
-    else if (l->type == AVGPOOL) status = export_avgpool(&e, &step);
+        status = b->kinds->convolution(&e, &step, &scratch);
+    else if (l->type == MAXPOOL) status = b->kinds->maxpool(&e, &step);
+    else if (l->type == AVGPOOL) status = b->kinds->avgpool(&e, &step);
     else {
         double factor[2] = { 1, 0 };
         if (l->type == SHORTCUT) {
@@ -176,8 +187,8 @@ static enum sn_status add_layer(struct builder *b, int i)
             factor[0] = (double)l->alpha;
             factor[1] = (double)l->beta;
         }
-        status = export_sum(&e, (struct export_number[2]){ e.input, b->values[other].number },
-                            factor, (size_t)l->outputs, &step);
+        status = b->kinds->sum(&e, (struct export_number[2]){ e.input, b->values[other].number },
+                               factor, (size_t)l->outputs, &step);
     }
     if (status) return status;
     int is_looked_up = export_needs_table(l);
@@ -189,10 +200,14 @@ static enum sn_status add_layer(struct builder *b, int i)
 
 /* ---- Memory */
 
-static size_t bytes_of(const struct value *v)
+static size_t number_bytes(const struct export_number *number)
 {
-    return (v->n * (v->number.is_wide ? 2 : 1) + 3) / 4 * 4;
+    return number->is_float ? sizeof(float) : number->is_wide ? 2 : 1;
 }
+
+static size_t words(size_t n_bytes) { return (n_bytes + 3) / 4 * 4; }
+
+static size_t bytes_of(const struct value *v) { return words(v->n * number_bytes(&v->number)); }
 
 /* Places every buffer at the lowest address where it meets none that is needed at the same time. */
 static size_t place_buffers(struct builder *b)
@@ -226,11 +241,13 @@ static void finish(struct builder *b)
         struct sn_micro_step *step = &b->to->steps[i];
         step->in = link->in ? (int32_t)b->values[link->in].at : -1;
         step->other = link->other ? (int32_t)b->values[link->other].at : -1;
-        step->out = link->out == result ? -1
-                                        : (int32_t)(b->values[link->out].at + link->out_offset);
+        step->out = link->out == result
+            ? -1
+            : (int32_t)(b->values[link->out].at
+                        + link->out_offset * number_bytes(&b->values[link->out].number));
     }
     b->to->net = (struct sn_micro_net){ b->to->steps, (uint16_t)b->n_steps, (uint32_t)buffers };
-    b->to->n_bytes = buffers + (b->scratch + 3) / 4 * 4;
+    b->to->n_bytes = buffers + words(b->scratch);
     b->to->output = b->values[result].number;
     b->to->n_inputs = b->values[0].n;
     b->to->n_outputs = b->values[result].n;
@@ -243,14 +260,19 @@ static int count_steps(const network *net, int first, int last)
     return n;
 }
 
-enum sn_status export_build(const network *net, int first, int last,
+enum sn_status export_build(const network *net, int first, int last, int is_float,
                             const struct export_range *input, const struct export_range *ranges,
                             struct export_net *out, struct sn_error *error)
 {
     *out = (struct export_net){ 0 };
-    struct builder b = {
-        .net = net, .first = first, .last = last, .ranges = ranges, .to = out, .error = error
-    };
+    struct builder b = { .net = net,
+                         .first = first,
+                         .last = last,
+                         .is_float = is_float,
+                         .ranges = ranges,
+                         .kinds = is_float ? &export_floats : &export_integers,
+                         .to = out,
+                         .error = error };
     size_t n_steps = (size_t)count_steps(net, first, last);
     b.values = calloc((size_t)last - (size_t)first + 2, sizeof *b.values);
     b.links = calloc(n_steps + 1, sizeof *b.links);
@@ -259,7 +281,7 @@ enum sn_status export_build(const network *net, int first, int last,
         ? SN_OK
         : sn_no_memory(error, "%zu steps", n_steps);
     if (!status) {
-        b.values[0].number = out->input = export_number_of(input->low, input->high, 0);
+        b.values[0].number = out->input = number_of(&b, input->low, input->high, 0);
         b.values[0].n = (size_t)net->layers[first].inputs;
     }
     for (int i = first; i <= last && !status; i++) {
@@ -288,21 +310,42 @@ void export_free(struct export_net *net)
 
 /* ---- Running it */
 
-void export_quantise(const struct export_net *net, const float *x, int8_t *q)
+size_t export_input_bytes(const struct export_net *net)
 {
-    for (size_t i = 0; i < net->n_inputs; i++)
-        q[i] = (int8_t)fmax(-128,
-                            fmin(127, rint((double)x[i] / net->input.scale + net->input.zero)));
+    return net->n_inputs * number_bytes(&net->input);
 }
 
-void export_run(const struct export_net *net, const float *x, float *y, void *memory)
+size_t export_output_bytes(const struct export_net *net)
 {
-    int8_t *q = memory;
-    char *rest = (char *)memory + (net->n_inputs + 3) / 4 * 4, *out = rest + net->n_bytes;
-    export_quantise(net, x, q);
-    sn_micro_run(&net->net, q, out, rest);
-    for (size_t i = 0; i < net->n_outputs; i++) {
-        int value = net->output.is_wide ? ((int16_t *)(void *)out)[i] : ((int8_t *)out)[i];
-        y[i] = (float)((value - net->output.zero) * net->output.scale);
-    }
+    return net->n_outputs * number_bytes(&net->output);
+}
+
+size_t export_memory_bytes(const struct export_net *net)
+{
+    return words(export_input_bytes(net)) + net->n_bytes + words(export_output_bytes(net)) + 4;
+}
+
+static void quantise(const struct export_net *net, const float *x, void *q)
+{
+    int8_t *codes = q;
+    if (net->input.is_float) memcpy(q, x, export_input_bytes(net));
+    else
+        for (size_t i = 0; i < net->n_inputs; i++) {
+            double code = rint((double)x[i] / net->input.scale + net->input.zero);
+            codes[i] = (int8_t)fmax(-128, fmin(127, code));
+        }
+}
+
+const void *export_run(const struct export_net *net, const float *x, float *y, void *memory)
+{
+    char *rest = (char *)memory + words(export_input_bytes(net)), *out = rest + net->n_bytes;
+    quantise(net, x, memory);
+    sn_micro_run(&net->net, memory, out, rest);
+    if (y && net->output.is_float) memcpy(y, out, export_output_bytes(net));
+    else if (y)
+        for (size_t i = 0; i < net->n_outputs; i++) {
+            int value = net->output.is_wide ? ((int16_t *)(void *)out)[i] : ((int8_t *)out)[i];
+            y[i] = (float)((value - net->output.zero) * net->output.scale);
+        }
+    return out;
 }

@@ -1,8 +1,9 @@
-/* Each kind of layer as one of integers. */
+/* Each kind of layer as one of integers, and what those of floats need too. */
 #include "export_layers.h"
 
 #include <activations.h>
 #include <math.h>
+#include <micro_float.h>
 #include <relu6_layer.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,45 @@ const struct export_family *export_family(const struct sn_matrix *structured)
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (!strcmp(families[i]->name, sn_family_name(structured->family))) return families[i];
     return NULL;
+}
+
+static int has_patches(const struct sn_window *window)
+{
+    return !sn_window_is_pixels(window) && !sn_window_is_whole(window);
+}
+
+int export_pixels(const layer *l)
+{
+    struct sn_window window = structured_window(l);
+    return has_patches(&window) ? 1 : (int)sn_window_places(&window);
+}
+
+enum sn_status export_patches(const struct export_layer *e, struct sn_micro_step *step,
+                              size_t *scratch)
+{
+    struct sn_window window = structured_window(e->l);
+    size_t n = sn_window_inputs(&window);
+    int is_float = e->input.is_float;
+    if (!has_patches(&window)) return SN_OK;
+    struct sn_micro_patches *to = export_allocate(e->net, 1, sizeof *to);
+    if (!to) return export_no_memory(e);
+    *to = (struct sn_micro_patches){ (uint16_t)window.channels,
+                                     (uint16_t)window.height,
+                                     (uint16_t)window.width,
+                                     (uint16_t)window.size,
+                                     (uint16_t)window.stride,
+                                     (uint16_t)window.pad,
+                                     (uint16_t)window.out_height,
+                                     (uint16_t)window.out_width,
+                                     (int8_t)e->input.zero,
+                                     (uint8_t)e->output.is_wide,
+                                     (uint16_t)(is_float ? e->l->out_c : 0),
+                                     step->run,
+                                     step->layer };
+    *scratch += is_float ? sizeof(float) * (n + to->n_floats) : (n + 3) / 4 * 4;
+    *step = (struct sn_micro_step){ .run = is_float ? sn_micro_float_patches : sn_micro_patches,
+                                    .layer = to };
+    return SN_OK;
 }
 
 const float *export_words(const layer *l)
@@ -60,7 +100,7 @@ struct sn_micro_input export_input(const struct export_layer *e, int pixels)
 }
 
 /* Pools and such have no activation, whatever their field holds. */
-static int has_activation(const layer *l)
+int export_has_activation(const layer *l)
 {
     return structured_matrix(l) || l->type == CONVOLUTIONAL || l->type == CONNECTED
         || l->type == SHORTCUT || (l->type == ACTIVE && l->forward != forward_relu6_layer);
@@ -68,7 +108,7 @@ static int has_activation(const layer *l)
 
 int export_needs_table(const layer *l)
 {
-    return has_activation(l) && l->activation != LINEAR && l->activation != RELU;
+    return export_has_activation(l) && l->activation != LINEAR && l->activation != RELU;
 }
 
 struct export_number export_number_of(float low, float high, int is_wide)
@@ -76,24 +116,26 @@ struct export_number export_number_of(float low, float high, int is_wide)
     double least = fmin(0, (double)low), most = fmax(0, (double)high);
     if (is_wide) {
         double scale = 2 * fmax(-least, most) / 32767; /* What samples did not show has room too. */
-        return (struct export_number){ scale > 0 ? scale : 1, 0, 1 };
+        return (struct export_number){ scale > 0 ? scale : 1, 0, 1, 0 };
     }
     double scale = (most - least) / 255;
-    if (!(scale > 0)) return (struct export_number){ 1, 0, 0 };
-    return (struct export_number){ scale, (int)fmax(-128, fmin(127, rint(-128 - least / scale))),
+    if (!(scale > 0)) return (struct export_number){ 1, 0, 0, 0 };
+    return (struct export_number){ scale, (int)fmax(-128, fmin(127, rint(-128 - least / scale))), 0,
                                    0 };
 }
 
 enum sn_status export_output(struct export_layer *e, struct sn_micro_output *output)
 {
     const layer *l = e->l;
-    int is_relu = has_activation(l) && l->activation == RELU,
+    int is_relu = export_has_activation(l) && l->activation == RELU,
         is_relu6 = l->forward == forward_relu6_layer, low = e->output.is_wide ? -32767 : -128,
         high = e->output.is_wide ? 32767 : 127;
     if (is_relu || is_relu6) low = e->output.zero;
     if (is_relu6) high = (int)fmin(high, floor(6 / e->output.scale + e->output.zero + .5));
-    *output = (struct sn_micro_output){ (int16_t)low, (int16_t)high, (uint8_t)e->output.is_wide, 1,
-                                        NULL };
+    *output = (struct sn_micro_output){
+        (int16_t)low, (int16_t)high, (uint8_t)e->output.is_wide, 1, (uint16_t)(l->out_w * l->out_h),
+        NULL
+    };
     if (!export_needs_table(l)) return SN_OK;
     int8_t *table = export_allocate(e->net, 256, 1);
     if (!table) return export_no_memory(e);
@@ -125,40 +167,49 @@ static enum sn_status take_rows(struct export_layer *e, const float *weights, in
     return SN_OK;
 }
 
-enum sn_status export_convolution(struct export_layer *e, struct sn_micro_step *step,
+struct export_window export_window_of(const layer *l)
+{
+    if (l->type == CONNECTED)
+        return (struct export_window){ l->inputs, l->outputs, 1, 1, 1, 1, 1, 0, 1, 1 };
+    return (
+        struct export_window){ l->c / l->groups, l->n / l->groups, l->groups, l->h,     l->w,
+                               l->size,          l->stride,        l->pad,    l->out_h, l->out_w };
+}
+
+static enum sn_status convolution(struct export_layer *e, struct sn_micro_step *step,
                                   size_t *scratch)
 {
-    const layer *l = e->l;
-    int is_connected = l->type == CONNECTED, groups = is_connected ? 1 : l->groups,
-        size = is_connected ? 1 : l->size, channels = (is_connected ? l->inputs : l->c) / groups,
-        filters = is_connected ? l->outputs : l->n, n = channels * size * size;
+    struct export_window window = export_window_of(e->l);
+    int n = window.channels * window.size * window.size;
     struct export_rows rows = { 0 };
     struct sn_micro_convolution *to = export_allocate(e->net, 1, sizeof *to);
-    enum sn_status status = to ? take_rows(e, l->weights, filters, n, &rows) : export_no_memory(e);
+    enum sn_status status = to
+        ? take_rows(e, e->l->weights, window.filters * window.groups, n, &rows)
+        : export_no_memory(e);
     if (!status) status = export_scale(e, &rows, 0);
     if (!status) {
-        int h = is_connected ? 1 : l->h, w = is_connected ? 1 : l->w;
-        *to = (struct sn_micro_convolution){ .input = export_input(e, h * w),
-                                             .channels = (uint16_t)channels,
-                                             .height = (uint16_t)h,
-                                             .width = (uint16_t)w,
-                                             .filters = (uint16_t)(filters / groups),
-                                             .groups = (uint16_t)groups,
-                                             .size = (uint16_t)size,
-                                             .stride = is_connected ? 1 : (uint16_t)l->stride,
-                                             .pad = is_connected ? 0 : (uint16_t)l->pad,
-                                             .out_height = is_connected ? 1 : (uint16_t)l->out_h,
-                                             .out_width = is_connected ? 1 : (uint16_t)l->out_w };
+        *to = (struct sn_micro_convolution){ .input = export_input(e, window.height * window.width),
+                                             .channels = (uint16_t)window.channels,
+                                             .height = (uint16_t)window.height,
+                                             .width = (uint16_t)window.width,
+                                             .filters = (uint16_t)window.filters,
+                                             .groups = (uint16_t)window.groups,
+                                             .size = (uint16_t)window.size,
+                                             .stride = (uint16_t)window.stride,
+                                             .pad = (uint16_t)window.pad,
+                                             .out_height = (uint16_t)window.out_height,
+                                             .out_width = (uint16_t)window.out_width };
         status = export_output(e, &to->output);
     }
     if (!status) status = export_finish(e, &rows, e->v_scale, 1, &to->rows);
-    *scratch = sizeof(int16_t) * (((size_t)n + 3) / 4 * 4 + SN_MICRO_SLACK);
+    *scratch = SN_MICRO_BATCH * sizeof(int32_t)
+        + sizeof(int16_t) * (((size_t)n + 3) / 4 * 4 + SN_MICRO_SLACK);
     *step = (struct sn_micro_step){ .run = sn_micro_convolution, .layer = to };
     export_rows_free(&rows);
     return status;
 }
 
-enum sn_status export_maxpool(struct export_layer *e, struct sn_micro_step *step)
+static enum sn_status maxpool(struct export_layer *e, struct sn_micro_step *step)
 {
     const layer *l = e->l;
     struct sn_micro_maxpool *to = export_allocate(e->net, 1, sizeof *to);
@@ -172,7 +223,7 @@ enum sn_status export_maxpool(struct export_layer *e, struct sn_micro_step *step
     return SN_OK;
 }
 
-enum sn_status export_avgpool(struct export_layer *e, struct sn_micro_step *step)
+static enum sn_status avgpool(struct export_layer *e, struct sn_micro_step *step)
 {
     const layer *l = e->l;
     int pixels = l->h * l->w;
@@ -181,14 +232,14 @@ enum sn_status export_avgpool(struct export_layer *e, struct sn_micro_step *step
     e->shift = 7;
     while (e->shift > 0 && ldexp(255. * pixels, e->shift) > 1 << 30) e->shift--;
     double scale = ldexp(e->input.scale, -e->shift) / pixels;
-    e->output.scale = fmax(e->output.scale, scale * 2048 / 2047);
+    e->output.scale = fmax(e->output.scale, export_least_scale(scale));
     *to = (struct sn_micro_avgpool){ .input = export_input(e, pixels), .channels = (uint16_t)l->c };
     to->scale = export_word(scale / e->output.scale, e->output.zero, &to->bias);
     *step = (struct sn_micro_step){ .run = sn_micro_avgpool, .layer = to };
     return export_output(e, &to->output);
 }
 
-enum sn_status export_sum(struct export_layer *e, const struct export_number from[2],
+static enum sn_status sum(struct export_layer *e, const struct export_number from[2],
                           const double factor[2], size_t n, struct sn_micro_step *step)
 {
     enum { MOST = 1 << 20 };
@@ -208,3 +259,5 @@ enum sn_status export_sum(struct export_layer *e, const struct export_number fro
     *step = (struct sn_micro_step){ .run = sn_micro_sum, .layer = to };
     return export_output(e, &to->output);
 }
+
+const struct export_kinds export_integers = { convolution, maxpool, avgpool, sum };

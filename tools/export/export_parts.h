@@ -65,7 +65,11 @@ enum sn_status export_finish(struct export_layer *e, const struct export_rows *r
 /* SN_NO_MEMORY, which the error says. */
 enum sn_status export_no_memory(const struct export_layer *e);
 
-/* 16-bit word and bias (without a bias NAN) of y = a factor + bias. */
+/* The finest scale of the outputs of rows whose sums have this one: a scale word stands for less
+ * than a half. */
+double export_least_scale(double scale);
+
+/* Scale word and bias (without a bias NAN) of y = a factor + bias. */
 uint16_t export_word(double factor, double bias, int32_t *integer);
 
 /* What activations do to an output. */
@@ -89,11 +93,17 @@ struct export_family {
     /* words: values rounded, and scales, of the layer l. Fills in *step, and e->output's scale. */
     enum sn_status (*build)(struct export_layer *e, const float *words, struct sn_micro_step *step,
                             size_t *scratch);
+    enum sn_status (*build_float)(struct export_layer *e, const float *words,
+                                  struct sn_micro_step *step, size_t *scratch);
 };
 extern const struct export_family export_sss, export_psm;
 
 /* That of a structured layer's matrix, NULL where it has no integer form. */
 const struct export_family *export_family(const struct sn_matrix *structured);
+
+/* The pixels at which a structured layer takes its inputs as they lie: one where it takes patches,
+ * which export_patches then brings to it. */
+int export_pixels(const layer *l);
 
 /* The words that a structured layer multiplies. */
 const float *export_words(const layer *l);

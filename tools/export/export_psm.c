@@ -1,5 +1,5 @@
 /* PSM as rows of integers, factors from the right to the left. */
-#include "export_parts.h"
+#include "export_float.h"
 
 #include <math.h>
 #include <psm_shape.h>
@@ -143,7 +143,7 @@ static double inner_scale(const struct export_layer *e, const struct export_rows
 {
     double scale = 1.5 * (double)e->range.state / 32767;
     for (size_t i = 0; i < rows->n_rows; i++)
-        scale = fmax(scale, rows->rows[i].scale * v_scale * 2048 / 2047);
+        scale = fmax(scale, export_least_scale(rows->rows[i].scale * v_scale));
     return scale > 0 ? scale : 1;
 }
 
@@ -155,7 +155,8 @@ static enum sn_status finish_factor(struct export_layer *e, const struct export_
     double state_scale = inner_scale(e, rows, *v_scale);
     if (is_last) {
         for (size_t k = 0; k < rows->n_rows; k++)
-            e->output.scale = fmax(e->output.scale, rows->rows[k].scale * *v_scale * 2048 / 2047);
+            e->output.scale = fmax(e->output.scale,
+                                   export_least_scale(rows->rows[k].scale * *v_scale));
         enum sn_status status = export_output(e, &to->output);
         if (status) return status;
     }
@@ -189,12 +190,13 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
         status = finish_factor(e, &rows[i], i == n - 1, &v_scale, &factors[i]);
     if (!status) status = export_u16(e, s->order, (size_t)s->matrix.n_outputs, &to->output_order);
     if (!status) {
-        to->input = export_input(e, e->l->out_w * e->l->out_h);
+        to->input = export_input(e, export_pixels(e->l));
         to->n_factors = (uint16_t)n;
         to->n_inputs = (uint16_t)s->matrix.n_inputs;
         to->most_inner = (uint16_t)most_inner;
         to->factors = factors;
-        *scratch = sizeof(int16_t) * ((size_t)s->matrix.n_inputs + 2 * (size_t)most_inner);
+        *scratch = SN_MICRO_BATCH * sizeof(int32_t)
+            + sizeof(int16_t) * ((size_t)s->matrix.n_inputs + 2 * (size_t)most_inner);
     }
     *step = (struct sn_micro_step){ .run = sn_micro_psm, .layer = to };
     for (int i = 0; i < n; i++) export_rows_free(&rows[i]);
@@ -203,4 +205,4 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
     return status;
 }
 
-const struct export_family export_psm = { "psm", psm_state, build_psm };
+const struct export_family export_psm = { "psm", psm_state, build_psm, export_float_psm };

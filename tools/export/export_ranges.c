@@ -15,17 +15,20 @@ static void widen(float *low, float *high, const float *x, size_t n)
     }
 }
 
-/* The largest state at all pixels of an input; scratch has room for three of everything. */
+/* The largest state at all places of an input; scratch has room for the patches and three of
+ * everything. */
 static float largest_state(const layer *l, const float *input, float *scratch)
 {
     const struct sn_matrix *structured = structured_matrix(l);
-    int pixels = l->out_w * l->out_h, n = structured->n_inputs;
-    float *x = scratch, most = 0;
-    for (int p = 0; p < pixels; p++) {
-        for (int c = 0; c < n; c++) x[c] = input[c * pixels + p];
+    struct sn_window window = structured_window(l);
+    size_t n = sn_window_inputs(&window), places = sn_window_places(&window);
+    float most = 0;
+    sn_window_take(&window, input, scratch);
+    for (size_t p = 0; p < places; p++)
         most = fmaxf(most,
-                     export_family(structured)->state(structured, export_words(l), x, scratch + n));
-    }
+                     export_family(structured)
+                         ->state(structured, export_words(l), scratch + p * n,
+                                 scratch + places * n));
     return most;
 }
 
@@ -33,10 +36,12 @@ static size_t scratch_of(const network *net, int first, int last)
 {
     size_t most = 0;
     for (int i = first; i <= last; i++) {
-        const struct sn_matrix *structured = structured_matrix(&net->layers[i]);
-        size_t n = structured ? 4 * ((size_t)structured->n_inputs + (size_t)structured->n_outputs)
-                + 2 * structured->n_states
-                              : 0;
+        const layer *l = &net->layers[i];
+        const struct sn_matrix *structured = structured_matrix(l);
+        if (!structured) continue;
+        size_t places = (size_t)l->out_w * (size_t)l->out_h, inputs = (size_t)structured->n_inputs,
+               n = (places + 3) * inputs + 4 * (size_t)structured->n_outputs
+            + 2 * structured->n_states;
         most = n > most ? n : most;
     }
     return most;

@@ -108,24 +108,28 @@ enum sn_status export_scale(struct export_layer *e, const struct export_rows *ro
     e->v_scale = ldexp(e->input.scale, -shift);
     for (size_t i = 0; i < rows->n_rows; i++)
         if (rows->rows[i].is_output) coarsest = fmax(coarsest, rows->rows[i].scale * e->v_scale);
-    /* A scale word stands for less than 1. */
-    e->output.scale = fmax(e->output.scale, coarsest * 2048 / 2047);
+    e->output.scale = fmax(e->output.scale, export_least_scale(coarsest));
     return SN_OK;
 }
 
+/* Of a scale word: the bits of e, and the most that the others hold. */
+enum { LOW_BITS = 5, MOST_HIGH = 1023 };
+
+double export_least_scale(double scale) { return ldexp(scale, 16 - LOW_BITS) / MOST_HIGH; }
+
 uint16_t export_word(double factor, double bias, int32_t *integer)
 {
-    enum { MOST_BIAS = 1 << 29, LEAST = 1024, MOST = 2047, MOST_E = 28 };
+    enum { MOST_BIAS = 1 << 29, MOST_E = 28 };
     int e = 0, has_bias = !isnan(bias);
-    while (e < MOST_E && rint(ldexp(factor, 11 + e)) < LEAST
+    while (e < MOST_E && ldexp(factor, 16 + e + 1 - LOW_BITS) <= MOST_HIGH
            && (!has_bias || ldexp(fabs(bias), e + 1) <= MOST_BIAS))
         e++;
-    double m = fmin(MOST, rint(ldexp(factor, 11 + e)));
+    double high = rint(ldexp(ldexp(factor, 16 + e) - e, -LOW_BITS));
     if (integer)
         *integer = has_bias
             ? (int32_t)fmax(-MOST_BIAS, fmin(MOST_BIAS, rint(ldexp(bias, e)))) + ((1 << e) >> 1)
             : 0;
-    return (uint16_t)(e << 11 | (int)m);
+    return (uint16_t)((int)fmax(0, fmin(MOST_HIGH, high)) << LOW_BITS | e);
 }
 
 enum sn_status export_finish(struct export_layer *e, const struct export_rows *rows, double v_scale,
@@ -142,9 +146,9 @@ enum sn_status export_finish(struct export_layer *e, const struct export_rows *r
         const struct export_row *row = &rows->rows[i];
         double factor = row->scale * v_scale / (row->is_output ? e->output.scale : state_scale),
                offset = row->is_output ? row->bias / e->output.scale + e->output.zero : NAN;
-        if (factor > 1 && !row->is_output)
+        if (factor > .5 && !row->is_output)
             return sn_fail(e->error, SN_BAD_INPUT,
-                           "layer %d: a row of states has weights of %g, expected at most 127",
+                           "layer %d: a row of states has weights of %g, expected at most 63.5",
                            e->index, 127 * row->scale);
         words[i] = export_word(factor, offset, row->is_output ? bias++ : NULL);
     }

@@ -1,5 +1,5 @@
 /* SSS as rows of integers: [F E] of the last stage first, then [D C G] and [B A] of each. */
-#include "export_parts.h"
+#include "export_float.h"
 
 #include <math.h>
 #include <sss.h>
@@ -108,14 +108,15 @@ static void collect(const struct export_layer *e, const struct sss *s, const flo
     free(first);
 }
 
-/* Sizes of the stages, and what scratch follows from them. */
-static enum sn_status set_sizes(struct export_layer *e, const struct sss *s,
-                                struct sn_micro_sss *to, size_t *scratch)
+enum sn_status export_stages(struct export_layer *e, const struct sss *s,
+                             struct sn_micro_stages *to, size_t *n_scratch)
 {
     uint16_t *sizes = export_allocate(e->net, 4 * (size_t)s->n_stages, sizeof *sizes);
     int columns = 0, causal = 0, sum = 0;
     if (!sizes) return export_no_memory(e);
-    to->sizes = sizes;
+    *to = (struct sn_micro_stages){ .n_stages = (uint16_t)s->n_stages,
+                                    .n_inputs = (uint16_t)s->matrix.n_inputs,
+                                    .sizes = sizes };
     for (int k = 0; k < s->n_stages; k++, sizes += 4) {
         int row = s->inputs[k] + s->causal[k] + s->anticausal[k + 1];
         sizes[0] = (uint16_t)s->inputs[k];
@@ -126,13 +127,13 @@ static enum sn_status set_sizes(struct export_layer *e, const struct sss *s,
         causal = s->causal[k] > causal ? s->causal[k] : causal;
         sum += s->anticausal[k];
     }
-    to->n_stages = (uint16_t)s->n_stages;
-    to->n_inputs = (uint16_t)s->matrix.n_inputs;
     to->most_columns = (uint16_t)((columns + 3) / 4 * 4);
     to->most_states = (uint16_t)((causal + 1) / 2 * 2);
-    *scratch = sizeof(int16_t)
-        * ((size_t)to->most_columns + SN_MICRO_SLACK + to->most_states + (size_t)sum);
-    return SN_OK;
+    *n_scratch = (size_t)to->most_columns + to->most_states + (size_t)sum;
+    enum sn_status status = export_u16(e, s->input_order, (size_t)s->matrix.n_inputs,
+                                       &to->input_order);
+    if (status) return status;
+    return export_u16(e, s->output_order, (size_t)s->matrix.n_outputs, &to->output_order);
 }
 
 static enum sn_status build_sss(struct export_layer *e, const float *words,
@@ -149,13 +150,10 @@ static enum sn_status build_sss(struct export_layer *e, const float *words,
     collect(e, s, words, w, &rows);
     enum sn_status status = export_scale(e, &rows, (double)e->range.state);
     if (!status) status = export_output(e, &to->output);
-    if (!status) status = set_sizes(e, s, to, scratch);
-    if (!status)
-        status = export_u16(e, s->input_order, (size_t)s->matrix.n_inputs, &to->input_order);
-    if (!status)
-        status = export_u16(e, s->output_order, (size_t)s->matrix.n_outputs, &to->output_order);
+    if (!status) status = export_stages(e, s, &to->stages, scratch);
     if (!status) {
-        to->input = export_input(e, e->l->out_w * e->l->out_h);
+        *scratch = SN_MICRO_BATCH * sizeof(int32_t) + sizeof(int16_t) * (*scratch + SN_MICRO_SLACK);
+        to->input = export_input(e, export_pixels(e->l));
         status = export_finish(e, &rows, e->v_scale, e->v_scale, &to->rows);
     }
     *step = (struct sn_micro_step){ .run = sn_micro_sss, .layer = to };
@@ -164,4 +162,4 @@ static enum sn_status build_sss(struct export_layer *e, const float *words,
     return status;
 }
 
-const struct export_family export_sss = { "sss", sss_state, build_sss };
+const struct export_family export_sss = { "sss", sss_state, build_sss, export_float_sss };

@@ -8,7 +8,10 @@ void setup() {
   Serial.begin(115200);
   sn_micro_run(&net, net_test_input, outputs, memory);
   int different = 0;
-  for (int i = 0; i < net_OUTPUTS; i++) different += outputs[i] != net_test_output[i];
+  for (int i = 0; i < net_OUTPUTS; i++) {
+    float change = (float)outputs[i] - (float)net_test_output[i];
+    different += !(change <= net_TEST_TOLERANCE && change >= -net_TEST_TOLERANCE);
+  }
   Serial.println(different ? "outputs differ" : "outputs are right");
 }
 

@@ -1,0 +1,472 @@
+#include "whole.h"
+
+#include "approximation.h"
+#include "load_net.h"
+
+#include <fit.h>
+#include <whole_file.h>
+
+#include <libdeflate.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static double number_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItem(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+}
+
+static void add_words(struct step *step, const char *const *words)
+{
+    for (; *words; words++) steps_add(step, "%s", *words);
+}
+
+static void add_resize(const struct whole *whole, struct step *step)
+{
+    if (!whole->compress->request->resize) return;
+    steps_add(step, "--resize");
+    steps_add(step, "%d", whole->compress->request->resize);
+}
+
+/* FOLDER/NAMESUFFIX. */
+static enum sn_status path_of(const struct whole *whole, const char *name, const char *suffix,
+                              char path[STEPS_MAX_PATH], struct sn_error *error)
+{
+    if (snprintf(path, STEPS_MAX_PATH, "%s/%s%s", whole->compress->folder, name, suffix)
+        < STEPS_MAX_PATH)
+        return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT, "%s: a path of more than %d bytes", whole->compress->folder,
+                   STEPS_MAX_PATH - 1);
+}
+
+static void forget(const struct whole *whole, const char *name, const char *suffix)
+{
+    char path[STEPS_MAX_PATH];
+    struct sn_error error;
+    if (!path_of(whole, name, suffix, path, &error)) unlink(path);
+}
+
+/* ---- Images */
+
+static enum sn_status path_of_few(const struct whole *whole, char path[STEPS_MAX_PATH],
+                                  struct sn_error *error)
+{
+    char name[64];
+    snprintf(name, sizeof name, "few-%s", whole->images);
+    return path_of(whole, name, ".txt", path, error);
+}
+
+/* The few images of the train list, spread evenly; FOLDER/judge.data: the task whose valid list
+ * judges. */
+static enum sn_status write_lists(const struct whole *whole, struct sn_error *error)
+{
+    const struct compress *compress = whole->compress;
+    const struct lines *train = &compress->train;
+    int n = compress->request->n_images < train->n ? compress->request->n_images : train->n;
+    char path[STEPS_MAX_PATH];
+    struct whole_file few = { 0 }, data = { 0 };
+    enum sn_status status = path_of_few(whole, path, error);
+    if (!status) status = whole_file_open(&few, path, error);
+    for (int i = 0; i < n && !status; i++)
+        fprintf(few.file, "%s\n", train->line[(int)((double)i * train->n / n)]);
+    if (!status) status = whole_file_close(&few, error);
+    if (!status) status = whole_file_publish(&few, error);
+    if (!status) status = path_of(whole, "judge", ".data", path, error);
+    if (!status) status = whole_file_open(&data, path, error);
+    if (status) return status;
+    fprintf(data.file, "classes=%d\nlabels=%s\nvalid=%s/test.txt\n", compress->task.n_classes,
+            task_find(&compress->task, "labels"), compress->folder);
+    status = whole_file_close(&data, error);
+    return status ? status : whole_file_publish(&data, error);
+}
+
+/* ---- Fits */
+
+/* Computes the moments of a layer's inputs in net, with those in the dense net where it is another;
+ * NAME.moments.npy. */
+static enum sn_status take_moments(const struct whole *whole, const struct compress_net *net,
+                                   int layer, const char *name, struct sn_error *error)
+{
+    const struct compress_net *dense = &whole->compress->dense;
+    char path[STEPS_MAX_PATH], few[STEPS_MAX_PATH], output[STEPS_MAX_PATH];
+    if (path_of(whole, name, "", path, error) || path_of_few(whole, few, error)
+        || path_of(whole, name, ".moments.npy", output, error))
+        return error->code;
+    struct step step = { .name = name, .output = output, .is_long = 1 };
+    add_words(&step,
+              (const char *[]){ "features", net->cfg, net->weights, few, "--moments", "--layer",
+                                NULL });
+    steps_add(&step, "%d", layer);
+    if (strcmp(net->weights, dense->weights))
+        add_words(&step, (const char *[]){ "--reference", dense->cfg, dense->weights, NULL });
+    add_resize(whole, &step);
+    add_words(&step, (const char *[]){ "-o", path, NULL });
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    cJSON_Delete(result);
+    return status;
+}
+
+/* The words that fit form to a layer of net by the moments of that name. */
+static enum sn_status ask_for_fit(const struct whole *whole, const struct compress_net *net,
+                                  const struct whole_layer *layer, const struct whole_form *form,
+                                  const char *moments, const char *effort, struct step *step,
+                                  struct sn_error *error)
+{
+    char path[STEPS_MAX_PATH], input[STEPS_MAX_PATH];
+    if (path_of(whole, step->name, "", path, error)
+        || path_of(whole, moments, ".moments.npy", input, error))
+        return error->code;
+    add_words(step,
+              (const char *[]){ "approx", net->cfg, net->weights, "--type", form->type->name,
+                                "--moments", input, "--judge", input, "--effort", effort, "-o",
+                                path, "--layer", NULL });
+    steps_add(step, "%d", layer->layer->number);
+    steps_add(step, "--bits");
+    steps_add(step, "%d", form->bits);
+    if (form->block > 1) {
+        steps_add(step, "--block");
+        steps_add(step, "%d", form->block);
+    }
+    if (!form->type->has_budget) return SN_OK;
+    steps_add(step, "--madds");
+    steps_add(step, "%.0f", form->part * layer->layer->n_values);
+    return SN_OK;
+}
+
+static void take_fit(const cJSON *result, struct whole_form *form)
+{
+    form->bytes = number_of(result, "bytes");
+    form->madds = number_of(result, "multiply_adds");
+    form->error = number_of(result, "output_error");
+}
+
+/* ---- Forms */
+
+static enum sn_status add_forms(const struct whole *whole, struct whole_layer *layer,
+                                struct sn_error *error)
+{
+    static const double parts[] = { .5, .3, .2, .12 };
+    const struct compress_request *request = whole->compress->request;
+    const struct sn_fit_type *type;
+    for (int t = 0; (type = sn_fit_type_at(t)); t++) {
+        int n_parts = type->has_budget ? sizeof parts / sizeof *parts : 1;
+        if (!approximation_is_in(request->types, type)) continue;
+        for (int i = 0; i < request->n_bits * n_parts; i++) {
+            struct whole_form form = { .type = type,
+                                       .bits = request->bits[i / n_parts],
+                                       .block = sn_fit_has_option(type, "block") ? request->block
+                                                                                 : 1,
+                                       .part = type->has_budget ? parts[i % n_parts] : 1 };
+            if (!type->has_budget && form.bits == 32) continue;
+            if (layer->n == WHOLE_MAX_FORMS)
+                return sn_fail(error, SN_BAD_INPUT,
+                               "expected at most %d forms of a layer, found more: leave types or "
+                               "bits out",
+                               WHOLE_MAX_FORMS);
+            snprintf(form.name, sizeof form.name, "try-%d-%s-%d-%d-%.2f", layer->layer->number,
+                     type->name, form.bits, form.block, form.part);
+            layer->forms[layer->n++] = form;
+        }
+    }
+    return SN_OK;
+}
+
+/* Tries one form within the dense net. The moments are made when they are needed first. */
+static enum sn_status try_form(struct whole *whole, struct whole_layer *layer,
+                               struct whole_form *form, struct sn_error *error)
+{
+    struct steps *steps = &whole->compress->steps;
+    const struct compress_net *dense = &whole->compress->dense;
+    struct step step = { .name = form->name, .may_fail = 1 };
+    char moments[COMPRESS_MAX_NAME];
+    cJSON *result;
+    snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
+    if (ask_for_fit(whole, dense, layer, form, moments, "quick", &step, error)
+        || (!steps_is_done(steps, &step)
+            && take_moments(whole, dense, layer->layer->number, moments, error))
+        || steps_run(steps, &step, &result, error))
+        return error->code;
+    take_fit(result, form);
+    cJSON_Delete(result);
+    forget(whole, form->name, ".cfg");
+    forget(whole, form->name, ".weights");
+    return SN_OK;
+}
+
+static enum sn_status try_layer(struct whole *whole, struct whole_layer *layer,
+                                struct sn_error *error)
+{
+    char moments[COMPRESS_MAX_NAME];
+    enum sn_status status = add_forms(whole, layer, error);
+    for (int i = 0; i < layer->n && !status; i++)
+        status = try_form(whole, layer, &layer->forms[i], error);
+    snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
+    forget(whole, moments, ".moments.npy");
+    return status;
+}
+
+/* ---- The choice */
+
+/* What is allowed; INFINITY: any. */
+struct limits {
+    double bytes, madds;
+};
+
+static double cost_of(const struct whole_layer *layer, const struct whole_form *form,
+                      const struct limits *limits)
+{
+    return form->bytes / limits->bytes + form->madds * layer->layer->n_pixels / limits->madds;
+}
+
+/* Chooses a form of each layer by lambda. Whether they keep to the limits. */
+static int choose(struct whole *whole, const struct limits *limits, double lambda)
+{
+    double bytes = 0, madds = 0;
+    for (int i = 0; i < whole->n; i++) {
+        struct whole_layer *layer = &whole->layers[i];
+        double least = INFINITY;
+        for (int k = 0; k < layer->n; k++) {
+            const struct whole_form *form = &layer->forms[k];
+            double price = form->error * form->error + lambda * cost_of(layer, form, limits);
+            if (!(price < least)) continue;
+            least = price;
+            layer->chosen = k;
+        }
+        bytes += layer->forms[layer->chosen].bytes;
+        madds += layer->forms[layer->chosen].madds * layer->layer->n_pixels;
+    }
+    return bytes <= limits->bytes && madds <= limits->madds;
+}
+
+static enum sn_status choose_all(struct whole *whole, const struct limits *limits,
+                                 struct sn_error *error)
+{
+    enum { HALVINGS = 60 };
+    double low = log(1e-9), high = log(1e9);
+    if (choose(whole, limits, 0)) return SN_OK;
+    if (!choose(whole, limits, exp(high)))
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: expected forms of the layers that keep to the budget, found none",
+                       whole->compress->request->cfg);
+    for (int i = 0; i < HALVINGS; i++) {
+        double middle = (low + high) / 2;
+        if (choose(whole, limits, exp(middle))) high = middle;
+        else low = middle;
+    }
+    choose(whole, limits, exp(high));
+    return SN_OK;
+}
+
+/* The budgets, less what the layers take that stay. */
+static struct limits read_limits(const struct whole *whole)
+{
+    const struct compress_request *request = whole->compress->request;
+    const struct whole_size *before = &whole->before;
+    double bytes = request->bytes > 0 ? request->bytes
+        : request->share > 0          ? request->share * before->bytes
+                                      : INFINITY;
+    struct limits limits = { bytes,
+                             request->madds > 0 ? request->madds * before->madds : INFINITY };
+    for (int i = 0; i < whole->compress->n_layers; i++) {
+        const struct compress_layer *layer = &whole->compress->layers[i];
+        if (layer->n_values >= WHOLE_TINY) continue;
+        limits.bytes -= layer->bytes;
+        limits.madds -= layer->n_values * layer->n_pixels;
+    }
+    return limits;
+}
+
+/* ---- The net */
+
+/* The net in which the layer of `net` has the chosen form; the name says all that it depends on. */
+static enum sn_status name_net(const struct whole *whole, const struct compress_net *net,
+                               const struct whole_layer *layer, struct compress_net *next,
+                               struct sn_error *error)
+{
+    char text[2 * COMPRESS_MAX_NAME + 64];
+    int n = snprintf(text, sizeof text, "%s %s %s %s", net->name, whole->images,
+                     layer->forms[layer->chosen].name, whole->compress->request->effort);
+    snprintf(next->name, sizeof next->name, "%08x-%d",
+             (unsigned)libdeflate_crc32(0, text, (size_t)n), layer->layer->number);
+    enum sn_status status = path_of(whole, next->name, ".cfg", next->cfg, error);
+    return status ? status : path_of(whole, next->name, ".weights", next->weights, error);
+}
+
+/* Replaces a layer of net, which goes then; the next one is at hand where has_next is set: only the
+ * record is read. */
+static enum sn_status replace(struct whole *whole, struct whole_layer *layer,
+                              const struct compress_net *net, const struct compress_net *next,
+                              int has_next, struct sn_error *error)
+{
+    struct steps *steps = &whole->compress->steps;
+    struct step step = { .name = next->name, .output = has_next ? NULL : next->weights };
+    char moments[COMPRESS_MAX_NAME + 8];
+    cJSON *result;
+    snprintf(moments, sizeof moments, "in-%s", next->name);
+    layer->found = layer->forms[layer->chosen];
+    if (ask_for_fit(whole, net, layer, &layer->found, moments, whole->compress->request->effort,
+                    &step, error)
+        || (!steps_is_done(steps, &step)
+            && take_moments(whole, net, layer->layer->number, moments, error))
+        || steps_run(steps, &step, &result, error))
+        return error->code;
+    take_fit(result, &layer->found);
+    cJSON_Delete(result);
+    forget(whole, moments, ".moments.npy");
+    if (net == &whole->compress->dense || has_next) return SN_OK;
+    unlink(net->cfg);
+    unlink(net->weights);
+    return SN_OK;
+}
+
+/* Replaces all layers, from the last net on that an interrupted run has left. */
+static enum sn_status replace_all(struct whole *whole, struct sn_error *error)
+{
+    struct compress_net *nets = calloc((size_t)whole->n + 1, sizeof *nets);
+    int first = 0;
+    if (!nets) return sn_no_memory(error, "%d nets", whole->n);
+    nets[0] = whole->compress->dense;
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < whole->n && !status; i++) {
+        status = name_net(whole, &nets[i], &whole->layers[i], &nets[i + 1], error);
+        if (!access(nets[i + 1].weights, F_OK)) first = i + 1;
+    }
+    for (int i = 0; i < whole->n && !status; i++) {
+        command_progress((double)i / whole->n, "layer %d", whole->layers[i].layer->number);
+        status = replace(whole, &whole->layers[i], i ? &nets[i] : &whole->compress->dense,
+                         &nets[i + 1], i < first, error);
+    }
+    command_progress(1, " ");
+    whole->net = nets[whole->n];
+    free(nets);
+    return status;
+}
+
+static int has_statistics(const struct whole *whole)
+{
+    network *net = load_net(whole->compress->dense.cfg, NULL);
+    int found = 0;
+    for (int i = 0; i < net->n; i++) found |= net->layers[i].batch_normalize;
+    free_network(net);
+    return found;
+}
+
+static enum sn_status calibrate(struct whole *whole, struct sn_error *error)
+{
+    char name[COMPRESS_MAX_NAME + 16], weights[STEPS_MAX_PATH], few[STEPS_MAX_PATH];
+    if (!has_statistics(whole)) return SN_OK;
+    snprintf(name, sizeof name, "%s-calibrated", whole->net.name);
+    if (path_of(whole, name, ".weights", weights, error) || path_of_few(whole, few, error))
+        return error->code;
+    struct step step = { .name = name, .output = weights, .is_long = 1 };
+    add_words(&step,
+              (const char *[]){ "calibrate", whole->net.cfg, whole->net.weights, few, "-o", weights,
+                                NULL });
+    add_resize(whole, &step);
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    cJSON_Delete(result);
+    if (!status) memcpy(whole->net.weights, weights, sizeof weights);
+    return status;
+}
+
+/* ---- What it is worth */
+
+static enum sn_status judge(struct whole *whole, const struct compress_net *net, double *top1,
+                            struct sn_error *error)
+{
+    char name[COMPRESS_MAX_NAME + 8], task[STEPS_MAX_PATH];
+    snprintf(name, sizeof name, "eval-%s", net->name);
+    if (path_of(whole, "judge", ".data", task, error)) return error->code;
+    struct step step = { .name = name, .is_long = 1 };
+    add_words(&step, (const char *[]){ "eval", net->cfg, net->weights, task, NULL });
+    add_resize(whole, &step);
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    *top1 = number_of(result, "top1");
+    cJSON_Delete(result);
+    return status;
+}
+
+/* Both nets in one run. */
+static enum sn_status time_nets(struct whole *whole, struct sn_error *error)
+{
+    const struct compress_net *dense = &whole->compress->dense, *net = &whole->net;
+    char name[COMPRESS_MAX_NAME + 8];
+    snprintf(name, sizeof name, "bench-%s", net->name);
+    struct step step = { .name = name };
+    add_words(&step,
+              (const char *[]){ "bench", dense->cfg, dense->weights, net->cfg, net->weights,
+                                NULL });
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    const cJSON *heads = cJSON_GetObjectItem(result, "heads");
+    whole->before.us = number_of(cJSON_GetArrayItem(heads, 0), "ns_net") / 1000;
+    whole->after.us = number_of(cJSON_GetArrayItem(heads, 1), "ns_net") / 1000;
+    cJSON_Delete(result);
+    return status;
+}
+
+static void measure(struct whole *whole)
+{
+    const struct compress *compress = whole->compress;
+    for (int i = 0; i < compress->n_layers; i++) {
+        const struct compress_layer *layer = &compress->layers[i];
+        whole->before.bytes += layer->bytes;
+        whole->before.madds += layer->n_values * layer->n_pixels;
+    }
+}
+
+/* What the new net takes: as the dense one but for the layers that are replaced. */
+static void measure_net(struct whole *whole)
+{
+    whole->after.bytes = whole->before.bytes;
+    whole->after.madds = whole->before.madds;
+    for (int i = 0; i < whole->n; i++) {
+        const struct whole_layer *layer = &whole->layers[i];
+        whole->after.bytes += layer->found.bytes - layer->layer->bytes;
+        whole->after.madds += (layer->found.madds - layer->layer->n_values)
+            * layer->layer->n_pixels;
+    }
+}
+
+/* ---- */
+
+static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
+{
+    struct compress *compress = whole->compress;
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < compress->n_layers && !status; i++) {
+        struct whole_layer *layer = &whole->layers[whole->n];
+        if (compress->layers[i].n_values < WHOLE_TINY) continue;
+        layer->layer = &compress->layers[i];
+        whole->n++;
+        command_progress((double)i / compress->n_layers, "forms of layer %d",
+                         compress->layers[i].number);
+        status = try_layer(whole, layer, error);
+    }
+    command_progress(1, " ");
+    return status;
+}
+
+enum sn_status whole_run(struct whole *whole, struct compress *compress, struct sn_error *error)
+{
+    *whole = (struct whole){ .compress = compress };
+    snprintf(whole->images, sizeof whole->images, "%d-%d", compress->request->n_images,
+             compress->request->resize);
+    measure(whole);
+    enum sn_status status = write_lists(whole, error);
+    if (!status) status = try_layers(whole, error);
+    struct limits limits = read_limits(whole);
+    if (!status) status = choose_all(whole, &limits, error);
+    if (!status) status = replace_all(whole, error);
+    if (!status) status = calibrate(whole, error);
+    if (status) return status;
+    measure_net(whole);
+    status = judge(whole, &compress->dense, &whole->before.top1, error);
+    if (!status) status = judge(whole, &whole->net, &whole->after.top1, error);
+    return status ? status : time_nets(whole, error);
+}
