@@ -64,6 +64,29 @@ three_colours() {
         "$out/labels.txt" "$out/backup" > "$out/task.data"
 }
 
+# Programs to be ended by Ctrl-C. A shell starts its background jobs so that they ignore it; these do not, and each is a process group of
+# its own, as a terminal's foreground job is.
+interruptible() { setsid env --default-signal=INT "$@" > "$out/stdout" 2> "$out/stderr" < /dev/null & process=$!; }
+interrupt() { kill -s INT -- "-$process"; }
+# within SECONDS CONDITION...: waits for it.
+within() {
+    tries=$(($1 * 50))
+    shift
+    until "$@"; do
+        [ $((tries -= 1)) -gt 0 ] || return 1
+        sleep 0.02
+    done
+}
+ended() { ! grep -qs '^State:.[^Z]' "/proc/$process/status"; }
+# Once the program runs in place of the shell that started it, the second bit of its mask is SIGINT's.
+catches() { grep -qsx structnet "/proc/$process/comm" && grep -qs '^SigCgt:.*[2367abef]$' "/proc/$process/status"; }
+dies_at_once() { ended || ! catches; }
+finish() {
+    within 30 ended || kill -KILL "$process"
+    wait "$process"
+    status=$?
+}
+
 # summary NAME: the closing line of a script, and its status.
 summary() {
     echo "$1: $passed passed, $failed failed"

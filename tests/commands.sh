@@ -8,6 +8,7 @@ out=$build/test-commands
 structnet=$build/structnet
 darknet=$build/darknet
 . tests/checks.sh
+export STRUCTNET_LOG=stock  # a line for each batch, which is counted here
 
 three_colours
 cat > "$out/net.cfg" <<'EOF'
@@ -52,7 +53,7 @@ try "$structnet" --help
 ok "--help lists the commands" says 0 'approx'
 try "$structnet" frobnicate
 ok "an unknown command is a wrong use" is 2
-for command in approx bench check eval export features info sweep; do
+for command in approx bench calibrate check compress eval export features info sweep tune; do
     try "$structnet" $command --help
     ok "$command --help" says 0 "usage: structnet $command"
     try "$structnet" $command
@@ -193,14 +194,14 @@ try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3
 ok "a folder as a name" complains 2 "-o: expected a name"
 sed 's/^output=30.*/output=30\nstages=3/' "$out/net.cfg" > "$out/bad.cfg"
 try "$structnet" approx "$out/bad.cfg" "$out/net.weights" --type sss --share 0.3 --layer 2 -o "$out/x"
-ok "a key that would be there twice" complains 1 '\[connected\] stages: expected no key of \[sss\] here'
+ok "a key that would be there twice" [ "$status $(grep -c '\[connected\] stages: expected no key of \[sss\] here$' "$out/stderr")" = '1 1' ]
 limited() { (ulimit -f 1; exec "$@"); }
 try limited "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.9 --layer 1 -o "$out/x"
 ok "a file size limit" complains 1 'x.weights: cannot write: File too large'
 "$structnet" info "$out/net.cfg" > /dev/full 2> "$out/stderr"
 ok "a full standard output is status 1" [ $? = 1 ]
-try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 0 -o "$out/x"
-ok "a layer that is not connected" complains 1 'layer 0 is \[convolutional\], expected \[connected\]'
+try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 4 -o "$out/x"
+ok "a layer that has no matrix" complains 1 'layer 4 is \[softmax\], expected \[connected\]'
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --share 0.3 --layer 9 -o "$out/x"
 ok "a layer that is not there" complains 1 'the last layer is 4'
 try "$structnet" approx "$out/net.cfg" "$out/net.weights" --type sss --bytes 3 -o "$out/x"
@@ -229,7 +230,7 @@ ok "check refuses a folder" complains 1 ': '
 try "$structnet" check "$out/net.cfg" "$out/nan.weights"
 ok "check finds a NaN" complains 1 'layer 0 \[convolutional\]: value 1 is nan'
 try "$structnet" approx "$out/net.cfg" "$out/nan.weights" --type sss --share 0.3 --layer 2 -o "$out/fine"
-ok "a NaN elsewhere does not matter to approx" is 0
+ok "approx refuses it in another layer too" complains 1 'nan.weights: layer 0 \[convolutional\]: value 1 is nan, expected a finite number'
 sed 's/^size=3/size=3\nbogus/' "$out/net.cfg" > "$out/bad.cfg"
 try "$structnet" info "$out/bad.cfg"
 ok "a line that is no key" complains 1 "bad.cfg:13: expected key=value, found 'bogus'"
@@ -250,7 +251,7 @@ for wrong in learning_rate=abc dontload=yes batch_normalize=2 smooth=nan stages=
     ok "$wrong" complains 1 "bad.cfg:[0-9]*: \[sss\] ${wrong%=*}: expected .* found '*${wrong#*=}"
 done
 try "$structnet" info darknet/cfg/yolo9000.cfg
-ok "a cfg whose tree is not there" complains 1 '9k.tree: cannot read'
+ok "a cfg whose tree is not there" [ "$status $(grep -c '9k.tree: cannot read' "$out/stderr")" = '1 1' ]
 try "$darknet" classifier train "$out/none.data" "$out/net.cfg"
 ok "darknet: a missing file is status 1" is 1
 try "$darknet" classifier train "$out/task.data" "$out/none.cfg"
@@ -300,8 +301,8 @@ features "$out/one.txt" -o "$out/f1"
 ok "features of one image, without labels" says 0 '^rows  *1$'
 ok "... writes no classes" [ ! -e "$out/f1.y.npy" ]
 ok "... and the same row" same_bytes "$out/f.x.npy" $((128 + 16 * 120)) "$out/f1.x.npy" 128 120
-features "$out/images.txt" -o "$out/f6" --layer 0 --resize 6
-ok "features of a 3x3 convolution" complains 1 'layer 0 is \[convolutional\], expected a connected or structured layer'
+features "$out/images.txt" -o "$out/f6" --layer 4 --resize 6
+ok "features of a layer without a matrix" complains 1 'layer 4 is \[softmax\], expected a connected or structured layer'
 ok "... writes nothing" [ ! -e "$out/f6.x.npy" ]
 features "$out/images.txt" -o "$out/f6" --layer 5
 ok "features of no layer" complains 1 '--layer 5: the last layer is 4'
@@ -385,7 +386,7 @@ try "$structnet" import resnet18 $golden -o "$out/imported"
 ok "import of another net" complains 1 "zip2.pth: resnet18: tensor 'conv1.weight': expected shape 64x3x7x7, found none"
 ok "nothing is left of it" [ -z "$(ls "$out" | grep imported)" ]
 try "$structnet" import resnet18 tests/corpus/zip-os-system.pth -o "$out/imported"
-ok "import executes nothing" complains 1 "refused to call 'posix.system', which no state dict needs"
+ok "import executes nothing" complains 1 "expected tensors, found an object of 'posix.system'"
 try "$structnet" import resnet18 $golden
 ok "import without -o" complains 2 'expected -o NAME'
 try "$structnet" import resnet18 $golden -o "$out/imported" --std 1,2
@@ -426,8 +427,7 @@ EOF2
     for type in sss psm; do
         try "$structnet" approx "$out/pixel.cfg" "$out/backup/pixel.weights" --type $type --share 1 -o "$out/pixel-$type"
         ok "approx of a 1x1 convolution as $type" says 0 '^layer  *1, 3 x 12$'
-        ok "... keeps its comment" grep -q '^output = 3  # classes$' "$out/pixel-$type.cfg"
-        ok "... drops what is no key of $type" [ "$(grep -c '^stride\|^pad' "$out/pixel-$type.cfg")" = 1 ]
+        ok "... keeps its comment" grep -q '^filters = 3  # classes$' "$out/pixel-$type.cfg"
         try "$structnet" check "$out/pixel-$type.cfg" "$out/pixel-$type.weights"
         ok "... is whole" is 0
         first=$((20 + 4 * (12 + 12 * 27 + 3)))
@@ -448,9 +448,41 @@ EOF2
     ok "... and a structured head sees the same" cmp -s "$out/pixel.x.npy" "$out/pixel-sss.x.npy"
     ok "all bytes, equal accuracy" [ "$(value top1 "$out/dense.json")" = "$(value top1 "$out/sss.json")" ]
 done
-sed 's/^size=1$/size=3/' "$out/pixel-sss.cfg" > "$out/pixel-3.cfg"
-try "$structnet" info "$out/pixel-3.cfg"
-ok "a structured layer of size 3" complains 1 '\[sss\] size: expected 1, found 3'
+
+# ---- a convolution of 3 x 3 at every second pixel
+sed '0,/^pad=1/s//pad=1\nstride=2/' "$out/pixel.cfg" > "$out/patch.cfg"
+rm -f "$out"/backup/patch*
+try "$darknet" classifier train "$out/task.data" "$out/patch.cfg"
+ok "a net with a stride of 2 trains" is 0
+try "$structnet" features "$out/patch.cfg" "$out/backup/patch.weights" "$out/images.txt" --layer 0 --check --json -o "$out/patch"
+ok "features are its patches" says 0 '"inputs":[[:space:]]*27,'
+ok "... at every place" says 0 '"rows":[[:space:]]*189,'
+for type in sss psm; do
+    try "$structnet" approx "$out/patch.cfg" "$out/backup/patch.weights" --layer 0 --type $type --share 1 --features "$out/patch" -o "$out/patch-$type"
+    ok "approx of a convolution as $type" says 0 '^layer  *0, 12 x 27$'
+    ok "... keeps its stride" grep -q '^stride=2$' "$out/patch-$type.cfg"
+    try "$structnet" check "$out/patch-$type.cfg" "$out/patch-$type.weights"
+    ok "... is whole" is 0
+    try "$structnet" info "$out/patch-$type.cfg" "$out/patch-$type.weights"
+    ok "... has its image and its places" says 0 "^ *0 *$type *6 x 6 x 3 *3 x 3 x 12 "
+    values=$(sed -n 's/^nonzeros=//p' "$out/patch-$type.cfg")
+    ok "... and its values' multiply-adds at each of them" says 0 "^ *0 *$type .* $((9 * ${values:-324}))\$"
+    "$structnet" eval "$out/patch.cfg" "$out/backup/patch.weights" "$out/task.data" --json > "$out/dense.json" 2>&1
+    "$structnet" eval "$out/patch-$type.cfg" "$out/patch-$type.weights" "$out/task.data" --json > "$out/$type.json" 2>&1
+    ok "... has equal accuracy" [ "$(value top1 "$out/dense.json")" = "$(value top1 "$out/$type.json")" ]
+    try "$structnet" features "$out/patch-$type.cfg" "$out/patch-$type.weights" "$out/images.txt" --layer 0 --labels "$out/labels.txt" -o "$out/patch-$type"
+    ok "... sees the same" cmp -s "$out/patch.x.npy" "$out/patch-$type.x.npy"
+    try "$structnet" tune "$out/patch-$type.cfg" "$out/patch-$type.weights" --features "$out/patch-$type" --layer 0 --epochs 1 -o "$out/patch-tuned"
+    ok "... tunes" is 0
+    try "$darknet" classifier train "$out/task.data" "$out/patch-$type.cfg" "$out/patch-$type.weights" -clear
+    ok "... trains" is 0
+    sed 's/^max_batches=.*/max_batches=70/' "$out/patch-$type.cfg" > "$out/patch-more.cfg"
+    try "$darknet" classifier train "$out/task.data" "$out/patch-more.cfg" "$out/backup/patch-$type.weights"
+    ok "... goes on" is 0
+done
+sed 's/^size=3/size=3\ngroups=3/' "$out/patch-sss.cfg" > "$out/patch-groups.cfg"
+try "$structnet" info "$out/patch-groups.cfg"
+ok "a structured layer of three groups" complains 1 '\[sss\] groups: expected 1, found 3'
 printf '[net]\nbatch=1\nheight=2\nwidth=2\nchannels=3\n[relu6]\nslope=1\n' > "$out/relu6.cfg"
 try "$structnet" info "$out/relu6.cfg"
 ok "a key that [relu6] does not know" complains 1 'relu6.cfg:7: \[relu6\] slope: unknown key'
@@ -630,8 +662,8 @@ refuses() {
     ok "$name" complains 1 "$message"
 }
 w="--matrix $out/w.npy"
-refuses "a NaN in a matrix" 'nan.npy: row 0, column 3: expected a finite number, found nan' --matrix "$out/nan.npy"
-refuses "a NaN in features" 'nan.npy: row 0, column 3: expected a finite' $w --features "$out/nan.npy"
+refuses "a NaN in a matrix" 'nan.npy: row 0, column 3: found nan, expected a finite number' --matrix "$out/nan.npy"
+refuses "a NaN in features" 'nan.npy: row 0, column 3: found nan' $w --features "$out/nan.npy"
 refuses "an empty matrix" 'empty.npy: expected a matrix, outputs x inputs, found 0 x 5' --matrix "$out/empty.npy"
 refuses "no features" 'empty.npy: expected features, rows x inputs, found 0 x 5' $w --features "$out/empty.npy"
 refuses "a vector for a matrix" 'b.npy: expected a matrix, outputs x inputs, found 4 values' --matrix "$out/b.npy"
@@ -661,29 +693,7 @@ matrix --type auto --bytes 3
 ok "auto with a budget for nothing" complains 1 'bytes'
 { npy '<f4' '300, 300'; for i in 1 2 3 4 5 6 7 8 9 10 11; do tail -c +21 "$out/net.weights"; done; } | head -c 360128 > "$out/large.npy"
 
-# ---- Ctrl-C. A shell starts its background jobs so that they ignore it; these do not, and each is a process group of
-# its own, as a terminal's foreground job is.
-interruptible() { setsid env --default-signal=INT "$@" > "$out/stdout" 2> "$out/stderr" < /dev/null & process=$!; }
-interrupt() { kill -s INT -- "-$process"; }
-# within SECONDS CONDITION...: waits for it.
-within() {
-    tries=$(($1 * 50))
-    shift
-    until "$@"; do
-        [ $((tries -= 1)) -gt 0 ] || return 1
-        sleep 0.02
-    done
-}
-ended() { ! grep -qs '^State:.[^Z]' "/proc/$process/status"; }
-# Once the program runs in place of the shell that started it, the second bit of its mask is SIGINT's.
-catches() { grep -qsx structnet "/proc/$process/comm" && grep -qs '^SigCgt:.*[2367abef]$' "/proc/$process/status"; }
-dies_at_once() { ended || ! catches; }
-finish() {
-    within 30 ended || kill -KILL "$process"
-    wait "$process"
-    status=$?
-}
-
+# ---- Ctrl-C
 { npy '<f4' '600, 1200'; i=0; while [ $i -lt 84 ]; do tail -c +21 "$out/net.weights"; i=$((i + 1)); done; } \
     | head -c $((128 + 4 * 600 * 1200)) > "$out/huge.npy"
 thorough() { interruptible "$structnet" approx --matrix "$out/huge.npy" --type psm --share 0.3 --effort thorough "$@"; }
@@ -705,14 +715,6 @@ finish
 ok "a second Ctrl-C ends the program" is 130
 ok "... without a report" [ ! -s "$out/stdout" ]
 ok "... and without a file" [ -z "$(ls "$out" | grep stopped-twice)" ]
-i=0
-while [ $i -lt 4000 ]; do cat "$out/images.txt"; i=$((i + 1)); done > "$out/long.txt"
-interruptible "$structnet" features "$out/net.cfg" "$out/net.weights" "$out/long.txt" -o "$out/part"
-within 10 eval 'ls "$out" | grep -q "^part.x.npy.tmp"'
-interrupt
-finish
-ok "Ctrl-C ends features" is 130
-ok "... and leaves no part of a file" [ -z "$(ls "$out" | grep '^part\.x')" ]
 
 # ---- forms of a sparse product
 # The Hadamard matrix: the sign of (i, j) is the parity of the ones that i and j have in common.

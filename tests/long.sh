@@ -1,8 +1,9 @@
 #!/bin/sh
-# Slow proofs. Usage: tests/long.sh BUILD, from the repository's root. Takes over two hours; logs go to BUILD/long.
+# Slow proofs. Usage: tests/long.sh BUILD, from the repository's root. Takes over three hours; logs go to BUILD/long.
 #
 # What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
-# pass, no compiler may warn, and the demo must reach its figures in time. Then come the limits of time and memory
+# pass, no compiler may warn, and the demo must reach its figures in time. Its nets classify all test images alike on the host and on
+# emulated microcontrollers. Then come the limits of time and memory
 # (tests/limits.sh), installation, lint and AddressSanitizer; the limits of large matrices are last, since they take longest.
 set -eu
 
@@ -43,7 +44,14 @@ limits() {
     cat "$out/limits-$1.log"
 }
 
+sh tools/deps.sh gcc mcu
+echo "the demo's nets on emulated microcontrollers, all test images, log in $out/glyphs.log"
+sh bench/mcu/glyphs.sh "$build" "$clone/build/demo" 5000 > "$out/glyphs.log" 2>&1 || fail "bench/mcu/glyphs.sh: $(tail -n 1 "$out/glyphs.log")"
 limits small
+echo "twenty trainings of which a rank is killed, log in $out/ranks.log"
+sh tests/ranks.sh "$build" 20 > "$out/ranks.log" || fail "tests/ranks.sh"
+echo "two hundred trainings and approximations that are killed, log in $out/kills.log"
+sh tests/kills.sh "$build" 200 > "$out/kills.log" || fail "tests/kills.sh"
 make -s install PREFIX="$out/an installation" > "$out/install.log"
 "$out/an installation/bin/structnet" --help > /dev/null
 echo "make lint, log in $out/lint.log"

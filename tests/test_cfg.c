@@ -154,7 +154,11 @@ Test(cfg, comments_blanks_and_both_forms_are_read)
 
 Test(labels, a_label_is_a_directory_or_a_word_of_the_file_name)
 {
-    static char *labels[] = { "cat", "dog", "U+0041", "wood_rabbit", "n01440764", "cat" };
+    static char *names[] = {
+        "cat", "/dog/", "U+0041", "wood_rabbit", "n01440764", "rabbit", "a/b"
+    };
+    struct lines lines = { names, 7 };
+    struct labels *labels = labels_new(&lines, 7, "labels", NULL);
     static const struct {
         const char *path;
         int class;
@@ -162,7 +166,11 @@ Test(labels, a_label_is_a_directory_or_a_word_of_the_file_name)
         { "test/cat/0001.jpg", 0 },
         { "dog/0001.jpg", 1 },
         { "/data/dogs/train/cat_7.png", 0 },
-        { "/home/cat/photos/dog/1.jpg", 1 }, /* only the last directory counts */
+        { "/home/cat/photos/dog/1.jpg", 1 }, /* the innermost directory counts */
+        { "cat/dog/x/1.jpg", 1 },
+        { "cat/x/1_dog.jpg", 1 },
+        { "a/b/1.png", 6 },
+        { "b/1.png", -1 },
         { "/a/U+0041/12.png", 2 },
         { "x/3_wood_rabbit.png", 3 },
         { "val/n01440764_10026.JPEG", 4 },
@@ -174,15 +182,17 @@ Test(labels, a_label_is_a_directory_or_a_word_of_the_file_name)
         { "x/1.png", -1 },
         { "dog/cat.png", -1 },
         { "x/cat-dog.png", -1 },
-        { "dog/x/1.png", -1 },
+        { "dog/x/1.png", 1 },
+        { "x/rabbit_2.png", 5 },
         { "", -1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sn_error error = { 0 };
         int class = -1;
-        enum sn_status status = labels_of_path(cases[i].path, labels, 6, &class, &error);
+        enum sn_status status = labels_of_path(labels, cases[i].path, &class, &error);
         cr_assert_eq(status != SN_OK, cases[i].class < 0, "%s: %d", cases[i].path, class);
         cr_assert_eq(class, cases[i].class, "%s: %d", cases[i].path, class);
         cr_assert_eq(error.message[0] != 0, cases[i].class < 0);
     }
+    labels_free(labels);
 }

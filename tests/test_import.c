@@ -181,6 +181,14 @@ static void add_entry(zipFile zip, const char *name, const void *bytes, size_t n
     cr_assert_eq(zipCloseFileInZip(zip), ZIP_OK);
 }
 
+/* "module.NAME"; of every other one, as torch.compile wraps parts of a net, "A._orig_mod.B". */
+static void wrap_name(const char *name, int i, char *wrapped, size_t size)
+{
+    const char *dot = i % 2 ? strchr(name, '.') : NULL;
+    if (dot) snprintf(wrapped, size, "module.%.*s._orig_mod%s", (int)(dot - name), name, dot);
+    else snprintf(wrapped, size, "module.%s", name);
+}
+
 /* As torch.save({"state_dict": {"module.NAME": tensor, ...}}) writes it. */
 static void write_zip(const struct state *state, const char *archive)
 {
@@ -191,7 +199,7 @@ static void write_zip(const struct state *state, const char *archive)
     pickle_text(file, "state_dict");
     fputs("}(", file);
     for (int i = 0; i < state->architecture.n_parameters; i++) {
-        snprintf(name, sizeof name, "module.%s", state->architecture.parameters[i].name);
+        wrap_name(state->architecture.parameters[i].name, i, name, sizeof name);
         pickle_text(file, name);
         pickle_tensor(file, &state->architecture.parameters[i], i);
     }

@@ -460,6 +460,13 @@ static struct outcome call_init(const void *argument, struct sn_error *error)
     return outcome;
 }
 
+/* A layer of 3 x 2 pixels, at each of which the matrix is applied. */
+static layer make_layer(struct sn_matrix *matrix, struct sn_error *error)
+{
+    struct sn_window pixels = { matrix->n_inputs, 2, 3, 1, 1, 0, 2, 3 };
+    return make_structured_layer(2, &pixels, matrix, LINEAR, 1, 1, error);
+}
+
 static struct outcome call_layer(const void *argument, struct sn_error *error)
 {
     struct sn_error own = { 0 };
@@ -467,7 +474,7 @@ static struct outcome call_layer(const void *argument, struct sn_error *error)
     struct outcome outcome = { .status = own.code };
     layer l = { 0 };
     srand(1); /* NOLINT(cert-msc32-c,cert-msc51-cpp): it is to repeat. */
-    if (matrix) l = make_structured_layer(2, 3, 2, matrix, LINEAR, 1, 1, &own);
+    if (matrix) l = make_layer(matrix, &own);
     outcome.status = own.code;
     outcome.is_empty = !l.cweights && !l.weights;
     if (!own.code) {
@@ -532,7 +539,7 @@ static void structure_new(struct structure *s, const struct sn_fit_type *type,
     fclose(cfg);
     fclose(weights);
     cr_assert_not_null(s->cfg = cfg_read(s->cfg_path, &error), "%s", error.message);
-    *s->l = make_structured_layer(2, 3, 2, parse(s, &error), LINEAR, 1, 1, &error);
+    *s->l = make_layer(parse(s, &error), &error);
     cr_assert(!error.code, "%s", error.message);
 }
 

@@ -20,7 +20,7 @@ static void check(int shorter, int w, int h, const unsigned char *expected)
     struct sn_error error;
     float output[128];
     image picture = make_picture(7, 5);
-    cr_assert_eq(resample_center(picture, shorter, w, h, output, &error), SN_OK);
+    cr_assert_eq(resample_crop(picture, shorter, w, h, NULL, output, &error), SN_OK);
     for (int i = 0; i < 3 * w * h; i++)
         cr_assert_eq(output[i], expected[i] / 255.f, "N = %d, value %d: %g, expected %d", shorter,
                      i, (double)output[i] * 255, expected[i]);
@@ -62,9 +62,26 @@ Test(resample, extreme_shapes, .timeout = 20)
             .w = w, .h = h, .c = 3, .data = calloc((size_t)w * (size_t)h * 3, sizeof(float))
         };
         for (int i = 0; i < 3 * w * h; i++) picture.data[i] = i % (w * h) >= w * h / 2;
-        cr_assert_eq(resample_center(picture, shapes[k][2], 1, 1, output, &error), SN_OK);
+        cr_assert_eq(resample_crop(picture, shapes[k][2], 1, 1, NULL, output, &error), SN_OK);
         for (int c = 0; c < 3; c++)
             cr_assert_eq(output[c], 128 / 255.f, "shape %zu: %g", k, (double)output[c] * 255);
         free_image(picture);
     }
+}
+
+/* A place takes the same pixels as a wider crop that begins at the edge holds there. */
+Test(resample, cuts_out_at_a_place)
+{
+    enum { W = 9, H = 7, ACROSS = 3, DOWN = 2 };
+    struct sn_error error;
+    float whole[3 * W * H], part[3 * 4 * 4];
+    image picture = make_picture(7, 5);
+    struct resample_place start = { 0, 0 }, place = { 3.5 / (W - 4 + 1), 2.5 / (H - 4 + 1) };
+    cr_assert_eq(resample_crop(picture, H, W, H, &start, whole, &error), SN_OK);
+    cr_assert_eq(resample_crop(picture, H, 4, 4, &place, part, &error), SN_OK);
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < 4; y++)
+            for (int x = 0; x < 4; x++)
+                cr_assert_eq(part[(c * 4 + y) * 4 + x], whole[(c * H + y + DOWN) * W + x + ACROSS]);
+    free_image(picture);
 }

@@ -1,0 +1,298 @@
+#!/bin/sh
+# What strangers' files and unlucky numbers do: every command ends with one line, and leaves no file. Usage:
+# tests/bad_input.sh BUILD. Closes with the counts; exits with 1 when any failed.
+set -u
+
+build=$1
+out=$build/test-bad-input
+structnet=$build/structnet
+darknet=$build/darknet
+. tests/checks.sh
+three_colours
+
+cat > "$out/net.cfg" <<'END'
+[net]
+batch=7
+height=6
+width=6
+channels=3
+learning_rate=0.01
+max_batches=20
+
+[convolutional]
+filters=4
+size=3
+pad=1
+batch_normalize=1
+activation=relu
+
+[connected]
+output=3
+activation=linear
+
+[softmax]
+END
+try "$darknet" classifier train "$out/task.data" "$out/net.cfg"
+ok "the net of these tests trains" is 0
+cp "$out/backup/net.weights" "$out/net.weights"
+zeros() { head -c "$1" /dev/zero; }
+
+# ---- matrices and features of extreme numbers
+{ npy '<f4' '24, 32'; zeros 3072; } > "$out/zero.npy"
+{ npy '<f4' '24, 32'; tail -c 1800 "$out/net.weights"; zeros 1272; } > "$out/some.npy"
+{ npy '<f4' '20, 32'; zeros 2560; } > "$out/silent.npy"
+{ npy '<i4' '20,'; zeros 80; } > "$out/y.npy"
+for type in sss psm lowrank pruned auto; do
+    try "$structnet" approx --matrix "$out/zero.npy" --type $type --share 0.3 -o "$out/zero-$type" --json
+    ok "$type: a matrix of zeros has no error" [ "$status $(value error "$out/stdout")" = "0 0" ]
+    try "$structnet" check "$out/zero-$type.cfg" "$out/zero-$type.weights"
+    ok "... and is a whole net" says 0 '^ok$'
+    try "$structnet" approx --matrix "$out/zero.npy" --features "$out/silent.npy" --labels "$out/y.npy" --type $type --share 0.3 -o "$out/zero-$type"
+    ok "... with features of zeros too" is 0
+    try "$structnet" approx --matrix "$out/some.npy" --features "$out/silent.npy" --type $type --share 0.3 -o "$out/zero-$type"
+    ok "$type: features of zeros alone" is 0
+done
+try "$structnet" sweep --matrix "$out/zero.npy" --shares 0.3 -o "$out/zero-curve"
+ok "sweep: a matrix of zeros" is 0
+# large BYTE: 1 as an exponent beyond 2^56 has it, up to the largest float.
+for byte in 134 177; do
+    { npy '<f4' '24, 32'; zeros 396; printf "\\0\\0\\0\\$byte"; zeros 2672; } > "$out/large.npy"
+    for type in sss psm lowrank pruned auto; do
+        try "$structnet" approx --matrix "$out/large.npy" --type $type --share 0.3 -o "$out/large"
+        ok "$type: an entry whose square is no float" complains 1 'large.npy: row 3, column 3: found .*, expected at most 7.20576e+16 in size$'
+    done
+    try "$structnet" approx --matrix "$out/some.npy" --features "$out/large.npy" --type sss --share 0.3 -o "$out/large"
+    ok "such a feature" complains 1 'large.npy: row 3, column 3: found'
+    try "$structnet" sweep --matrix "$out/large.npy" -o "$out/large"
+    ok "sweep: such an entry" complains 1 'large.npy: row 3, column 3: found'
+done
+ok "no file is left behind" [ -z "$(ls "$out" | grep -e '^large[^.]' -e tmp)" ]
+
+# ---- weights that are not finite: of 4 biases, scales, means and variances, 108 filters, 3 biases, 432 entries
+for at in 0:0:convolutional 5:0:convolutional 15:0:convolutional 100:0:convolutional 124:1:connected 200:1:connected; do
+    place=${at%%:*} layer=${at#*:}
+    { head -c $((20 + 4 * place)) "$out/net.weights"; printf '\0\0\200\377'; tail -c +$((25 + 4 * place)) "$out/net.weights"; } > "$out/inf.weights"
+    text="inf.weights: layer ${layer%:*} \\[${layer#*:}\\]: value $((place - (place >= 124) * 124)) is -inf, expected a finite number$"
+    try "$structnet" eval "$out/net.cfg" "$out/inf.weights" "$out/task.data"
+    ok "eval: word $place is infinite" complains 1 "$text"
+    try "$structnet" features "$out/net.cfg" "$out/inf.weights" "$out/images.txt" -o "$out/inf"
+    ok "features: likewise" complains 1 "$text"
+    try "$structnet" approx "$out/net.cfg" "$out/inf.weights" --type sss --share 0.3 -o "$out/inf"
+    ok "approx: likewise" complains 1 "$text"
+    try "$structnet" info "$out/net.cfg" "$out/inf.weights"
+    ok "info: likewise" complains 1 "$text"
+    try "$darknet" classifier train "$out/task.data" "$out/net.cfg" "$out/inf.weights"
+    ok "train: likewise" [ "$status $(tail -n 1 "$out/stderr" | grep -c "^darknet: .*$text")" = "1 1" ]
+done
+
+# ---- sections and keys (tests/cfgs.txt)
+printf 'text' > "$out/image.ppm"
+plus='[net] width=8 height=8 channels=3'
+grep -v -e '^#' -e '^$' tests/cfgs.txt > "$out/cfgs.txt"
+while IFS= read -r row; do
+    text=${row%% => *} expected=${row#* => }
+    [ "$text" = "${text#+}" ] || text="$plus${text#+}"
+    echo "$text" | tr ' ' '\n' > "$out/cfg.cfg"
+    try "$structnet" info "$out/cfg.cfg"
+    if [ "$expected" = ok ]; then
+        ok "$text" [ "$status $(wc -c < "$out/stderr")" = '0 0' ]
+        continue
+    fi
+    is_line() { [ "$status" = 1 ] && [ "$(wc -l < "$out/stderr")" = 1 ] && grep -q -F "cfg.cfg$expected" "$out/stderr"; }
+    ok "$text" is_line
+    try "$darknet" classifier predict "$out/task.data" "$out/cfg.cfg" "$out/net.weights" "$out/image.ppm"
+    ok "... to darknet too" is_line
+done < "$out/cfgs.txt"
+ok "all rows were read" [ "$(wc -l < "$out/cfgs.txt")" -ge 100 ]
+echo "$plus [convolutional] filters=4 colour=red filters=5 [conv] colour=red" | tr ' ' '\n' > "$out/cfg.cfg"
+try "$structnet" info "$out/cfg.cfg"
+ok "an unknown key and a second one are warnings" [ "$status $(grep -c 'warning: .*cfg.cfg:[78]: \[convolutional\] ' "$out/stderr") $(wc -l < "$out/stderr")" = '0 2 2' ]
+
+# tree TEXT...: info on a net over a tree of these lines.
+echo "$plus [connected] output=4 [softmax] tree=$out/classes.tree" | tr ' ' '\n' > "$out/tree.cfg"
+tree() {
+    printf '%s\n' "$@" > "$out/classes.tree"
+    try "$structnet" info "$out/tree.cfg"
+}
+tree 'a -1' 'b -1' 'c 1' 'd 1'
+ok "a tree of classes" is 0
+tree 'a -1' 'b -1' 'c 1'
+ok "... of fewer classes" complains 1 'classes.tree: expected 4 classes, found 3'
+tree 'a -1' 'b 4' 'c 1' 'd 1'
+ok "... with a parent below" complains 1 "classes.tree:2: expected a name and the number of a line above, or -1, found 'b 4'"
+tree "$(printf '%0300d -1' 0)" 'b -1' 'c 1' 'd 1'
+ok "... with a name longer than Darknet's" complains 1 'classes.tree:1: expected a name of at most 255 bytes, found 300'
+
+# ---- arrays in Fortran order
+{ npy '<f4' '2, 3' | tr -d '\n' | sed 's/False, /True,  /'; echo; f32 1 4 2 0 -1 1; } > "$out/fortran.npy"
+try "$structnet" approx --matrix "$out/fortran.npy" --type dense --dense-out "$out/ordered.npy"
+ok "Fortran order is read" [ "$status$(floats "$out/ordered.npy")" = '0 1 2 -1 4 0 1 ' ]
+
+# ---- checkpoints: squeezenet1_1 as safetensors of zeros. numbers COUNT: so many 4-byte words
+"$structnet" import --list squeezenet1_1 | awk 'NR > 1 { gsub("x", ",", $2); print $1, $2 }' > "$out/tensors.txt"
+# header [PREFIX]: what stands before the elements, but for its length
+header() {
+    awk -v prefix="$1" 'BEGIN { printf "{" } {
+        n = split($2, sizes, ","); bytes = 4
+        for (i = 1; i <= n; i++) bytes *= sizes[i]
+        printf "%s\"%s%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%d,%d]}", (NR > 1 ? "," : ""), prefix, $1, $2, at, at + bytes
+        at += bytes
+    } END { printf "}" }' "$out/tensors.txt"
+}
+# safetensors BYTES: the header on stdin, and so many zeros
+safetensors() {
+    cat > "$out/header"
+    n=$(wc -c < "$out/header")
+    printf "\\$(printf %o $((n & 255)))\\$(printf %o $((n >> 8 & 255)))\\$(printf %o $((n >> 16)))\\0\\0\\0\\0\\0"
+    cat "$out/header"
+    zeros "$1"
+}
+elements=$(header '' | sed 's/.*,\([0-9]*\)\]}}$/\1/')
+header '' | safetensors "$elements" > "$out/m.safetensors"
+try "$structnet" import squeezenet1_1 "$out/m.safetensors" -o "$out/m"
+ok "import of zeros" is 0
+cp "$out/m.safetensors" "$out/n.weights"
+try "$structnet" import squeezenet1_1 "$out/n.weights" -o "$out/n"
+ok "import over its file" complains 1 'n.weights: is an input, expected another output'
+{ head -c -4 "$out/m.safetensors"; f32 nan; } > "$out/bad.safetensors"
+try "$structnet" import squeezenet1_1 "$out/bad.safetensors" -o "$out/bad"
+ok "import of a NaN" complains 1 "bad.safetensors: tensor 'classifier.1.bias': value 999 is nan, expected a finite number$"
+refuses() {
+    try "$structnet" info "$out/bad.safetensors"
+    ok "safetensors: $1" complains 1 "bad.safetensors: safetensors $2"
+}
+header '' | safetensors $((elements + 1)) > "$out/bad.safetensors"
+refuses "bytes of no tensor at the end" "data: expected every byte in one tensor, found byte $elements in none"
+header '' | sed 's/\[0,6912\]/[4,6916]/' | safetensors "$elements" > "$out/bad.safetensors"
+refuses "a hole" 'data: expected every byte in one tensor, found byte 0 in none'
+header '' | sed 's/\[6912,7168\]/[6908,7164]/' | safetensors "$elements" > "$out/bad.safetensors"
+refuses "an overlap" 'data: expected every byte in one tensor, found byte 6908 in two'
+{ header ''; printf ' x'; } | safetensors "$elements" > "$out/bad.safetensors"
+refuses "text behind the JSON" 'header: expected a JSON object without zero characters, and blanks behind it'
+header '' | sed 's/features.0/features\\u00000/' | safetensors "$elements" > "$out/bad.safetensors"
+refuses "a zero character in a name" 'header: expected a JSON object without zero characters'
+awk 'BEGIN { for (i = 0; i < 20000; i++) print "n" i ".features.0.weight", 1 }' > "$out/alike"
+cp "$out/tensors.txt" "$out/before"
+cp "$out/alike" "$out/tensors.txt"
+header '' | safetensors 80000 > "$out/bad.safetensors"
+cp "$out/before" "$out/tensors.txt"
+try timeout 20 "$structnet" import squeezenet1_1 "$out/bad.safetensors" -o "$out/bad"
+ok "20,000 names that end alike take seconds" complains 1 "expected shape 64x3x3x3, found 1$"
+
+try "$structnet" import resnet18 tests/corpus/zip-two-models.pth -o "$out/two"
+ok "two state dicts: the message names the other" complains 1 "expected shape 64x3x7x7, found none; --key reads others: model_ema$"
+try "$structnet" import resnet18 tests/corpus/zip-two-models.pth --key model_ema -o "$out/two"
+ok "... which --key chooses" complains 1 "expected shape 64x3x7x7, found none; --key reads others: model$"
+try "$structnet" import resnet18 "$out/m.safetensors" --key model -o "$out/two"
+ok "... which safetensors do not have" complains 1 "expected a PyTorch checkpoint with the key 'model', found safetensors"
+try "$structnet" import resnet18 tests/corpus/zip-module.pth -o "$out/two"
+ok "a whole module: what to do" complains 1 'found a whole module, .*ResNet.; load it in PyTorch and torch.save(model.state_dict(), FILE)$'
+
+# ---- commands of darknet without what they need
+darknet_says() {
+    name=$1 message=$2
+    shift 2
+    try "$darknet" classifier "$@"
+    ok "darknet: $name" [ "$status $(grep '^darknet: ' "$out/stderr" | grep -c -e "$message")" = '1 1' ]
+}
+for command in train valid validcrop predict; do
+    darknet_says "$command without a cfg" 'expected DATA CFG, found no cfg' $command "$out/task.data"
+done
+darknet_says 'validcrop of few images' 'valid: expected at least 1000 images, .* found 21' validcrop "$out/task.data" "$out/net.cfg" "$out/net.weights"
+for n in 4 -2; do
+    darknet_says "predict -t $n" "-t: expected 1 to 3, the net's outputs, found $n" predict "$out/task.data" "$out/net.cfg" "$out/net.weights" \
+        "$out/images/red/1.ppm" -t $n
+done
+
+# ---- outputs that are inputs, by any name of theirs (ok has a name of its own)
+{ npy '<f4' '7, 108'; zeros 3024; } > "$out/x.npy"
+ln "$out/net.weights" "$out/hard.npy"
+ln -s net.weights "$out/soft.npy"
+for file in net.weights net.cfg x.npy hard.npy soft.npy; do
+    try "$structnet" run "$out/net.cfg" "$out/net.weights" --input "$out/x.npy" -o "$out/$file"
+    ok "run -o $file" complains 1 "$file: is an input, expected another output"
+done
+cp "$out/images.txt" "$out/list.c"
+try "$structnet" export "$out/net.cfg" "$out/net.weights" --images "$out/list.c" -o "$out/list"
+ok "export over its list of images" complains 1 'list.c: is an input, expected another output'
+for file in w.cfg w.weights; do
+    cp "$out/some.npy" "$out/$file"
+    try "$structnet" approx --matrix "$out/$file" --type sss --share 0.3 -o "$out/w"
+    ok "approx over its matrix $file" complains 1 "$file: is an input, expected another output"
+    rm "$out/$file"
+done
+for file in t.tsv t.png t.svg; do
+    cp "$out/some.npy" "$out/$file"
+    try "$structnet" sweep --matrix "$out/$file" --shares 0.3 --bits 32 -o "$out/t"
+    ok "sweep over its matrix $file" [ "$status $(cksum < "$out/$file")" = "1 $(cksum < "$out/some.npy")" ]
+    rm -f "$out"/t.*
+done
+
+# ---- files that cannot be written
+limit=1
+limited() { (ulimit -f $limit; exec "$@"); }
+try limited "$structnet" approx --matrix "$out/large.npy" --type dense -o "$out/limit"
+ok "approx --matrix beyond the file size limit" is 1
+{ npy '<f4' '24, 32'; tail -c 1800 "$out/net.weights"; zeros 1272; } > "$out/some.npy"
+try limited "$structnet" approx --matrix "$out/some.npy" --type dense -o "$out/limit"
+ok "... is one line" complains 1 'limit.weights: cannot write: File too large'
+try limited "$structnet" features "$out/net.cfg" "$out/net.weights" "$out/images.txt" -o "$out/limit"
+ok "features: likewise" complains 1 'limit.x.npy: cannot write: File too large'
+try limited "$structnet" run "$out/net.cfg" "$out/net.weights" --input "$out/x.npy" -o "$out/limit.npy"
+ok "a file below the limit" is 0
+ok "no file is left behind" [ "$(ls "$out" | grep -e '^limit' -e tmp)" = limit.npy ]
+sed 's/^output=3/output=300\nactivation=linear\n\n[connected]\noutput=3/' "$out/net.cfg" > "$out/wide.cfg"
+limit=100
+try limited "$darknet" classifier train "$out/task.data" "$out/wide.cfg"
+ok "train: the first save beyond the limit ends it" [ "$status $(grep -c '^darknet: .*wide.*weights: cannot write: File too large$' "$out/stderr")" = '1 1' ]
+ok "... and leaves nothing" [ "$(ls "$out/backup" | grep -c wide)" = 0 ]
+elsewhere=$(mktemp -d /dev/shm/structnet-test.XXXXXX) || elsewhere=$(mktemp -d)
+: > "$elsewhere/w"
+ln -s "$elsewhere/w" "$out/far.weights"
+try "$structnet" approx --matrix "$out/some.npy" --type sss --share 0.5 -o "$out/far"
+ok "a link to another file system" is 0
+try "$structnet" check "$out/far.cfg" "$out/far.weights"
+ok "... gets the whole file" says 0 '^ok$'
+ok "... and stays a link" [ -L "$out/far.weights" ]
+ok "... beside nothing" [ "$(ls "$elsewhere")" = w ]
+rm -r "$elsewhere"
+"$structnet" approx --matrix "$out/some.npy" --type sss --share 0.5 --dense-out /dev/stdout -o "$out/std" > "$out/std.npy" 2> "$out/stderr"
+ok "the standard output as a file of two things" [ "$? $(grep -c '/dev/stdout: is the standard output, expected another file$' "$out/stderr") $(ls "$out"/std.cfg 2>&1 | grep -c 'No such')" = '1 1 1' ]
+
+# ---- what a killed process left is removed at the next start, and only that
+sh -c 'echo $$' > "$out/ended"
+ended=$(cat "$out/ended")
+left="std.cfg.tmp$ended std.weights.tmp$ended backup/net.backup.tmp$ended backup/net_1.weights.tmp$ended"
+kept="std.cfg.tmp$$ std.cfg.tmp std.cfg.tmp0x other.cfg.tmp$ended backup/other.backup.tmp$ended"
+for file in $left $kept; do echo old > "$out/$file"; done
+try "$structnet" approx --matrix "$out/some.npy" --type sss --share 0.5 -o "$out/std"
+ok "approx beside old temporary files" is 0
+try "$darknet" classifier train "$out/task.data" "$out/net.cfg"
+ok "train: likewise" is 0
+ok "... which are gone" [ "$(cd "$out" && ls $left 2> /dev/null | wc -l)" = 0 ]
+ok "... but for those of others" [ "$(cd "$out" && ls $kept 2> /dev/null | wc -l)" = 5 ]
+(cd "$out" && rm $kept)
+
+# ---- control characters in names, which gnuplot, terminals and tables would obey
+line='
+'
+escape=$(printf '\033')
+for file in "a${line}b" "a${escape}[2Jb" "a$(printf '\177')b"; do
+    try "$structnet" sweep --matrix "$out/some.npy" --shares 0.3 -o "$out/$file"
+    ok "sweep: a control character in a name" complains 2 '^structnet: argument 7: expected no control characters, found .*a?.*b.$'
+    try "$structnet" info "$out/$file"
+    ok "info: likewise" complains 2 '^structnet: argument 2: expected no control characters'
+done
+try "$darknet" classifier train "$out/task.data" "$out/a${escape}b.cfg"
+ok "darknet: a message shows it as a question mark" complains 1 'a?b.cfg: cannot read'
+printf '[net]\nbatch=1\ninputs=4\n[conn%sected]\noutput=3\n' "$escape" > "$out/bad.cfg"
+try "$structnet" info "$out/bad.cfg"
+ok "a control character in a cfg" complains 1 "bad.cfg:4: expected text, found a control character in '.conn?ected.'"
+printf 'red\ngr%seen\nblue\n' "$escape" > "$out/bad.txt"
+try "$structnet" features "$out/net.cfg" "$out/net.weights" "$out/images.txt" --labels "$out/bad.txt" -o "$out/f"
+ok "... in a label" complains 1 "bad.txt:2: expected text, found a control character in 'gr?een'"
+{ printf '\357\273\277'; cat "$out/net.cfg"; } > "$out/mark.cfg"
+try "$structnet" check "$out/mark.cfg" "$out/net.weights"
+ok "a byte order mark in front of a cfg does not matter" says 0 '^ok$'
+
+summary 'bad input'

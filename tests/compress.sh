@@ -1,0 +1,246 @@
+#!/bin/sh
+# structnet compress as a user calls it, on a net of some thousand values. Usage: tests/compress.sh BUILD [browser], from the
+# repository's root; with "browser" Chromium shows the pages too.
+set -u
+
+build=$1
+out=$build/test-compress
+structnet=$build/structnet
+darknet=$build/darknet
+. tests/checks.sh
+
+three_colours
+cat > "$out/net.cfg" <<'END_CFG'
+# Three colours.
+[net]
+batch=4
+height=6
+width=6
+channels=3
+learning_rate=0.01
+max_batches=60
+
+[connected]
+output=16
+activation=leaky
+
+[connected]
+output=3
+activation=linear
+
+[softmax]
+END_CFG
+try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/net.cfg"
+ok "a net trains" is 0
+cp "$out/backup/net.weights" "$out/net.weights"
+
+compress() { try "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/task.data" "$@"; }
+# column FILE NAME: of the table, without its head.
+column() { awk -F '\t' -v name="$2" '/^#/ { next } !c { for (i = 1; i <= NF; i++) if ($i == name) c = i; next } { print $c }' "$1"; }
+rows() { grep -v '^#' "$1" | tail -n +2; }
+
+# ---- a share
+compress --share 0.6 --types psm,dense --bits 32,8 -o "$out/small" --json
+ok "compress" is 0
+cp "$out/stdout" "$out/first"
+ok "... says how many steps it ran" [ "$(value steps_run "$out/first")" -gt 20 ]
+ok "... tries every type, number of bits and size of blocks" [ "$(rows "$out/small.report.tsv" | cut -f 2,3,4 | sort | tr '\t\n' ' ;')" = \
+    'dense 32 1;dense 8 1;psm 32 1;psm 32 4;psm 32 8;psm 8 1;psm 8 4;psm 8 8;' ]
+ok "... keeps to the budget" [ "$(awk -F '\t' '/^1\t/ && $15 != 0 { print ($5 <= 0.6 * 4 * 16 * 3) }' "$out/small.report.tsv")" = 1 ]
+ok "... says what it chose" [ "$(value bytes "$out/first")" = "$(awk -F '\t' '$15 == 1 { print $5 }' "$out/small.report.tsv")" ]
+figures_of_full() { awk -F '\t' "/^1\\t/ && $1 { printf \"%s\\t%.12g\\n\", \$13, -\$14 }" "$out/small.report.tsv" | sort -t '	' -k 1gr -k 2gr; }
+ok "... which is the best of those that were trained to the end" [ "$(figures_of_full '$12 != ""' | head -n 1)" = "$(figures_of_full '$15 == 1')" ]
+ok "... four of them" [ "$(column "$out/small.report.tsv" top1_full | grep -c .)" = 4 ]
+try "$structnet" check "$out/small.cfg" "$out/small.weights"
+ok "... the net is whole" says 0 '^ok$'
+ok "... the layer before stays" same_bytes "$out/net.weights" 20 "$out/small.weights" 20 $((4 * (16 + 16 * 108)))
+try "$structnet" eval "$out/small.cfg" "$out/small.weights" "$out/task.data" --json
+ok "... eval finds the same top-1" [ "$(value top1 "$out/stdout")" = "$(value top1 "$out/first")" ]
+parts=$(echo "$out"/small.parts-*)
+ok "... no image that chooses trains" [ "$(cat "$parts/train.txt" "$parts/held.txt" | sort -u | wc -l) $(wc -l < "$parts/held.txt")" = '21 4' ]
+ok "... of the candidates' nets the chosen one stays" [ "$(ls "$parts"/*.weights | wc -l)" = 1 ]
+
+# ---- the report
+ok "the table says what was asked" grep -q '^# command: structnet compress .* --share 0.6 --types psm,dense --bits 32,8 ' "$out/small.report.tsv"
+ok "... and has the classes" grep -q '^# class blue: 7 images, [0-7] right, dense [0-7]$' "$out/small.report.tsv"
+try python3 tests/page.py "$out/small.report.html" "$out/small.report.tsv"
+ok "the page's pictures show the table" says 0 '^2$'
+sed 's/translate([0-9.]*,/translate(3,/' "$out/small.report.html" > "$out/wrong.html"
+try python3 tests/page.py "$out/wrong.html" "$out/small.report.tsv"
+ok "... which one that is moved does not" [ "$status" != 0 ]
+ok "the page fits a narrow screen" grep -q 'name="viewport" content="width=device-width' "$out/small.report.html"
+sed -n 's/^\(<pre>\)*structnet \(approx\|tune\|features\) //p' "$out/small.report.html" > "$out/commands"
+ok "the page has the commands of the chosen net" [ "$(wc -l < "$out/commands")" = 5 ]
+ok "... as they are given" grep -q -e '--seed 0 -o .*-full --teacher' "$out/commands"
+mv "$parts" "$out/moved"
+mkdir "$parts"
+cp "$out/moved"/*.txt "$parts"
+sed -n "s#^\(<pre>\)*structnet \([aft].*\)#$structnet \2#p" "$out/small.report.html" > "$out/again.sh"
+try sh -e "$out/again.sh"
+ok "... and they give its bytes again" cmp -s "$(ls "$parts"/*-full.weights)" "$out/small.weights"
+rm -r "$parts"
+mv "$out/moved" "$parts"
+
+# shown PAGE: in a frame of 400 pixels; the title says how wide the page is then.
+shown() {
+    sed 's|</body>|<script>top.postMessage(document.documentElement.scrollWidth, "*")</script>&|' "$1" > "$out/inner.html"
+    echo '<script>onmessage = e => document.title = "width " + e.data</script><iframe src="inner.html" width="400" height="9000"></iframe>' \
+        > "$out/outer.html"
+    try chromium --headless --no-sandbox --disable-gpu --user-data-dir="$out/profile" --virtual-time-budget=5000 --enable-logging=stderr \
+        --dump-dom "file://$(pwd)/$out/outer.html"
+}
+if [ "${2-}" = browser ]; then
+    shown "$out/small.report.html"
+    ok "the page is as wide as its frame" says 0 '<title>width 400</title>'
+    ok "... and has no errors" [ "$(grep -c CONSOLE "$out/stderr")" = 0 ]
+    sed 's|<p>|<p style="width: 900px">|; s|</body>|<script>wrong()</script>&|' "$out/small.report.html" > "$out/wrong.html"
+    shown "$out/wrong.html"
+    ok "... which one that is wider has not" says 0 '<title>width 9[0-9]*</title>'
+    ok "... nor one with an error" grep -q CONSOLE "$out/stderr"
+fi
+
+# ---- again
+cp "$out/small.weights" "$out/first.weights"
+compress --share 0.6 --types psm,dense --bits 32,8 -o "$out/small" --json
+ok "the same command finds all steps there" [ "$(value steps_run "$out/stdout")" = 0 ]
+ok "... and the same net" cmp -s "$out/first.weights" "$out/small.weights"
+rm "$parts"/*-full.weights
+compress --share 0.6 --types psm,dense --bits 32,8 -o "$out/small" --json
+ok "what is missing is made anew" cmp -s "$out/first.weights" "$out/small.weights"
+compress --share 0.6 --types dense --bits 8 -o "$out/small"
+ok "most steps of one of the candidates are there too" says 0 '^steps *[0-4] run, '
+compress --share 0.6 --types dense --bits 8 --seed 1 -o "$out/small" --json
+ok "another seed draws other images" [ "$(ls -d "$out"/small.parts-* | wc -l)" = 2 ]
+interruptible "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/task.data" --share 0.6 --bits 32 -o "$out/part"
+is_under_way() { ls "$out"/part.parts-*/*-brief.json > "$out/listed" 2>&1; }
+within 60 is_under_way
+interrupt
+finish
+ok "Ctrl-C ends compress" is 130
+ok "... without a net" [ ! -e "$out/part.cfg" ]
+compress --share 0.6 --types psm --bits 32 -o "$out/part" --json
+ok "... and it goes on from there" at_least "$(ls "$out"/part.parts-*/*.json | wc -l)" "5 + $(value steps_run "$out/stdout")"
+
+# ---- the smallest, several layers, a list for the test
+compress --max-drop 0 --types lowrank --bits 8 -o "$out/least" --json
+ok "--max-drop" is 0
+ok "... keeps to it" at_least "$(value held_top1 "$out/stdout")" "$(value dense_held_top1 "$out/stdout")"
+ok "... with the fewest bytes that it found" [ "$(awk -F '\t' -v top1="$(value dense_held_top1 "$out/stdout")" \
+    '/^1\t/ && $3 == 8 && $12 != "" && $12 >= top1 { print $5 }' "$out/least.report.tsv" | sort -g | head -n 1)" = "$(value bytes "$out/stdout")" ]
+compress --share 0.3 --layers all --types lowrank --bits 32 -o "$out/all" --json
+ok "--layers all" is 0
+ok "... replaces both" [ "$(grep -c '^\[sss\]' "$out/all.cfg")" = 2 ]
+ok "... within the budget" at_least "0.3 * $(value dense_bytes "$out/stdout")" "$(sed -n 's/^	"bytes":	\([0-9]*\),$/\1/p' "$out/stdout")"
+expected=$(value top1 "$out/stdout")
+ok "... top-1 of the whole net" [ "$("$structnet" eval "$out/all.cfg" "$out/all.weights" "$out/task.data" --json | sed -n 's/.*"top1":[^0-9]*\([0-9.]*\).*/\1/p')" = "$expected" ]
+cp "$out/all.report.tsv" "$out/both.tsv"
+ok "... a page with four pictures" [ "$(grep -c '<svg' "$out/all.report.html")" = 4 ]
+awk '/^\[connected\]/ && !n++ { print "[convolutional]\nfilters=3\nsize=1\nactivation=linear\n" } { sub(/^output=16$/, "output=200") } 1' "$out/net.cfg" \
+    | sed 's/^max_batches=.*/max_batches=4/' > "$out/wide.cfg"
+try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/wide.cfg"
+try "$structnet" compress "$out/wide.cfg" "$out/backup/wide.weights" "$out/task.data" --share 0.5 --layers all --types dense --bits 8 -o "$out/large"
+ok "... but not what holds next to nothing" says 0 '^layer *1, dense'
+ok "... all others" [ "$(grep -c '^layer' "$out/stdout")" = 2 ]
+compress --bytes 100 --layers 1 --types dense --bits 4 -o "$out/named"
+ok "--layers and --bytes" says 0 '^layer *1, dense, 4 bits, [0-9]* bytes of 192$'
+head -n 6 "$out/images.txt" > "$out/test.txt"
+{ cat "$out/task.data"; echo "test=$out/test.txt"; } > "$out/three.data"
+try "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/three.data" --share 0.6 --types dense --bits 8 -o "$out/three"
+ok "with a test list valid chooses" says 0 '^held .*, 21 images$'
+ok "... and test judges" grep -q '^test .*, 6 images$' "$out/stdout"
+
+# ---- a whole net, convolutions included
+cat > "$out/whole.cfg" <<'END_CFG'
+[net]
+batch=4
+height=6
+width=6
+channels=3
+learning_rate=0.01
+max_batches=60
+
+[convolutional]
+batch_normalize=1
+filters=12
+size=3
+stride=1
+pad=1
+activation=leaky
+
+[convolutional]
+filters=8
+size=1
+stride=1
+activation=leaky
+
+[connected]
+output=3
+activation=linear
+
+[softmax]
+END_CFG
+try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/whole.cfg"
+ok "a net of convolutions trains" is 0
+cp "$out/backup/whole.weights" "$out/whole.weights"
+whole() { try "$structnet" compress "$out/whole.cfg" "$out/whole.weights" "$out/task.data" --layers all "$@"; }
+whole --share 0.2 --madds 0.4 -o "$out/w" --json
+ok "a whole net" is 0
+cp "$out/stdout" "$out/w.json"
+ok "... keeps to the budget of bytes" at_least "0.2 * $(value dense_bytes "$out/w.json")" "$(sed -n 's/^	"bytes":	\([0-9]*\),$/\1/p' "$out/w.json")"
+ok "... and of multiply-adds" at_least "0.4 * $(value dense_multiply_adds "$out/w.json")" "$(sed -n 's/^	"multiply_adds":	\([0-9]*\),$/\1/p' "$out/w.json")"
+ok "... which are those of the layers" [ "$(value dense_multiply_adds "$out/w.json")" = $((36 * (12 * 27 + 8 * 12) + 3 * 288)) ]
+try "$structnet" check "$out/w.cfg" "$out/w.weights"
+ok "... the net is whole" says 0 '^ok$'
+ok "... a tiny layer stays" grep -q '^\[convolutional\]' "$out/w.cfg"
+try "$structnet" eval "$out/w.cfg" "$out/w.weights" "$out/task.data" --json
+ok "... eval finds the same top-1" [ "$(value top1 "$out/stdout")" = "$(sed -n 's/^	"top1":	\([0-9.]*\),$/\1/p' "$out/w.json")" ]
+ok "... the table has the forms" [ "$(grep -c '	alone	' "$out/w.report.tsv") $(grep -c '	net	' "$out/w.report.tsv")" = '30 2' ]
+try "$structnet" calibrate "$out/w.cfg" "$out/w.weights" "$(echo "$out"/w.parts-*)/few-256-0.txt" -o "$out/again.weights" --json
+ok "... its batch normalisation is that of the images" at_least 1e-4 "$(value change "$out/stdout")"
+cp "$out/w.weights" "$out/first.weights"
+whole --share 0.2 --madds 0.4 -o "$out/w" --json
+ok "... once more, nothing is computed" [ "$(value steps "$out/stdout")" = "$(value steps_before "$out/stdout")" ]
+ok "... for the same net" cmp -s "$out/w.weights" "$out/first.weights"
+rm "$out"/w.parts-*/*-2.json
+whole --share 0.2 --madds 0.4 -o "$out/w" --json
+ok "... from the middle on" cmp -s "$out/w.weights" "$out/first.weights"
+whole --madds 0.4 --types pruned --bits 4 -o "$out/w"
+ok "multiply-adds alone" says 0 '^madds .*share 0\.[123]'
+ok "... of the types that are asked for" [ -z "$(grep '^\[sss\]' "$out/w.cfg")" ]
+whole --madds 0.5 --types pruned --bits 4 --block 4 --images 9 -o "$out/w4"
+ok "blocks of 4 rows" says 0 '^layers   2, fitted by 9 images$'
+ok "... are in the net" [ "$(grep -c '^block=4' "$out/w4.cfg")" = 2 ]
+whole --share 0.001 -o "$out/bad"
+ok "a budget for no form" complains 1 'expected forms of the layers that keep to the budget, found none'
+whole --max-drop 1 -o "$out/bad"
+ok "--max-drop for a whole net" complains 2 '--max-drop: expected layers that are no whole net'
+compress --madds 0.5 -o "$out/bad"
+ok "--madds for one layer" complains 2 '--madds: expected layers that are a whole net'
+
+# ---- what is refused
+try flock "$parts/search.lock" "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/task.data" --share 0.6 -o "$out/small"
+ok "two at a time in a folder" complains 1 'small.parts-[0-9a-f]*: another search works there'
+compress --share 0.01 --types psm --bits 32 -o "$out/bad"
+ok "a budget for nothing" complains 1 'layer 1: expected a matrix of at most 1 bytes, found none'
+compress -o "$out/bad"
+ok "no budget" complains 2 'expected one of --share, --bytes and --max-drop, found none'
+compress --share 0.1 --bytes 3 -o "$out/bad"
+ok "two budgets" complains 2 'found several'
+compress --share 0.1
+ok "no name" complains 2 'expected -o NAME'
+compress --share 0.1 --types psm,nothing -o "$out/bad"
+ok "an unknown type" complains 2 "found 'nothing'"
+compress --share 0.1 --layers 7 -o "$out/bad"
+ok "a layer that is not there" complains 1 'layer 7: the last layer is 2'
+compress --share 0.1 --layers 2 -o "$out/bad"
+ok "a layer without a matrix" complains 1 'layer 2 is \[softmax\]'
+compress --share 0.1 --holdout 0.001 -o "$out/bad"
+ok "nothing held out" complains 1 'expected images to train and images to hold out, found 21 and 0'
+sed 's/^valid=.*//' "$out/task.data" > "$out/lone.data"
+try "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/lone.data" --share 0.5 -o "$out/bad"
+ok "no valid list" complains 1 'valid'
+compress --share 0.6 --types dense --bits 8 -o "$out/net"
+ok "compress does not overwrite its input" complains 1 'net.cfg: is an input, expected another output'
+ok "... nothing is left" [ -z "$(ls "$out" | grep -e '^bad\.[^p]' -e tmp)" ]
+
+summary compress
