@@ -1,12 +1,14 @@
 #!/bin/sh
 # Fails when a product has become slower against the dense one by more than a tenth: the best e of up to five runs is compared with
-# the least of three runs in bench/results/guard-SET.tsv for the instruction set of the kernels, which is written where there is none. Usage:
-# bench/guard.sh BUILD, from the repository's root; make bench-guard calls it. Ratios of other processors differ: remove the file and
-# measure anew before comparing.
+# the least of three runs in bench/results/guard-FAMILY-MODEL-SET.tsv, since every kind of processor has ratios of its own and so has
+# every instruction set of the kernels. It is written where there is none. Usage: bench/guard.sh BUILD, from the repository's root;
+# make bench-guard calls it.
 set -eu
 
 build=$1
-results=bench/results/guard-$("$build/structnet" --version | sed -n 's/^kernels //p').tsv
+environment=$(sh bench/environment.sh)
+processor=$(echo "$environment" | sed -n 's/.* family \([0-9]*\) model \([0-9]*\),.*/\1-\2/p')
+results=bench/results/guard-${processor:-unknown}-$("$build/structnet" --version | sed -n 's/^kernels //p').tsv
 best=$build/guard.tsv
 export OPENBLAS_NUM_THREADS=1
 : > "$best"
@@ -29,7 +31,7 @@ slower() {
 
 if [ ! -f $results ]; then
     for i in 1 2 3; do run least; done
-    { sh bench/environment.sh; echo "# command: make bench-guard"; cat "$best"; } > $results
+    { echo "$environment"; echo "# command: make bench-guard"; cat "$best"; } > $results
     echo "guard: wrote $results"
     exit
 fi
