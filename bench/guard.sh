@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS=1
 
 # Merges a run into the best e of each subject, bits and mode, or into the least.
 run() {
-    "$build/kernels" 1000 1280 .2 32,8 21 | cut -f 3,4,8,12 | grep -v -e '^dense, ' -e loops |
+    "$build/kernels" 1000 1280 .2 32,8 21 | cut -f 3,4,8,12 | grep -v -e '^dense, ' -e loops -e GraphBLAS -e librsb |
         awk -F '\t' -v OFS='\t' -v best="$best" -v least="${1:-}" '
             BEGIN { while ((getline line < best) > 0) { split(line, f, FS); e[f[1] FS f[2] FS f[3]] = f[4] } }
             { key = $1 FS $2 FS $3; if (!(key in e) || (least ? $4 < e[key] : $4 > e[key])) e[key] = $4; order[++n] = key }
