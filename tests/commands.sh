@@ -313,6 +313,19 @@ features "$out/empty.txt" -o "$out/f6"
 ok "features of an empty list" complains 1 'empty.txt: expected lines, found none'
 features "$out/images.txt" -o "$out/f6" --resize 5
 ok "features --resize below the net's size" complains 1 '--resize 5: expected at least 6'
+printf 'classes=3\ntrain=%s\nvalid=%s\nlabels=%s\n' "$out/images.txt" "$out/one.txt" "$out/labels.txt" > "$out/lists.data"
+features "$out/lists.data" -o "$out/f7"
+ok "features of a .data file are those of its train list" cmp -s "$out/f.x.npy" "$out/f7.x.npy"
+ok "... with the classes of its labels" cmp -s "$out/f.y.npy" "$out/f7.y.npy"
+features "$out/lists.data" --list valid -o "$out/f7"
+ok "... and with --list valid of the other list" cmp -s "$out/f1.x.npy" "$out/f7.x.npy"
+features "$out/lists.data" --list test -o "$out/f6"
+ok "... which has no third" complains 2 "--list: expected train or valid, found 'test'"
+printf 'classes=2\ntrain=%s\nlabels=%s\n' "$out/images.txt" "$out/labels.txt" > "$out/two.data"
+features "$out/two.data" -o "$out/f6"
+ok "... of which there must be one for each image" complains 1 'blue/1.ppm: expected one of 2 labels'
+features "$out/two.data" --list valid -o "$out/f6"
+ok "... and the list" complains 1 'two.data: valid: expected a value, found none'
 echo pink > "$out/pink.txt"
 features "$out/images.txt" -o "$out/f6" --labels "$out/pink.txt"
 ok "features with labels that do not match" complains 1 'blue/1.ppm: expected one of 1 labels .* found none'

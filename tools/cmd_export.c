@@ -2,6 +2,7 @@
 #include "choose_layer.h"
 #include "command.h"
 #include "export_net.h"
+#include "image_list.h"
 #include "load_net.h"
 #include "npy.h"
 #include "outputs.h"
@@ -136,7 +137,7 @@ static enum sn_status read_images(const struct request *request, network *net,
     struct lines images;
     size_t n_inputs = (size_t)net->inputs;
     enum sn_status status = pictures_check(net, request->cfg, request->resize, error);
-    if (!status) status = lines_read_full(request->images, &images, error);
+    if (!status) status = image_list_read(request->images, "train", &images, error);
     if (status) return status;
     samples->n = (size_t)images.n;
     samples->x = malloc(samples->n * n_inputs * sizeof *samples->x);

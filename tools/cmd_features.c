@@ -2,12 +2,12 @@
 #include "choose_layer.h"
 #include "command.h"
 #include "feature_rows.h"
+#include "image_list.h"
 #include "layer_moments.h"
 #include "load_net.h"
 #include "npy.h"
 #include "outputs.h"
 
-#include <labels.h>
 #include <plug_errors.h>
 #include <weights_file.h>
 
@@ -29,8 +29,8 @@ const struct command cmd_features = {
     .usage =
         "usage: structnet features CFG WEIGHTS LIST -o NAME [OPTION]...\n"
         "\n"
-        "LIST names images, one path per line, as the train and valid lists of a .data file\n"
-        "do. NAME.x.npy receives rows x inputs, float32: the inputs of the last connected or\n"
+        "LIST names images, one path per line; of a .data file it is the train list, and its\n"
+        "labels give NAME.y.npy. NAME.x.npy receives rows x inputs, float32: the inputs of the last connected or\n"
         "structured layer, or of the last convolution of one group in a net without one,\n"
         "evaluated as in prediction. Rows are in the order of LIST, one for each image. Of a\n"
         "convolution and of a structured layer with size=S every place of the outputs is a\n"
@@ -43,6 +43,7 @@ const struct command cmd_features = {
         "NAME.x.npy, and the same command goes on from there.\n"
         "\n"
         "  -o NAME         output files\n"
+        "  --list valid    of a .data file, this list\n"
         "  --labels FILE   write NAME.y.npy too, int32: the class of each row, which is its\n"
         "                  image's label's place in FILE (one label per line), counted\n"
         "                  from 0\n" PICTURES_RESIZE_HELP
@@ -64,7 +65,7 @@ const struct command cmd_features = {
 };
 
 struct request {
-    const char *cfg, *weights, *list, *name, *labels, *reference_cfg, *reference_weights;
+    const char *cfg, *weights, *list, *key, *name, *labels, *reference_cfg, *reference_weights;
     int layer, resize, n_crops, check, moments, json;
     uint64_t seed;
 };
@@ -81,6 +82,8 @@ static void check_request(const struct request *request)
 {
     const struct command *command = &cmd_features;
     if (!outputs_is_name(request->name)) command_usage_error(command, "expected -o NAME");
+    if (strcmp(request->key, "train") && strcmp(request->key, "valid"))
+        command_usage_error(command, "--list: expected train or valid, found '%s'", request->key);
     if (request->reference_cfg && !request->moments)
         command_usage_error(command, "--reference: expected --moments with it");
     if (request->moments && (request->labels || request->check))
@@ -90,16 +93,24 @@ static void check_request(const struct request *request)
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = { { "labels", 1, 0, 'c' },  { "resize", 1, 0, 'r' },
-                                             { "layer", 1, 0, 'l' },   { "augment", 1, 0, 'a' },
-                                             { "seed", 1, 0, 's' },    { "check", 0, 0, 'k' },
-                                             { "moments", 0, 0, 'm' }, { "reference", 1, 0, 'e' },
-                                             { "output", 1, 0, 'o' },  { "json", 0, 0, 'j' },
-                                             { "help", 0, 0, 'h' },    { 0 } };
+    static const struct option options[] = { { "list", 1, 0, 'i' },
+                                             { "labels", 1, 0, 'c' },
+                                             { "resize", 1, 0, 'r' },
+                                             { "layer", 1, 0, 'l' },
+                                             { "augment", 1, 0, 'a' },
+                                             { "seed", 1, 0, 's' },
+                                             { "check", 0, 0, 'k' },
+                                             { "moments", 0, 0, 'm' },
+                                             { "reference", 1, 0, 'e' },
+                                             { "output", 1, 0, 'o' },
+                                             { "json", 0, 0, 'j' },
+                                             { "help", 0, 0, 'h' },
+                                             { 0 } };
     const struct command *command = &cmd_features;
-    struct request request = { .layer = -1 };
+    struct request request = { .layer = -1, .key = "train" };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;) {
         switch (option) {
+        case 'i': request.key = optarg; break;
         case 'c': request.labels = optarg; break;
         case 'r':
             request.resize = command_whole_number(command, "--resize", optarg, 1,
@@ -132,8 +143,9 @@ static struct request read_request(int argc, char **argv)
 struct task {
     const struct request *request;
     struct features features, reference; /* the latter empty without one */
-    struct lines images, labels;
-    int *class;   /* of each image; NULL without labels */
+    struct lines images;
+    int *class; /* of each image; NULL without labels */
+    int n_classes;
     int n_before; /* views */
 };
 
@@ -277,24 +289,13 @@ static void print_json(const struct task *task, double seconds)
     cJSON_AddNumberToObject(root, "rows_before", task->n_before * features->matrix.n_pixels);
     cJSON_AddNumberToObject(root, "inputs", features->matrix.n_columns);
     cJSON_AddNumberToObject(root, "layer", features->source.layer);
-    if (task->labels.n) cJSON_AddNumberToObject(root, "classes", task->labels.n);
+    if (task->class) cJSON_AddNumberToObject(root, "classes", task->n_classes);
     if (task->request->check) {
         cJSON_AddNumberToObject(root, "difference", difference);
         cJSON_AddNumberToObject(root, "largest", largest);
     }
     cJSON_AddNumberToObject(root, "seconds", seconds);
     command_print_json(root);
-}
-
-/* The class of each image (free()) by the labels of that file; NULL with error filled. */
-static int *read_classes(const char *path, const struct lines *images, struct lines *names,
-                         struct sn_error *error)
-{
-    if (lines_read_full(path, names, error)) return NULL;
-    struct labels *labels = labels_new(names, names->n, path, error);
-    int *class = labels ? labels_of_images(labels, images, error) : NULL;
-    labels_free(labels);
-    return class;
 }
 
 static void print_result(const struct task *task, double seconds)
@@ -311,7 +312,7 @@ static void print_result(const struct task *task, double seconds)
         printf(", of which %d were there", task->n_before * features->matrix.n_pixels);
     printf("\ninputs   %d\nlayer    %d [%s]\n", features->matrix.n_columns, layer,
            weights_layer_name(&features->workers->net->layers[layer]));
-    if (task->labels.n) printf("classes  %d\n", task->labels.n);
+    if (task->class) printf("classes  %d\n", task->n_classes);
     features_check(features, &difference, &largest);
     if (task->request->check)
         printf("check    outputs up to %.6g, the largest difference is %.3g\n", largest,
@@ -339,10 +340,10 @@ static enum sn_status judge(const struct task *task, struct sn_error *error)
 static enum sn_status read_lists(struct task *task, struct sn_error *error)
 {
     const struct request *request = task->request;
-    if (lines_read_full(request->list, &task->images, error)) return error->code;
-    if (!request->labels) return SN_OK;
-    task->class = read_classes(request->labels, &task->images, &task->labels, error);
-    return task->class ? SN_OK : error->code;
+    if (image_list_read(request->list, request->key, &task->images, error)) return error->code;
+    if (request->moments) return SN_OK;
+    return image_list_classes(request->list, request->labels, &task->images, &task->class,
+                              &task->n_classes, error);
 }
 
 /* Looks at a net, and loads it for each thread. */
@@ -389,6 +390,5 @@ static int run(int argc, char **argv)
     features_close(&task.reference);
     free(task.class);
     lines_free(&task.images);
-    lines_free(&task.labels);
     return 0;
 }
