@@ -331,6 +331,7 @@ static const char big_text[] =
     "[net]\nbatch=1\ninputs=1500\n[connected]\noutput=1000\nactivation=linear\n"
     "[sss]\noutput=100\nactivation=linear\nstages=2\nstates=50\n[softmax]\n";
 
+/* A child is killed when so many fortieths of the new file are there. */
 Test(weights, kill_during_a_save_leaves_the_old_file_whole, .init = set_paths)
 {
     network *net = net_from_text(big_text, 1);
@@ -338,18 +339,20 @@ Test(weights, kill_during_a_save_leaves_the_old_file_whole, .init = set_paths)
     size_t n, m;
     char *before = read_file_bytes(saved, &n);
     int interrupted = 0;
-    for (int trial = 0; trial < 40 || (interrupted < 6 && trial < 1000); trial++) {
+    for (int trial = 0; trial < 40; trial++) {
         fflush(NULL);
         pid_t child = fork();
         if (child == 0) {
             freopen("/dev/null", "w", stderr);
             for (;;) save_weights(net, saved);
         }
-        usleep((useconds_t)(500 + 700 * (trial % 40)));
+        char temporary[300];
+        struct stat written;
+        snprintf(temporary, sizeof temporary, "%s.tmp%ld", saved, (long)child);
+        while (stat(temporary, &written) || written.st_size < (off_t)(n * (size_t)trial / 40))
+            usleep(20);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
-        char temporary[300];
-        snprintf(temporary, sizeof temporary, "%s.tmp%ld", saved, (long)child);
         interrupted += !unlink(temporary);
         char *after = read_file_bytes(saved, &m);
         cr_assert(n == m && !memcmp(before, after, n), "trial %d", trial);
