@@ -122,13 +122,26 @@ enum sn_status plug_training_check(const struct task *task, const char *cfg, str
     return status ? status : read_lists(task, error);
 }
 
-static void note_signal(int number) { interrupted = number; }
+/* Another signal ends the process at once when it comes more than a second later. Until then it is
+ * the same request, of which timeout(1), for one, sends two. */
+static void note_signal(int number)
+{
+    static volatile time_t first;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!interrupted) {
+        interrupted = number;
+        first = now.tv_sec;
+    } else if (now.tv_sec > first + 1) {
+        signal(number, SIG_DFL); /* which the signal meets when this returns */
+        raise(number);
+    }
+}
 
-/* A second signal ends the process at once. What the shell has it ignore stays ignored. */
+/* What the shell has the process ignore stays ignored. */
 static void watch_signal(int number)
 {
-    struct sigaction old,
-        ours = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND | SA_RESTART };
+    struct sigaction old, ours = { .sa_handler = note_signal, .sa_flags = SA_RESTART };
     if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN) sigaction(number, &ours, NULL);
 }
 
