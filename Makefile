@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, example-alexnet CHECKPOINT= IMAGES=, example-scratch, test, browser, parity, fuzz, arm, bench, bench-pixels, bench-guard, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, example-alexnet CHECKPOINT= IMAGES=, example-scratch, test, browser, parity, fuzz, arm, bench, bench-pixels, bench-guard, lint, test-long, asan, coverage, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 OBJCOPY = objcopy
@@ -50,6 +50,8 @@ tested = $(in_tests) $(filter-out $(BUILD)/layers/family.o $(BUILD)/approx/fit.o
 glyphs_shared = $(addprefix $(BUILD)/,tools/random.o tools/outputs.o layers/darknet/whole_file.o layers/sn_error.o)
 tests = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz_%.c,$(wildcard tests/*.c)))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
+# What the tests of the commands run.
+tested_programs = $(addprefix $(BUILD)/,darknet structnet run_tests in_tests/darknet in_tests/structnet old_core.so)
 
 # The names of structnet.h alone leave the library.
 VERSION = $(shell sed -n 's/^\#define STRUCTNET_VERSION "\(.*\)"/\1/p' layers/structnet.h)
@@ -58,7 +60,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo example-alexnet example-scratch test browser parity fuzz arm mcu bench bench-pixels bench-guard lint test-long asan install clean deps source binaries run-tests fuzzers
+.PHONY: all demo example-alexnet example-scratch test browser parity fuzz arm mcu bench bench-pixels bench-guard lint test-long asan coverage install clean deps source binaries run-tests fuzzers tested-programs
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -88,7 +90,7 @@ test: deps
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory run-tests
 
-run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet $(BUILD)/in_tests/structnet $(BUILD)/old_core.so
+run-tests: $(binaries) $(libraries) $(tested_programs)
 	$(BUILD)/run_tests --jobs 2
 	sh tests/commands.sh $(BUILD)
 	sh tests/training.sh $(BUILD)
@@ -166,12 +168,22 @@ lint:
 test-long: test
 	sh tests/long.sh $(BUILD)
 
+tested-programs: $(tested_programs)
+
 asan:
 	@sh tools/deps.sh '$(CC)' asan
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='-O1 -g' \
-		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' $(BUILD)/asan/run_tests
-	sh tests/asan.sh $(BUILD)/asan/run_tests
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' tested-programs
+	sh tests/asan.sh $(BUILD)/asan
+
+# The lines and branches of our files that the tests reach, as clang counts them.
+coverage:
+	@sh tools/deps.sh clang fuzz
+	@$(MAKE) --no-print-directory source
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage CC=clang CFLAGS='-O1 -g -fprofile-instr-generate -fcoverage-mapping' \
+		SANITIZE=-fprofile-instr-generate KERNEL_FLAGS=-O1 tested-programs
+	sh tests/coverage.sh $(BUILD)/coverage
 
 install: all
 	sh tools/install.sh $(BUILD) '$(DESTDIR)' '$(PREFIX)' $(VERSION) '$(LIBRARY_LIBS)'
