@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, example-alexnet CHECKPOINT= IMAGES=, example-scratch, test, browser, parity, fuzz, arm, bench, bench-pixels, bench-guard, lint, test-long, asan, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, example-alexnet CHECKPOINT= IMAGES=, example-scratch, test, browser, parity, fuzz, arm, bench, bench-pixels, bench-guard, lint, test-long, asan, coverage, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 OBJCOPY = objcopy
@@ -20,8 +20,8 @@ DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize
 	-Dexit=plug_exit -Drand=plug_rand -Dsrand=plug_srand
 WRAP = $(addprefix -Wl$(comma)--wrap=,gemm gemm_cpu error im2col_cpu col2im_cpu forward_batchnorm_layer backward_batchnorm_layer \
 	activate_array gradient_array make_maxpool_layer)
-# What tests/scarce_memory.c takes the place of.
-SCARCE = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc free strdup realpath asprintf LAPACKE_dsyevr)
+# What tests/scarce_memory.c and tests/attempt.c take the place of.
+SCARCE = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free strdup realpath asprintf LAPACKE_dsyevr exit)
 comma = ,
 LIBS = -lopenblas -lm -pthread
 TOOL_LIBS = -llapacke -lcjson -lminizip -ldeflate $(LIBS)
@@ -50,6 +50,8 @@ tested = $(in_tests) $(filter-out $(BUILD)/layers/family.o $(BUILD)/approx/fit.o
 glyphs_shared = $(addprefix $(BUILD)/,tools/random.o tools/outputs.o layers/darknet/whole_file.o layers/sn_error.o)
 tests = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz_%.c,$(wildcard tests/*.c)))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
+# What the tests of the commands run.
+tested_programs = $(addprefix $(BUILD)/,darknet structnet run_tests in_tests/darknet in_tests/structnet old_core.so)
 
 # The names of structnet.h alone leave the library.
 VERSION = $(shell sed -n 's/^\#define STRUCTNET_VERSION "\(.*\)"/\1/p' layers/structnet.h)
@@ -58,7 +60,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo example-alexnet example-scratch test browser parity fuzz arm mcu bench bench-pixels bench-guard lint test-long asan install clean deps source binaries run-tests
+.PHONY: all demo example-alexnet example-scratch test browser parity fuzz arm mcu bench bench-pixels bench-guard lint test-long asan coverage install clean deps source binaries run-tests fuzzers tested-programs
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -88,7 +90,7 @@ test: deps
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory run-tests
 
-run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet $(BUILD)/in_tests/structnet $(BUILD)/old_core.so
+run-tests: $(binaries) $(libraries) $(tested_programs)
 	$(BUILD)/run_tests --jobs 2
 	sh tests/commands.sh $(BUILD)
 	sh tests/training.sh $(BUILD)
@@ -113,17 +115,20 @@ parity:
 	@$(MAKE) --no-print-directory all
 	/usr/bin/python3 tests/parity.py $(BUILD)
 
-# libFuzzer, which clang has, on the reader of checkpoints, with AddressSanitizer and UndefinedBehaviorSanitizer.
-FUZZ_SECONDS = 60
-fuzzed = tests/fuzz_checkpoint.c layers/sn_error.c $(wildcard $(addprefix tools/import/,arena.c checkpoint*.c pickle*.c tensor.c))
+# libFuzzer, which clang has, on the readers of files from strangers, with AddressSanitizer and UndefinedBehaviorSanitizer. Kernels
+# with all of it would take minutes to compile.
+FUZZ_SECONDS = 30
+fuzzers = $(patsubst tests/%.c,$(BUILD)/%,$(filter-out tests/fuzz_support.c,$(wildcard tests/fuzz_*.c)))
 fuzz:
 	@sh tools/deps.sh '$(CC)' fuzz
-	@mkdir -p $(BUILD)
-	clang -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -Ilayers -Itools/import \
-		-DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fprofile-instr-generate -fcoverage-mapping \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(fuzzed) -o $(BUILD)/fuzz_checkpoint \
-		-lcjson -lminizip -ldeflate -lm
-	sh tests/fuzz.sh $(BUILD) $(FUZZ_SECONDS)
+	@$(MAKE) --no-print-directory source
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang \
+		CFLAGS='-O1 -g -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fprofile-instr-generate -fcoverage-mapping' \
+		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1' \
+		KERNEL_FLAGS='-O1 -fno-sanitize=fuzzer-no-link,undefined -fno-profile-instr-generate -fno-coverage-mapping' fuzzers
+	sh tests/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
+
+fuzzers: $(fuzzers)
 
 # The kernels on an emulated ARM processor.
 arm:
@@ -163,12 +168,22 @@ lint:
 test-long: test
 	sh tests/long.sh $(BUILD)
 
+tested-programs: $(tested_programs)
+
 asan:
 	@sh tools/deps.sh '$(CC)' asan
 	@$(MAKE) --no-print-directory source
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='-O1 -g' \
-		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' $(BUILD)/asan/run_tests
-	sh tests/asan.sh $(BUILD)/asan/run_tests
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' tested-programs
+	sh tests/asan.sh $(BUILD)/asan
+
+# The lines and branches of our files that the tests reach, as clang counts them.
+coverage:
+	@sh tools/deps.sh clang fuzz
+	@$(MAKE) --no-print-directory source
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage CC=clang CFLAGS='-O1 -g -fprofile-instr-generate -fcoverage-mapping' \
+		SANITIZE=-fprofile-instr-generate KERNEL_FLAGS=-O1 tested-programs
+	sh tests/coverage.sh $(BUILD)/coverage
 
 install: all
 	sh tools/install.sh $(BUILD) '$(DESTDIR)' '$(PREFIX)' $(VERSION) '$(LIBRARY_LIBS)'
@@ -201,6 +216,10 @@ $(BUILD)/make_glyphs: $(glyphs) $(glyphs_shared)
 
 $(BUILD)/run_tests: $(tests) $(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(plug) $(tested) $(darknet_src)
 	$(CC) $(SANITIZE) $(WRAP) $(SCARCE) $^ -o $@ -lcriterion $(TOOL_LIBS)
+
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz_%.o $(addprefix $(BUILD)/tests/,fuzz_support.o memory_file.o attempt.o scarce_memory.o) \
+		$(filter-out $(BUILD)/tools/structnet.o,$(tools)) $(plug) $(library) $(darknet_src)
+	$(CC) $(CFLAGS) $(SANITIZE) -fsanitize=fuzzer $(WRAP) $(SCARCE) -Wl,--wrap=sysconf $^ -o $@ $(TOOL_LIBS)
 
 # What the kernels are compared with: the fastest dense product, and plain loops as a first version has them.
 $(BUILD)/kernels: $(patsubst %,$(BUILD)/bench/%.o,kernels shapes others reference_dense reference_loops_O0 reference_loops_O3) $(layers)
@@ -252,7 +271,7 @@ $(BUILD)/darknet.o/%.o: darknet/%.c Makefile
 # Choices within loops become masks only where no comparison traps.
 $(BUILD)/layers/darknet/plug_speed.o: OUR_FLAGS += -O3 -fno-trapping-math
 # Kernels: loops of a few steps become straight code, and a product that is added is rounded once.
-$(kernels:=.o) $(of_sets): LIBRARY_FLAGS += -O3 -ffp-contract=fast -Wno-psabi
+$(kernels:=.o) $(of_sets): LIBRARY_FLAGS += -O3 -ffp-contract=fast -Wno-psabi $(KERNEL_FLAGS)
 
 define kernels_of_set
 $(kernels:=_$(1).o): $(BUILD)/%_$(1).o: %.c Makefile

@@ -98,6 +98,10 @@ static enum sn_status read_stored(const char *path, const struct sn_head *head, 
         || !read_bytes(file, stored, n, 1))
         status = sn_fail(error, ferror(file) ? SN_IO : SN_BAD_INPUT,
                          "%s: expected a header and %zu bytes, found another length", path, m + n);
+    else if (!weights_header_is_known(&header))
+        status = sn_fail(error, SN_BAD_INPUT,
+                         "%s: header: expected a version such as 0.2, found %d.%d", path,
+                         header.major, header.minor);
     fclose(file);
     return status;
 }

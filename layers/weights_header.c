@@ -3,13 +3,21 @@
 static size_t count_bytes(const struct weights_header *header)
 {
     int major = header->major, minor = header->minor;
-    int is_wide = major < 1000 && minor < 1000 && major * 10 + minor >= 2;
+    int is_wide = weights_header_is_known(header) && major < 1000 && minor < 1000
+        && major * 10 + minor >= 2;
     return is_wide ? sizeof(uint64_t) : sizeof(uint32_t);
 }
 
 size_t weights_header_bytes(const struct weights_header *header)
 {
     return 3 * sizeof(int32_t) + count_bytes(header);
+}
+
+int weights_header_is_known(const struct weights_header *header)
+{
+    enum { MOST = 9999 };
+    return header->major >= 0 && header->major <= MOST && header->minor >= 0
+        && header->minor <= MOST;
 }
 
 int weights_header_read(struct weights_header *header, FILE *file)

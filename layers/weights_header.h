@@ -19,6 +19,10 @@ struct weights_header {
 /* 16 or 20. */
 size_t weights_header_bytes(const struct weights_header *header);
 
+/* Whether it is a version of Darknet's, whose numbers are from 0 to the thousands: others overflow
+ * where Darknet computes with them. */
+int weights_header_is_known(const struct weights_header *header);
+
 /* Reads the version and passes over the count. 0 when the file ends before. */
 int weights_header_read(struct weights_header *header, FILE *file);
 

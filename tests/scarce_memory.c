@@ -12,6 +12,7 @@
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void __real_free(void *block);
 char *__real_strdup(const char *text);
 char *__real_realpath(const char *path, char *resolved);
@@ -23,6 +24,7 @@ lapack_int __real_LAPACKE_dsyevr(int layout, char job, char range, char triangle
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void __wrap_free(void *block);
 char *__wrap_strdup(const char *text);
 char *__wrap_realpath(const char *path, char *resolved);
@@ -32,7 +34,7 @@ lapack_int __wrap_LAPACKE_dsyevr(int layout, char job, char range, char triangle
                                  lapack_int iu, double abstol, lapack_int *m, double *w, double *z,
                                  lapack_int ldz, lapack_int *isuppz);
 
-enum { MOST_BLOCKS = 1 << 12, MOST_ASKED = 1 << 16, N_CHAINS = 1 << 20, MOST_CALLS = 64 };
+enum { MOST_BLOCKS = 1 << 14, MOST_ASKED = 1 << 16, N_CHAINS = 1 << 20, MOST_CALLS = 64 };
 
 static struct {
     int is_on, is_lasting;
@@ -64,6 +66,12 @@ struct scarce_count scarce_end(void)
 {
     scarce.is_on = 0;
     return scarce.count;
+}
+
+void scarce_release(void)
+{
+    scarce.is_on = 0;
+    while (scarce.count.left) __real_free(scarce.blocks[--scarce.count.left].start);
 }
 
 long scarce_next(long k)
@@ -124,6 +132,11 @@ void *__wrap_malloc(size_t size) { return is_granted() ? note(__real_malloc(size
 void *__wrap_calloc(size_t count, size_t size)
 {
     return is_granted() ? note(__real_calloc(count, size), count * size) : NULL;
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return is_granted() ? note(__real_aligned_alloc(alignment, size), size) : NULL;
 }
 
 void *__wrap_realloc(void *block, size_t size)

@@ -1,7 +1,8 @@
 /* Memory that runs out when a test wants it to. The linker (--wrap) sends here what the files of
  * run_tests, though not its shared libraries, take from the heap and give back: malloc, calloc,
- * realloc, free, strdup, realpath, asprintf, and LAPACKE_dsyevr, which takes its scratch itself.
- * Outside scarce_begin .. scarce_end all of them do what they always do. One thread at a time. */
+ * realloc, aligned_alloc, free, strdup, realpath, asprintf, and LAPACKE_dsyevr, which takes its
+ * scratch itself. Outside scarce_begin .. scarce_end all of them do what they always do. One thread
+ * at a time. */
 #ifndef SCARCE_MEMORY_H
 #define SCARCE_MEMORY_H
 
@@ -19,6 +20,9 @@ struct scarce_count {
 void scarce_begin(long first, int is_lasting);
 
 struct scarce_count scarce_end(void);
+
+/* The same, and gives back the blocks that are left. */
+void scarce_release(void);
 
 /* After a time without refusals: the next number from k on that is worth a refusal, because its
  * block was asked for along a chain of calls that led to at most one block before it; the count of

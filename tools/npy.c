@@ -35,21 +35,29 @@ static int read_shape(const char *text, struct npy *npy)
     return 1;
 }
 
-/* The header as a string (free()), or NULL. */
-static char *read_header(FILE *file)
+static enum sn_status fail_header(const char *path, struct sn_error *error)
+{
+    return sn_fail(error, SN_BAD_INPUT, "%s: expected a NumPy array (.npy), found another header",
+                   path);
+}
+
+/* The header as a string: *header, free(), NULL on failure. */
+static enum sn_status read_header(const char *path, FILE *file, char **header,
+                                  struct sn_error *error)
 {
     unsigned char start[8], length[4] = { 0 };
+    *header = NULL;
     if (fread(start, 1, 8, file) < 8 || memcmp(start, "\x93NUMPY", 6) || start[6] < 1
         || start[6] > 3)
-        return NULL;
+        return fail_header(path, error);
     size_t n_length = start[6] == 1 ? 2 : 4;
-    if (fread(length, 1, n_length, file) < n_length) return NULL;
+    if (fread(length, 1, n_length, file) < n_length) return fail_header(path, error);
     size_t n = length[0] | (size_t)length[1] << 8 | (size_t)length[2] << 16
         | (size_t)length[3] << 24;
-    char *header = n <= MAX_HEADER ? calloc(n + 1, 1) : NULL;
-    if (header && fread(header, 1, n, file) == n) return header;
-    free(header);
-    return NULL;
+    if (n > MAX_HEADER) return fail_header(path, error);
+    if (!(*header = calloc(n + 1, 1)))
+        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", path);
+    return fread(*header, 1, n, file) == n ? SN_OK : fail_header(path, error);
 }
 
 /* The elements as they stand in the file: *raw, free(), NULL on failure. */
@@ -115,27 +123,33 @@ static enum sn_status reorder(const char *path, const struct npy *npy, char **ra
     return SN_OK;
 }
 
-/* Opens path and reads its header: *file stands at the elements, kind 'f' or 'i' and size (4 or 8)
- * are the type's. */
+/* What the header says: the shape, the size (4 or 8) of elements of kind 'f' or 'i', and the order.
+ */
+static enum sn_status parse_header(const char *path, const char *header, char kind, struct npy *npy,
+                                   size_t *size, int *is_fortran, struct sn_error *error)
+{
+    const char *descr = find_value(header, "descr"), *order = find_value(header, "fortran_order");
+    if (!descr || !order || !read_shape(find_value(header, "shape"), npy))
+        return fail_header(path, error);
+    if (strncmp(descr, "'<", 2) || descr[2] != kind || (descr[3] != '4' && descr[3] != '8')
+        || descr[4] != '\'')
+        return sn_fail(error, SN_BAD_INPUT, "%s: expected %s ('<%c4', '<%c8'), found %.*s", path,
+                       kind == 'f' ? "float32 or float64" : "int32 or int64", kind, kind,
+                       (int)strcspn(descr, ",}\n"), descr);
+    *size = descr[3] == '4' ? 4 : 8;
+    *is_fortran = !strncmp(order, "True", 4);
+    return SN_OK;
+}
+
+/* Opens path and reads its header: *file stands at the elements. */
 static enum sn_status open_array(const char *path, char kind, FILE **file, struct npy *npy,
                                  size_t *size, int *is_fortran, struct sn_error *error)
 {
+    char *header;
     if (!(*file = fopen(path, "rb")))
         return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    char *header = read_header(*file);
-    const char *descr = header ? find_value(header, "descr") : NULL,
-               *order = header ? find_value(header, "fortran_order") : NULL;
-    enum sn_status status = SN_OK;
-    if (!descr || !order || !read_shape(find_value(header, "shape"), npy))
-        status = sn_fail(error, SN_BAD_INPUT,
-                         "%s: expected a NumPy array (.npy), found another header", path);
-    else if (strncmp(descr, "'<", 2) || descr[2] != kind || (descr[3] != '4' && descr[3] != '8')
-             || descr[4] != '\'')
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected %s ('<%c4', '<%c8'), found %.*s", path,
-                         kind == 'f' ? "float32 or float64" : "int32 or int64", kind, kind,
-                         (int)strcspn(descr, ",}\n"), descr);
-    else *size = descr[3] == '4' ? 4 : 8;
-    *is_fortran = order && !strncmp(order, "True", 4);
+    enum sn_status status = read_header(path, *file, &header, error);
+    if (!status) status = parse_header(path, header, kind, npy, size, is_fortran, error);
     free(header);
     return status;
 }

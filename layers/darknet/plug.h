@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #include "activation_layer.h"
+#include "batchnorm_layer.h"
 #include "connected_layer.h"
+#include "crnn_layer.h"
 #include "darknet.h"
 #include "local_layer.h"
 #include "option_list.h"
@@ -36,6 +38,15 @@ layer plug_make_activation_layer(struct plug_params from, ACTIVATION activation)
 layer plug_make_local_layer(int batch, int h, int w, int c, int n, int size, int stride, int pad,
                             ACTIVATION activation);
 
+/* make_batchnorm_layer, with the arrays that its functions use and it does not make but for a GPU.
+ */
+layer plug_make_batchnorm_layer(int batch, int w, int h, int c);
+
+/* make_crnn_layer, which takes the height before the width though the parser gives the width first,
+ * with the workspace of the convolutions within. */
+layer plug_make_crnn_layer(int batch, int w, int h, int c, int hidden_filters, int output_filters,
+                           int steps, ACTIVATION activation, int batch_normalize);
+
 /* Checked reading, and writing that leaves a whole file or the old one. */
 size_t plug_fread(void *data, size_t size, size_t n, FILE *file);
 FILE *plug_fopen(const char *path, const char *mode);
@@ -55,7 +66,9 @@ void stock_save_weights_upto(network *net, char *path, int cutoff);
 #define make_connected_layer(batch, inputs, outputs, activation, batch_normalize, adam) \
     plug_make_layer(PLUG_PARAMS, outputs, activation, batch_normalize, adam)
 
-#define make_local_layer plug_make_local_layer
+#define make_local_layer     plug_make_local_layer
+#define make_batchnorm_layer plug_make_batchnorm_layer
+#define make_crnn_layer      plug_make_crnn_layer
 
 /* Darknet's remarks on keys come from plug_keys.h. */
 #define option_unused(options) ((void)(options))

@@ -5,6 +5,7 @@
 #include "plug_tree.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,13 +22,31 @@ static long long key(const struct step *s, const char *name, long long without)
     return plug_whole(s->section, name, without);
 }
 
-/* Counts an array of numbers, of which Darknet makes the size with ints. */
-static enum sn_status take(const struct step *s, const char *name, const char *what, double n)
+/* An array of numbers, of which Darknet makes the size with ints. */
+static enum sn_status fits(const struct step *s, const char *name, const char *what, double n)
 {
-    s->net->n_bytes += n * sizeof(float);
     if (n <= INT_MAX) return SN_OK;
     return cfg_fail(s->section, name, s->error, "expected at most %d %s, found %.0f", INT_MAX, what,
                     n);
+}
+
+/* Counts one that stays as long as the net, outputs apart, which plug_shapes.c counts for a batch.
+ */
+static enum sn_status take(const struct step *s, const char *name, const char *what, double n)
+{
+    s->net->n_bytes += n * sizeof(float);
+    return fits(s, name, what, n);
+}
+
+/* What the layers share while they multiply, of which Darknet ends with more than 2e9 bytes. */
+static enum sn_status take_workspace(const struct step *s, const char *name, double n)
+{
+    enum { MOST = 2000000000 / sizeof(float) };
+    s->net->n_workspace_bytes = fmax(s->net->n_workspace_bytes, n * sizeof(float));
+    if (n <= MOST) return SN_OK;
+    return cfg_fail(s->section, name, s->error,
+                    "expected at most %d numbers under all positions of the filters, found %.0f",
+                    (int)MOST, n);
 }
 
 static enum sn_status fail(const struct step *s, const char *what)
@@ -59,7 +78,7 @@ static enum sn_status give_image(const struct step *s, const char *name, long lo
         return cfg_fail(s->section, name, s->error,
                         "expected an output of a pixel at least, found %lld x %lld x %lld", w, h,
                         c);
-    if (take(s, name, "outputs", n)) return s->error->code;
+    if (fits(s, name, "outputs", n)) return s->error->code;
     *s->out = (struct shape){ w, h, c, (long long)n };
     return SN_OK;
 }
@@ -93,8 +112,7 @@ static enum sn_status shape_convolution(const struct step *s)
     long long channels = s->in.c / groups;
     double window = (double)size * (double)size * (double)channels;
     if (give_image(s, "size", w, h, n) || take(s, "size", "weights", window * (double)n)
-        || take(s, "size", "numbers under all positions of the filters",
-                window * (double)w * (double)h))
+        || take_workspace(s, "size", window * (double)w * (double)h))
         return SN_BAD_INPUT;
     return SN_OK;
 }
@@ -111,8 +129,7 @@ static enum sn_status shape_deconvolution(const struct step *s)
     if (give_image(s, "size", (s->in.w - 1) * stride + size - 2 * pad,
                    (s->in.h - 1) * stride + size - 2 * pad, n)
         || take(s, "size", "weights", window * (double)s->in.c)
-        || take(s, "size", "numbers under all positions of the filters",
-                window * (double)s->in.w * (double)s->in.h))
+        || take_workspace(s, "size", window * (double)s->in.w * (double)s->in.h))
         return SN_BAD_INPUT;
     return SN_OK;
 }
@@ -130,7 +147,8 @@ static enum sn_status shape_local(const struct step *s)
               h = positions(s->in.h + 2 * pad, size, stride);
     double window = (double)size * (double)size * (double)s->in.c;
     if (give_image(s, "size", w, h, n)
-        || take(s, "size", "weights", window * (double)n * (double)w * (double)h))
+        || take(s, "size", "weights", window * (double)n * (double)w * (double)h)
+        || take_workspace(s, "size", window * (double)w * (double)h))
         return SN_BAD_INPUT;
     return SN_OK;
 }
@@ -159,19 +177,34 @@ static enum sn_status shape_crop(const struct step *s)
     return give_image(s, "crop_width", w, h, s->in.c);
 }
 
+/* The stride of a reorg whose pixels go into channels and, but for flatten, come from channels as
+ * well. */
+static enum sn_status check_reorg(const struct step *s, long long stride, int is_reverse,
+                                  int is_flat)
+{
+    long long area = stride * stride;
+    if (area > INT_MAX || ((is_reverse || !is_flat) && s->in.c % area))
+        return cfg_fail(s->section, "stride", s->error,
+                        "expected one whose square divides %lld channels, found %lld", s->in.c,
+                        stride);
+    if (is_reverse || !(s->in.w % stride || s->in.h % stride)) return SN_OK;
+    return cfg_fail(s->section, "stride", s->error,
+                    "expected one that divides %lld x %lld, found %lld", s->in.w, s->in.h, stride);
+}
+
 static enum sn_status shape_reorg(const struct step *s)
 {
     long long stride = key(s, "stride", 1), extra = key(s, "extra", 0), area = stride * stride;
-    int is_reverse = key(s, "reverse", 0) != 0;
+    int is_reverse = key(s, "reverse", 0) != 0, is_flat = key(s, "flatten", 0) != 0;
     if (need_image(s)) return SN_BAD_INPUT;
+    if (extra && (is_flat || stride > 1))
+        return cfg_fail(s->section, "extra", s->error,
+                        "expected no stride and no flatten beside it");
     if (extra) {
         *s->out = (struct shape){ .n = s->in.n + extra };
-        return take(s, "extra", "outputs", (double)s->in.n + (double)extra);
+        return fits(s, "extra", "outputs", (double)s->in.n + (double)extra);
     }
-    if (is_reverse ? s->in.c % area : s->in.w % stride || s->in.h % stride)
-        return cfg_fail(s->section, "stride", s->error,
-                        "expected one that divides %lld x %lld x %lld, found %lld", s->in.w,
-                        s->in.h, s->in.c, stride);
+    if (check_reorg(s, stride, is_reverse, is_flat)) return SN_BAD_INPUT;
     return is_reverse ? give_image(s, "stride", s->in.w * stride, s->in.h * stride, s->in.c / area)
                       : give_image(s, "stride", s->in.w / stride, s->in.h / stride, s->in.c * area);
 }
@@ -193,7 +226,7 @@ static enum sn_status shape_upsample(const struct step *s)
 static enum sn_status shape_same(const struct step *s)
 {
     *s->out = s->in;
-    return take(s, "", "outputs", (double)s->in.n);
+    return fits(s, "", "outputs", (double)s->in.n);
 }
 
 static enum sn_status shape_same_image(const struct step *s)
@@ -254,7 +287,9 @@ static enum sn_status shape_crnn(const struct step *s)
     if (need_image(s) || take(s, "hidden_filters", "weights", 9. * (double)hidden * (double)hidden)
         || take(s, "hidden_filters", "weights", 9. * (double)hidden * (double)s->in.c)
         || take(s, "output_filters", "weights", 9. * (double)hidden * (double)n)
-        || take(s, "hidden_filters", "states", 2. * area * (double)hidden * (double)s->net->batch))
+        || take(s, "hidden_filters", "states", 2. * area * (double)hidden * (double)s->net->batch)
+        || take_workspace(s, "hidden_filters", 9. * area * (double)s->in.c)
+        || take_workspace(s, "hidden_filters", 9. * area * (double)hidden))
         return SN_BAD_INPUT;
     return give_image(s, "output_filters", s->in.w, s->in.h, n);
 }
@@ -312,7 +347,7 @@ static enum sn_status shape_route(const struct step *s)
         else sum = (struct shape){ .n = sum.n + one.n };
         text = strchr(text, ',');
         if (text) text++;
-        if (take(s, "layers", "outputs", (double)sum.n)) return SN_BAD_INPUT;
+        if (fits(s, "layers", "outputs", (double)sum.n)) return SN_BAD_INPUT;
     }
     *s->out = sum;
     return SN_OK;

@@ -11,8 +11,9 @@ struct shape {
 
 struct shapes {
     const struct cfg_text *text;
-    long long batch; /* images at a time, times time_steps */
-    double n_bytes;  /* that weights and outputs take, at least */
+    long long batch;          /* images at a time, times time_steps */
+    double n_bytes;           /* that weights and outputs take, at least, */
+    double n_workspace_bytes; /* and what all layers share */
     struct shape *out;
 };
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <local_layer.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -164,5 +165,31 @@ layer plug_make_local_layer(int batch, int h, int w, int c, int n, int size, int
 {
     layer l = make_local_layer(batch, h, w, c, n, size, stride, pad, activation);
     l.workspace_size *= sizeof(float);
+    return l;
+}
+
+layer plug_make_batchnorm_layer(int batch, int w, int h, int c)
+{
+    struct sn_error error;
+    layer l = make_batchnorm_layer(batch, w, h, c);
+    size_t n = (size_t)batch * (size_t)l.outputs;
+    l.x = calloc(n, sizeof *l.x);
+    l.x_norm = calloc(n, sizeof *l.x_norm);
+    l.mean_delta = calloc((size_t)c, sizeof *l.mean_delta);
+    l.variance_delta = calloc((size_t)c, sizeof *l.variance_delta);
+    if (l.x && l.x_norm && l.mean_delta && l.variance_delta) return l;
+    sn_no_memory(&error, "%zu values of [batchnorm]", n);
+    plug_die_in_table(&error);
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+layer plug_make_crnn_layer(int batch, int w, int h, int c, int hidden_filters, int output_filters,
+                           int steps, ACTIVATION activation, int batch_normalize)
+{
+    layer l = make_crnn_layer(batch, h, w, c, hidden_filters, output_filters, steps, activation,
+                              batch_normalize);
+    l.workspace_size = larger(l.input_layer->workspace_size,
+                              larger(l.self_layer->workspace_size, l.output_layer->workspace_size));
     return l;
 }

@@ -44,7 +44,12 @@ static enum sn_status read_net(struct shapes *shapes, struct shape *in, struct s
         return cfg_fail(net, "subdivisions", error, "expected at most batch, %lld, found %lld",
                         batch, parts);
     shapes->batch = batch / parts * steps;
-    return check_policy(net, error) ? error->code : read_input(net, in, error);
+    if (check_policy(net, error) || read_input(net, in, error)) return error->code;
+    double n = (double)in->n * (double)shapes->batch;
+    shapes->n_bytes += n * sizeof(float);
+    if (n <= INT_MAX) return SN_OK;
+    return cfg_fail(net, "batch", error, "expected at most %d inputs for a batch, found %.0f",
+                    INT_MAX, n);
 }
 
 static enum sn_status check_layer(struct shapes *shapes, int i, struct shape in,
@@ -55,6 +60,7 @@ static enum sn_status check_layer(struct shapes *shapes, int i, struct shape in,
     error->code = SN_OK;
     enum sn_status status = plug_layer_shape(&step);
     double n = (double)shapes->out[i].n * (double)shapes->batch;
+    shapes->n_bytes += n * sizeof(float);
     if (status || n <= INT_MAX) return status;
     return sn_fail(error, SN_BAD_INPUT,
                    "%s:%d: [%s]: expected at most %d outputs for a batch, found %.0f",
@@ -73,10 +79,11 @@ static enum sn_status check_output(const struct cfg_text *text, struct sn_error 
 static enum sn_status check_memory(const struct shapes *shapes, struct sn_error *error)
 {
     double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    if (shapes->n_bytes <= there) return SN_OK;
+    double needed = shapes->n_bytes + shapes->n_workspace_bytes;
+    if (needed <= there) return SN_OK;
     return sn_fail(error, SN_NO_MEMORY,
                    "%s: the net needs at least %.0f bytes of memory, this machine has %.0f",
-                   shapes->text->path, shapes->n_bytes, there);
+                   shapes->text->path, needed, there);
 }
 
 enum sn_status plug_check_shapes(const struct cfg_text *text, struct sn_error *error)

@@ -135,6 +135,10 @@ enum sn_status weights_span(const char *path, struct weights_span *span, struct 
     if (!is_whole)
         return sn_fail(error, SN_BAD_INPUT, "%s: header: expected 16 or 20 bytes, found %zu", path,
                        span->file_bytes);
+    if (!weights_header_is_known(&header))
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s: header: expected a version such as 0.2, found %d.%d", path,
+                       header.major, header.minor);
     span->header = header;
     span->header_bytes = weights_header_bytes(&header);
     return SN_OK;
