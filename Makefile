@@ -95,6 +95,7 @@ run-tests: $(binaries) $(libraries) $(BUILD)/run_tests $(BUILD)/in_tests/darknet
 	sh tests/ranks.sh $(BUILD)
 	sh tests/tune.sh $(BUILD)
 	sh tests/moments.sh $(BUILD)
+	sh tests/reconstruct.sh $(BUILD)
 	sh tests/compress.sh $(BUILD)
 	sh tests/bad_input.sh $(BUILD)
 	sh tests/kills.sh $(BUILD)

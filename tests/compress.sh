@@ -212,8 +212,6 @@ ok "blocks of 4 rows" says 0 '^layers   2, fitted by 9 images$'
 ok "... are in the net" [ "$(grep -c '^block=4' "$out/w4.cfg")" = 2 ]
 whole --share 0.001 -o "$out/bad"
 ok "a budget for no form" complains 1 'expected forms of the layers that keep to the budget, found none'
-whole --max-drop 1 -o "$out/bad"
-ok "--max-drop for a whole net" complains 2 '--max-drop: expected layers that are no whole net'
 compress --madds 0.5 -o "$out/bad"
 ok "--madds for one layer" complains 2 '--madds: expected layers that are a whole net'
 

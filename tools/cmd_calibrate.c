@@ -1,12 +1,12 @@
 /* structnet calibrate: the statistics of batch normalisation, taken again over images. */
 #include "calibration.h"
 #include "command.h"
+#include "image_list.h"
 #include "load_net.h"
 #include "outputs.h"
 #include "pictures.h"
 
 #include <plug_errors.h>
-#include <task.h>
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -72,35 +72,6 @@ static struct request read_request(int argc, char **argv)
     return request;
 }
 
-/* A file's lines, or the train list of a .data file. */
-static enum sn_status read_images(const struct request *request, struct lines *images,
-                                  struct sn_error *error)
-{
-    size_t n = strlen(request->list);
-    struct task task = { 0 };
-    if (n < 5 || strcmp(request->list + n - 5, ".data"))
-        return lines_read_full(request->list, images, error);
-    enum sn_status status = task_open(request->list, &task, error);
-    if (!status && !task_value(&task, "train", error)) status = error->code;
-    if (!status) status = task_images(&task, "train", images, NULL, error);
-    task_free(&task);
-    return status;
-}
-
-/* Keeps n images, spread evenly. */
-static void thin(struct lines *images, int n)
-{
-    if (!n || n >= images->n) return;
-    for (int i = 0; i < n; i++) {
-        int from = (int)((double)i * images->n / n);
-        char *line = images->line[i];
-        images->line[i] = images->line[from];
-        images->line[from] = line;
-    }
-    for (int i = n; i < images->n; i++) free(images->line[i]);
-    images->n = n;
-}
-
 static enum sn_status write_file(const struct request *request, const network *net,
                                  struct sn_error *error)
 {
@@ -155,8 +126,7 @@ static int run(int argc, char **argv)
     struct sn_error error;
     double start = command_seconds();
     command_use_threads(1);
-    if (read_images(&request, &images, &error)) sn_die(&error);
-    thin(&images, request.n_images);
+    if (image_list_read(request.list, request.n_images, &images, &error)) sn_die(&error);
     if (open_nets(&request, &images, &features, &error)
         || calibration_run(&features, &calibration, &error)
         || write_file(&request, features.workers->net, &error))

@@ -61,7 +61,15 @@ const struct command cmd_compress = {
         "                  those of the layers as they are, 0 < S <= 1\n"
         "  --block B       of a whole net: sparse matrices have blocks of 4 or 8 rows, which are\n"
         "                  faster and cost more accuracy (structnet approx --help)\n"
-        "  --images N      of the train list, that fit a whole net (default 256)\n",
+        "  --parts P,...   of a whole net: parts of its entries that a sparse matrix may have\n"
+        "                  (default 0.5,0.3,0.2,0.12); where types, bits and this leave one form\n"
+        "                  of a layer, all layers take it\n"
+        "  --images N      of the train list, that fit a whole net (default 256)\n"
+        "  --target T      of a whole net with --max-drop: what is to be least, bytes (default)\n"
+        "                  or madds\n"
+        "  --tune T        of a whole net: none (default), or layers: the values are trained so\n"
+        "                  that its blocks give what those of CFG give (structnet reconstruct)\n"
+        "  --tune-images N of the train list, that do so (default 1024)\n",
     .print_options = print_options,
     .usage_end =
         "  --bits B,...    of a value, of 32, 8, 4, 3, 2 and 1 (default: all; of a whole net 8,\n"
@@ -104,6 +112,34 @@ static void read_layers(struct compress_request *request, const char *list)
     }
 }
 
+static void read_parts(struct compress_request *request, const char *list)
+{
+    char text[32];
+    for (const char *at = list;; at++) {
+        size_t n = strcspn(at, ",");
+        snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), at);
+        if (request->n_parts == COMPRESS_MAX_PARTS)
+            command_usage_error(&cmd_compress, "--parts: expected at most %d", COMPRESS_MAX_PARTS);
+        request->parts[request->n_parts++] = command_number(&cmd_compress, "--parts", text, 1e-9,
+                                                            1);
+        if (!*(at += n)) return;
+    }
+}
+
+static enum compress_tune read_tune(const char *text)
+{
+    if (!strcmp(text, "none")) return COMPRESS_TUNE_NONE;
+    if (!strcmp(text, "layers")) return COMPRESS_TUNE_LAYERS;
+    command_usage_error(&cmd_compress, "--tune: expected none or layers, found '%s'", text);
+}
+
+static int read_target(const char *text)
+{
+    if (strcmp(text, "bytes") && strcmp(text, "madds"))
+        command_usage_error(&cmd_compress, "--target: expected bytes or madds, found '%s'", text);
+    return !strcmp(text, "madds");
+}
+
 static int read_block(const char *text)
 {
     int block = command_whole_number(&cmd_compress, "--block", text, 4, 8);
@@ -125,6 +161,13 @@ static void take_option(struct arguments *arguments, int option)
     case 'i':
         request->n_images = command_whole_number(command, "--images", optarg, 1, 100000000);
         break;
+    case 'T': request->tune = read_tune(optarg); break;
+    case 'E':
+        request->n_tune_images = command_whole_number(command, "--tune-images", optarg, 2,
+                                                      100000000);
+        break;
+    case 'g': request->is_of_madds = read_target(optarg); break;
+    case 'P': read_parts(request, optarg); break;
     case 'k': request->block = read_block(optarg); break;
     case 'l': read_layers(request, optarg); break;
     case 't': approximation_check_types(command, request->types = optarg); break;
@@ -160,17 +203,26 @@ static void check_request(const struct compress_request *request)
 static void complete_request(struct compress_request *request, int is_whole)
 {
     static const int all[] = { 32, 8, 4, 3, 2, 1 }, few[] = { 8, 4, 2 };
-    const char *wrong = is_whole ? (request->max_drop >= 0 ? "--max-drop" : NULL)
+    static const double parts[] = { .5, .3, .2, .12 };
+    const char *wrong = is_whole ? NULL
         : request->madds > 0     ? "--madds"
         : request->n_images      ? "--images"
         : request->block         ? "--block"
+        : request->n_parts       ? "--parts"
+        : request->tune          ? "--tune"
+        : request->n_tune_images ? "--tune-images"
+        : request->is_of_madds   ? "--target"
                                  : NULL;
     if (wrong)
-        command_usage_error(&cmd_compress, "%s: expected layers that are %s whole net", wrong,
-                            is_whole ? "no" : "a");
+        command_usage_error(&cmd_compress, "%s: expected layers that are a whole net", wrong);
     if (!request->types) request->types = is_whole ? "pruned,dense" : approximation_names();
     if (!request->n_images) request->n_images = WHOLE_IMAGES;
     if (!request->block) request->block = 1;
+    if (!request->n_tune_images) request->n_tune_images = WHOLE_TUNE_IMAGES;
+    if (!request->n_parts) {
+        request->n_parts = sizeof parts / sizeof *parts;
+        memcpy(request->parts, parts, sizeof parts);
+    }
     if (request->n_bits) return;
     request->n_bits = is_whole ? sizeof few / sizeof *few : sizeof all / sizeof *all;
     memcpy(request->bits, is_whole ? few : all, (size_t)request->n_bits * sizeof *all);
@@ -185,6 +237,10 @@ static struct arguments read_arguments(int argc, char **argv)
                                              { "madds", 1, 0, 'm' },
                                              { "images", 1, 0, 'i' },
                                              { "block", 1, 0, 'k' },
+                                             { "parts", 1, 0, 'P' },
+                                             { "target", 1, 0, 'g' },
+                                             { "tune", 1, 0, 'T' },
+                                             { "tune-images", 1, 0, 'E' },
                                              { "types", 1, 0, 't' },
                                              { "bits", 1, 0, 'B' },
                                              { "holdout", 1, 0, 'H' },

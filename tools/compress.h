@@ -24,10 +24,13 @@ enum {
     COMPRESS_MAX_LAYERS = 64,
     COMPRESS_MAX_NAME = 128,
     COMPRESS_MAX_LABEL = 96,
+    COMPRESS_MAX_PARTS = 8,
     COMPRESS_BEST = 4,
     COMPRESS_BRIEF = 3, /* epochs, at most; */
     COMPRESS_FULL = 50  /* likewise */
 };
+
+enum compress_tune { COMPRESS_TUNE_NONE, COMPRESS_TUNE_LAYERS };
 
 struct compress_request {
     const char *cfg, *weights, *data, *name, *types, *effort;
@@ -35,6 +38,11 @@ struct compress_request {
     double share, bytes, max_drop; /* max_drop in 0..1; the two others are 0 where not given */
     double madds;                  /* of a whole net, over those of the dense one; 0: no limit */
     int n_images, block;           /* that fit a whole net; of its sparse matrices */
+    double parts[COMPRESS_MAX_PARTS]; /* of the entries that these may have */
+    int n_parts;
+    enum compress_tune tune;       /* a whole net, */
+    int n_tune_images;             /* by so many images */
+    int is_of_madds;               /* whether max_drop asks a whole net for the least of these */
     double holdout;
     int resize;
     int layers[COMPRESS_MAX_LAYERS], n_layers; /* of cfg; n_layers 0: the default */

@@ -13,7 +13,7 @@
 
 static const struct command *const commands[] = {
     &cmd_approx,   &cmd_bench,  &cmd_calibrate, &cmd_check, &cmd_compress, &cmd_eval, &cmd_export,
-    &cmd_features, &cmd_import, &cmd_info,      &cmd_run,   &cmd_sweep,    &cmd_tune
+    &cmd_features, &cmd_import, &cmd_info, &cmd_reconstruct, &cmd_run, &cmd_sweep, &cmd_tune
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -21,7 +21,7 @@ static void print_usage(FILE *file)
 {
     fprintf(file, "usage: structnet COMMAND [OPTION]... [ARGUMENT]...\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(file, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(file, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(file, "\n\"structnet COMMAND --help\" explains a command.\n");
 }
 

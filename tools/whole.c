@@ -58,26 +58,34 @@ static enum sn_status path_of_few(const struct whole *whole, char path[STEPS_MAX
     return path_of(whole, name, ".txt", path, error);
 }
 
-/* The few images of the train list, spread evenly; FOLDER/judge.data: the task whose valid list
- * judges. */
-static enum sn_status write_lists(const struct whole *whole, struct sn_error *error)
+/* The few images of the train list, spread evenly. */
+static enum sn_status write_few(const struct whole *whole, struct sn_error *error)
 {
     const struct compress *compress = whole->compress;
     const struct lines *train = &compress->train;
     int n = compress->request->n_images < train->n ? compress->request->n_images : train->n;
     char path[STEPS_MAX_PATH];
-    struct whole_file few = { 0 }, data = { 0 };
+    struct whole_file few = { 0 };
     enum sn_status status = path_of_few(whole, path, error);
     if (!status) status = whole_file_open(&few, path, error);
     for (int i = 0; i < n && !status; i++)
         fprintf(few.file, "%s\n", train->line[(int)((double)i * train->n / n)]);
     if (!status) status = whole_file_close(&few, error);
-    if (!status) status = whole_file_publish(&few, error);
-    if (!status) status = path_of(whole, "judge", ".data", path, error);
+    return status ? status : whole_file_publish(&few, error);
+}
+
+/* FOLDER/LIST.data, the task whose valid list is FOLDER/LIST.txt. */
+static enum sn_status write_task(const struct whole *whole, const char *list,
+                                 struct sn_error *error)
+{
+    const struct compress *compress = whole->compress;
+    char path[STEPS_MAX_PATH];
+    struct whole_file data = { 0 };
+    enum sn_status status = path_of(whole, list, ".data", path, error);
     if (!status) status = whole_file_open(&data, path, error);
     if (status) return status;
-    fprintf(data.file, "classes=%d\nlabels=%s\nvalid=%s/test.txt\n", compress->task.n_classes,
-            task_find(&compress->task, "labels"), compress->folder);
+    fprintf(data.file, "classes=%d\nlabels=%s\nvalid=%s/%s.txt\n", compress->task.n_classes,
+            task_find(&compress->task, "labels"), compress->folder, list);
     status = whole_file_close(&data, error);
     return status ? status : whole_file_publish(&data, error);
 }
@@ -148,18 +156,20 @@ static void take_fit(const cJSON *result, struct whole_form *form)
 static enum sn_status add_forms(const struct whole *whole, struct whole_layer *layer,
                                 struct sn_error *error)
 {
-    static const double parts[] = { .5, .3, .2, .12 };
     const struct compress_request *request = whole->compress->request;
     const struct sn_fit_type *type;
     for (int t = 0; (type = sn_fit_type_at(t)); t++) {
-        int n_parts = type->has_budget ? sizeof parts / sizeof *parts : 1;
+        int n_parts = type->has_budget ? request->n_parts : 1;
         if (!approximation_is_in(request->types, type)) continue;
         for (int i = 0; i < request->n_bits * n_parts; i++) {
             struct whole_form form = { .type = type,
                                        .bits = request->bits[i / n_parts],
                                        .block = sn_fit_has_option(type, "block") ? request->block
                                                                                  : 1,
-                                       .part = type->has_budget ? parts[i % n_parts] : 1 };
+                                       .part = type->has_budget ? request->parts[i % n_parts] : 1,
+                                       .bytes = NAN,
+                                       .madds = NAN,
+                                       .error = NAN };
             if (!type->has_budget && form.bits == 32) continue;
             if (layer->n == WHOLE_MAX_FORMS)
                 return sn_fail(error, SN_BAD_INPUT,
@@ -201,7 +211,8 @@ static enum sn_status try_layer(struct whole *whole, struct whole_layer *layer,
 {
     char moments[COMPRESS_MAX_NAME];
     enum sn_status status = add_forms(whole, layer, error);
-    for (int i = 0; i < layer->n && !status; i++)
+    /* One form alone is no choice. */
+    for (int i = 0; i < layer->n && layer->n > 1 && !status; i++)
         status = try_form(whole, layer, &layer->forms[i], error);
     snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
     forget(whole, moments, ".moments.npy");
@@ -246,7 +257,7 @@ static enum sn_status choose_all(struct whole *whole, const struct limits *limit
 {
     enum { HALVINGS = 60 };
     double low = log(1e-9), high = log(1e9);
-    if (choose(whole, limits, 0)) return SN_OK;
+    if (whole->layers->n < 2 || choose(whole, limits, 0)) return SN_OK;
     if (!choose(whole, limits, exp(high)))
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: expected forms of the layers that keep to the budget, found none",
@@ -260,7 +271,7 @@ static enum sn_status choose_all(struct whole *whole, const struct limits *limit
     return SN_OK;
 }
 
-/* The budgets, less what the layers take that stay. */
+/* The budgets. */
 static struct limits read_limits(const struct whole *whole)
 {
     const struct compress_request *request = whole->compress->request;
@@ -268,8 +279,12 @@ static struct limits read_limits(const struct whole *whole)
     double bytes = request->bytes > 0 ? request->bytes
         : request->share > 0          ? request->share * before->bytes
                                       : INFINITY;
-    struct limits limits = { bytes,
-                             request->madds > 0 ? request->madds * before->madds : INFINITY };
+    return (struct limits){ bytes, request->madds > 0 ? request->madds * before->madds : INFINITY };
+}
+
+/* Less what the layers take that stay. */
+static struct limits limits_of_replaced(const struct whole *whole, struct limits limits)
+{
     for (int i = 0; i < whole->compress->n_layers; i++) {
         const struct compress_layer *layer = &whole->compress->layers[i];
         if (layer->n_values >= WHOLE_TINY) continue;
@@ -373,14 +388,42 @@ static enum sn_status calibrate(struct whole *whole, struct sn_error *error)
     return status;
 }
 
+/* Trains the values, where that is asked for. */
+static enum sn_status tune(struct whole *whole, struct sn_error *error)
+{
+    const struct compress *compress = whole->compress;
+    const struct compress_net *dense = &compress->dense;
+    char name[COMPRESS_MAX_NAME + 32], weights[STEPS_MAX_PATH], images[STEPS_MAX_PATH];
+    if (compress->request->tune == COMPRESS_TUNE_NONE) return SN_OK;
+    snprintf(name, sizeof name, "%s-%d", whole->net.name, compress->request->n_tune_images);
+    if (path_of(whole, name, ".weights", weights, error)
+        || path_of(whole, "train", ".txt", images, error))
+        return error->code;
+    struct step step = { .name = name, .output = weights, .is_long = 1 };
+    add_words(&step,
+              (const char *[]){ "reconstruct", whole->net.cfg, whole->net.weights, images,
+                                "--reference", dense->cfg, dense->weights, "-o", weights,
+                                "--images", NULL });
+    steps_add(&step, "%d", compress->request->n_tune_images);
+    add_resize(whole, &step);
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    cJSON_Delete(result);
+    if (status) return status;
+    memcpy(whole->net.weights, weights, sizeof weights);
+    snprintf(whole->net.name, sizeof whole->net.name, "%.*s", COMPRESS_MAX_NAME - 1, name);
+    return SN_OK;
+}
+
 /* ---- What it is worth */
 
-static enum sn_status judge(struct whole *whole, const struct compress_net *net, double *top1,
-                            struct sn_error *error)
+/* Top-1 on a list, held or test. */
+static enum sn_status judge(struct whole *whole, const struct compress_net *net, const char *list,
+                            double *top1, struct sn_error *error)
 {
-    char name[COMPRESS_MAX_NAME + 8], task[STEPS_MAX_PATH];
-    snprintf(name, sizeof name, "eval-%s", net->name);
-    if (path_of(whole, "judge", ".data", task, error)) return error->code;
+    char name[COMPRESS_MAX_NAME + 16], task[STEPS_MAX_PATH];
+    snprintf(name, sizeof name, "eval-%s-%s", list, net->name);
+    if (path_of(whole, list, ".data", task, error)) return error->code;
     struct step step = { .name = name, .is_long = 1 };
     add_words(&step, (const char *[]){ "eval", net->cfg, net->weights, task, NULL });
     add_resize(whole, &step);
@@ -433,6 +476,18 @@ static void measure_net(struct whole *whole)
     }
 }
 
+/* Where nothing was chosen, the budgets have not been kept to yet. */
+static enum sn_status check_limits(const struct whole *whole, const struct limits *limits,
+                                   struct sn_error *error)
+{
+    const struct whole_size *after = &whole->after;
+    if (after->bytes <= limits->bytes && after->madds <= limits->madds) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: expected at most %.0f bytes and %.0f multiply-adds, found %.0f and %.0f",
+                   whole->compress->request->cfg, limits->bytes, limits->madds, after->bytes,
+                   after->madds);
+}
+
 /* ---- */
 
 static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
@@ -452,21 +507,65 @@ static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
     return status;
 }
 
+/* Makes the net that keeps to the limits. */
+static enum sn_status make_net(struct whole *whole, struct limits limits, struct sn_error *error)
+{
+    struct limits of_replaced = limits_of_replaced(whole, limits);
+    if (choose_all(whole, &of_replaced, error) || replace_all(whole, error) || tune(whole, error)
+        || calibrate(whole, error))
+        return error->code;
+    measure_net(whole);
+    return check_limits(whole, &limits, error);
+}
+
+/* Makes one with the least of what is asked for whose top-1 of the held images keeps to the drop:
+ * halves the range of shares, in logarithms, between what was enough and what was not. */
+static enum sn_status search(struct whole *whole, struct limits limits, struct sn_error *error)
+{
+    enum { HALVINGS = 5 };
+    static struct whole best;
+    const struct compress_request *request = whole->compress->request;
+    const struct whole_size *before = &whole->before;
+    double all = request->is_of_madds ? before->madds : before->bytes, enough = 1, little = 1. / 64,
+           dense, top1;
+    enum sn_status status = judge(whole, &whole->compress->dense, "held", &dense, error);
+    for (int i = 0; i <= HALVINGS && !status; i++) {
+        double share = i ? sqrt(enough * little) : 1;
+        *(request->is_of_madds ? &limits.madds : &limits.bytes) = share * all;
+        status = make_net(whole, limits, error);
+        if (status == SN_BAD_INPUT && i) {
+            status = SN_OK;
+            little = share;
+            continue;
+        }
+        if (!status) status = judge(whole, &whole->net, "held", &top1, error);
+        if (status) break;
+        if (top1 >= dense - request->max_drop) {
+            enough = share;
+            best = *whole;
+        } else if (i) little = share;
+        else
+            status = sn_fail(error, SN_BAD_INPUT,
+                             "--max-drop: expected top-1 %.4f of held-out images, dense %.4f, "
+                             "found %.4f without a budget",
+                             dense - request->max_drop, dense, top1);
+    }
+    if (!status) *whole = best;
+    return status;
+}
+
 enum sn_status whole_run(struct whole *whole, struct compress *compress, struct sn_error *error)
 {
     *whole = (struct whole){ .compress = compress };
     snprintf(whole->images, sizeof whole->images, "%d-%d", compress->request->n_images,
              compress->request->resize);
     measure(whole);
-    enum sn_status status = write_lists(whole, error);
-    if (!status) status = try_layers(whole, error);
     struct limits limits = read_limits(whole);
-    if (!status) status = choose_all(whole, &limits, error);
-    if (!status) status = replace_all(whole, error);
-    if (!status) status = calibrate(whole, error);
-    if (status) return status;
-    measure_net(whole);
-    status = judge(whole, &compress->dense, &whole->before.top1, error);
-    if (!status) status = judge(whole, &whole->net, &whole->after.top1, error);
-    return status ? status : time_nets(whole, error);
+    if (write_few(whole, error) || write_task(whole, "held", error)
+        || write_task(whole, "test", error) || try_layers(whole, error)
+        || (compress->request->max_drop >= 0 ? search : make_net)(whole, limits, error)
+        || judge(whole, &compress->dense, "test", &whole->before.top1, error)
+        || judge(whole, &whole->net, "test", &whole->after.top1, error))
+        return error->code;
+    return time_nets(whole, error);
 }

@@ -20,7 +20,7 @@
 
 #include "compress.h"
 
-enum { WHOLE_TINY = 256, WHOLE_MAX_FORMS = 32, WHOLE_IMAGES = 256 };
+enum { WHOLE_TINY = 256, WHOLE_MAX_FORMS = 32, WHOLE_IMAGES = 256, WHOLE_TUNE_IMAGES = 1024 };
 
 /* One form of a layer: what is asked for, and what it came to. */
 struct whole_form {
