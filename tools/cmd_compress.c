@@ -55,7 +55,8 @@ const struct command cmd_compress = {
         "without labels and without training. Each layer is tried in several forms, the budget\n"
         "is spread so that the errors of the layers' outputs are least, every layer is fitted\n"
         "to what CFG gives there by what the replaced ones before it give, and the statistics\n"
-        "of batch normalisation are taken again. There is no page then.\n"
+        "of batch normalisation are taken again. The report has, in one run, the bytes,\n"
+        "multiply-adds, images a second and top-1 of CFG, of it in a few bits, and of this net.\n"
         "\n"
         "  --madds S       of a whole net, with a budget or instead of one: multiply-adds over\n"
         "                  those of the layers as they are, 0 < S <= 1\n"
@@ -65,6 +66,9 @@ const struct command cmd_compress = {
         "                  (default 0.5,0.3,0.2,0.12); where types, bits and this leave one form\n"
         "                  of a layer, all layers take it\n"
         "  --images N      of the train list, that fit a whole net (default 256)\n"
+        "  --baselines B,...\n"
+        "                  of a whole net: bits of the dense nets that it is compared with\n"
+        "                  (default 4,3,2), or none\n"
         "  --target T      of a whole net with --max-drop: what is to be least, bytes (default)\n"
         "                  or madds\n"
         "  --tune T        of a whole net: none (default), or layers: the values are trained so\n"
@@ -161,6 +165,11 @@ static void take_option(struct arguments *arguments, int option)
     case 'i':
         request->n_images = command_whole_number(command, "--images", optarg, 1, 100000000);
         break;
+    case 'L':
+        request->has_baselines = 1;
+        if (strcmp(optarg, "none"))
+            request->n_baselines = request_read_bits(command, optarg, request->baselines);
+        break;
     case 'T': request->tune = read_tune(optarg); break;
     case 'E':
         request->n_tune_images = command_whole_number(command, "--tune-images", optarg, 2,
@@ -203,6 +212,7 @@ static void check_request(const struct compress_request *request)
 static void complete_request(struct compress_request *request, int is_whole)
 {
     static const int all[] = { 32, 8, 4, 3, 2, 1 }, few[] = { 8, 4, 2 };
+    static const int compared[] = { 4, 3, 2 };
     static const double parts[] = { .5, .3, .2, .12 };
     const char *wrong = is_whole ? NULL
         : request->madds > 0     ? "--madds"
@@ -210,6 +220,7 @@ static void complete_request(struct compress_request *request, int is_whole)
         : request->block         ? "--block"
         : request->n_parts       ? "--parts"
         : request->tune          ? "--tune"
+        : request->has_baselines ? "--baselines"
         : request->n_tune_images ? "--tune-images"
         : request->is_of_madds   ? "--target"
                                  : NULL;
@@ -219,6 +230,10 @@ static void complete_request(struct compress_request *request, int is_whole)
     if (!request->n_images) request->n_images = WHOLE_IMAGES;
     if (!request->block) request->block = 1;
     if (!request->n_tune_images) request->n_tune_images = WHOLE_TUNE_IMAGES;
+    if (is_whole && !request->has_baselines) {
+        request->n_baselines = sizeof compared / sizeof *compared;
+        memcpy(request->baselines, compared, sizeof compared);
+    }
     if (!request->n_parts) {
         request->n_parts = sizeof parts / sizeof *parts;
         memcpy(request->parts, parts, sizeof parts);
@@ -238,6 +253,7 @@ static struct arguments read_arguments(int argc, char **argv)
                                              { "images", 1, 0, 'i' },
                                              { "block", 1, 0, 'k' },
                                              { "parts", 1, 0, 'P' },
+                                             { "baselines", 1, 0, 'L' },
                                              { "target", 1, 0, 'g' },
                                              { "tune", 1, 0, 'T' },
                                              { "tune-images", 1, 0, 'E' },
@@ -356,36 +372,56 @@ static void print_result(const struct compress_report *report, double seconds)
 
 /* ---- Whole nets */
 
-static enum sn_status write_whole(const struct whole *whole, struct sn_error *error)
+static enum sn_status write_whole(const struct whole *whole, const char *command,
+                                  struct sn_error *error)
 {
     const struct compress_request *request = whole->compress->request;
+    const struct compress_net *net = &whole->net.net;
     const char *inputs[] = { request->cfg, request->weights, request->data, NULL };
     struct outputs outputs;
-    FILE *cfg, *weights, *table;
+    FILE *cfg, *weights, *page, *table;
     outputs_begin(&outputs, inputs);
     if (!(cfg = outputs_open_named(&outputs, request->name, "cfg", error))
         || !(weights = outputs_open_named(&outputs, request->name, "weights", error))
+        || !(page = outputs_open_named(&outputs, request->name, "report.html", error))
         || !(table = outputs_open_named(&outputs, request->name, "report.tsv", error))
-        || copy_file(whole->net.cfg, cfg, error) || copy_file(whole->net.weights, weights, error)) {
+        || copy_file(net->cfg, cfg, error) || copy_file(net->weights, weights, error)) {
         outputs_discard(&outputs);
         return error->code;
     }
-    whole_table_write(whole, table);
+    whole_report_write(whole, command, page, table);
     return outputs_publish(&outputs, error);
+}
+
+static void add_nets(const struct whole *whole, cJSON *root)
+{
+    cJSON *nets = cJSON_AddArrayToObject(root, "nets");
+    for (int i = 0; i < whole->n_nets; i++) {
+        const struct whole_size *size = &whole->nets[i].size;
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "net", whole->nets[i].label);
+        cJSON_AddNumberToObject(item, "net_bytes", size->net_bytes);
+        cJSON_AddNumberToObject(item, "net_multiply_adds", size->net_madds);
+        cJSON_AddNumberToObject(item, "net_us", size->us);
+        cJSON_AddNumberToObject(item, "net_top1", size->top1);
+        cJSON_AddItemToArray(nets, item);
+    }
 }
 
 static void print_whole_json(const struct whole *whole, double seconds)
 {
+    const struct whole_size *before = &whole->nets->size, *after = &whole->net.size;
     cJSON *root = cJSON_CreateObject();
     cJSON_AddNumberToObject(root, "layers", whole->n);
-    cJSON_AddNumberToObject(root, "bytes", whole->after.bytes);
-    cJSON_AddNumberToObject(root, "dense_bytes", whole->before.bytes);
-    cJSON_AddNumberToObject(root, "multiply_adds", whole->after.madds);
-    cJSON_AddNumberToObject(root, "dense_multiply_adds", whole->before.madds);
-    cJSON_AddNumberToObject(root, "top1", whole->after.top1);
-    cJSON_AddNumberToObject(root, "dense_top1", whole->before.top1);
-    cJSON_AddNumberToObject(root, "us", whole->after.us);
-    cJSON_AddNumberToObject(root, "dense_us", whole->before.us);
+    cJSON_AddNumberToObject(root, "bytes", after->bytes);
+    cJSON_AddNumberToObject(root, "dense_bytes", before->bytes);
+    cJSON_AddNumberToObject(root, "multiply_adds", after->madds);
+    cJSON_AddNumberToObject(root, "dense_multiply_adds", before->madds);
+    cJSON_AddNumberToObject(root, "top1", after->top1);
+    cJSON_AddNumberToObject(root, "dense_top1", before->top1);
+    cJSON_AddNumberToObject(root, "us", after->us);
+    cJSON_AddNumberToObject(root, "dense_us", before->us);
+    add_nets(whole, root);
     cJSON_AddNumberToObject(root, "steps_run", steps_n_run(&whole->compress->steps));
     cJSON_AddNumberToObject(root, "seconds", seconds);
     command_print_json(root);
@@ -393,7 +429,7 @@ static void print_whole_json(const struct whole *whole, double seconds)
 
 static void print_whole(const struct whole *whole, double seconds)
 {
-    const struct whole_size *before = &whole->before, *after = &whole->after;
+    const struct whole_size *before = &whole->nets->size, *after = &whole->net.size;
     const struct compress *compress = whole->compress;
     printf("layers   %d, fitted by %d images\n", whole->n,
            compress->train.n < compress->request->n_images ? compress->train.n
@@ -402,26 +438,34 @@ static void print_whole(const struct whole *whole, double seconds)
            after->bytes / before->bytes);
     printf("madds    %.0f of %.0f, share %.4f\n", after->madds, before->madds,
            after->madds / before->madds);
-    printf("speed    %.2f images/s, dense %.2f\n", 1e6 / after->us, 1e6 / before->us);
-    printf("test     top-1 %.2f %%, dense %.2f %%, %d images\n", 100 * after->top1,
-           100 * before->top1, compress->test.n);
+    printf("net             share of bytes  of multiply-adds  images/s  top-1, %d images\n",
+           compress->test.n);
+    for (int i = 0; i < whole->n_nets; i++) {
+        const struct whole_size *size = &whole->nets[i].size;
+        printf("%-14s  %14.4f  %16.4f  %8.2f  %.2f %%\n", whole->nets[i].label,
+               size->net_bytes / before->net_bytes, size->net_madds / before->net_madds,
+               1e6 / size->us, 100 * size->top1);
+    }
     printf("steps    %d run, what was known before was taken from %s\n",
            steps_n_run(&compress->steps), compress->folder);
-    printf("seconds  %.3f\nfiles    %s.cfg .weights .report.tsv\n", seconds,
+    printf("seconds  %.3f\nfiles    %s.cfg .weights .report.html .report.tsv\n", seconds,
            compress->request->name);
 }
 
-static enum sn_status run_whole(struct compress *compress, int json, double start,
-                                struct sn_error *error)
+static enum sn_status run_whole(struct compress *compress, int json, const struct step *self,
+                                double start, struct sn_error *error)
 {
     static struct whole whole;
     if (ranks_count() > 1)
         return sn_fail(error, SN_BAD_INPUT, "a whole net: expected one rank, found %d",
                        ranks_count());
     command_ranks_go();
-    if (whole_run(&whole, compress, error) || write_whole(&whole, error)) return error->code;
-    (json ? print_whole_json : print_whole)(&whole, command_seconds() - start);
-    return SN_OK;
+    enum sn_status status = whole_run(&whole, compress, error);
+    char *command = steps_join(self);
+    if (!status) status = write_whole(&whole, command, error);
+    free(command);
+    if (!status) (json ? print_whole_json : print_whole)(&whole, command_seconds() - start);
+    return status;
 }
 
 /* ---- The last layers */
@@ -461,7 +505,7 @@ static int run(int argc, char **argv)
     if (compress_open(&compress, &arguments.request, &error)) sn_die(&error);
     int is_whole = compress_is_whole(&compress);
     complete_request(&arguments.request, is_whole);
-    if (is_whole ? run_whole(&compress, arguments.json, start, &error)
+    if (is_whole ? run_whole(&compress, arguments.json, &self, start, &error)
                  : run_search(&compress, arguments.json, &self, start, &error))
         sn_die(&error);
     compress_free(&compress);

@@ -1,4 +1,5 @@
-/* structnet reconstruct: trains structured layers so that each block gives what a reference does. */
+/* structnet reconstruct: trains structured layers so that each block gives what a reference does.
+ */
 #include "command.h"
 #include "image_list.h"
 #include "outputs.h"
@@ -54,8 +55,7 @@ static void read_reference(struct request *request, char **argv)
 {
     request->own.reference_cfg = optarg;
     request->own.reference_weights = argv[optind];
-    if (!argv[optind++])
-        command_usage_error(&cmd_reconstruct, "--reference: expected CFG WEIGHTS");
+    if (!argv[optind++]) command_usage_error(&cmd_reconstruct, "--reference: expected CFG WEIGHTS");
 }
 
 static void take_option(struct request *request, int option, char **argv)
@@ -87,12 +87,12 @@ static void take_option(struct request *request, int option, char **argv)
 
 static struct request read_request(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "reference", 1, 0, 'e' }, { "images", 1, 0, 'i' }, { "epochs", 1, 0, 'E' },
-        { "together", 1, 0, 't' },  { "rate", 1, 0, 'R' },   { "batch", 1, 0, 'b' },
-        { "resize", 1, 0, 'r' },    { "seed", 1, 0, 's' },   { "output", 1, 0, 'o' },
-        { "json", 0, 0, 'j' },      { "help", 0, 0, 'h' },   { 0 }
-    };
+    static const struct option options[] = { { "reference", 1, 0, 'e' }, { "images", 1, 0, 'i' },
+                                             { "epochs", 1, 0, 'E' },    { "together", 1, 0, 't' },
+                                             { "rate", 1, 0, 'R' },      { "batch", 1, 0, 'b' },
+                                             { "resize", 1, 0, 'r' },    { "seed", 1, 0, 's' },
+                                             { "output", 1, 0, 'o' },    { "json", 0, 0, 'j' },
+                                             { "help", 0, 0, 'h' },      { 0 } };
     const struct command *command = &cmd_reconstruct;
     struct request request = {
         .own = { .n_epochs = 8, .n_together = 4, .rate = .02, .batch = 8, .holdout = .1 }
@@ -100,7 +100,8 @@ static struct request read_request(int argc, char **argv)
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;)
         take_option(&request, option, argv);
     command_check_arguments(command, argc, 3, 3);
-    if (!request.own.reference_cfg) command_usage_error(command, "expected --reference CFG WEIGHTS");
+    if (!request.own.reference_cfg)
+        command_usage_error(command, "expected --reference CFG WEIGHTS");
     if (!request.output) command_usage_error(command, "expected -o FILE");
     request.own.cfg = argv[optind];
     request.own.weights = argv[optind + 1];
@@ -113,8 +114,9 @@ static enum sn_status write_file(const struct request *request,
                                  struct sn_error *error)
 {
     const struct reconstruction_request *own = &request->own;
-    const char *inputs[] = { own->cfg,       own->weights, own->reference_cfg, own->reference_weights,
-                             request->list, NULL };
+    const char *inputs[] = { own->cfg,           own->weights,
+                             own->reference_cfg, own->reference_weights,
+                             request->list,      NULL };
     struct outputs outputs;
     outputs_begin(&outputs, inputs);
     FILE *file = outputs_open(&outputs, request->output, error);

@@ -40,6 +40,8 @@ struct compress_request {
     int n_images, block;           /* that fit a whole net; of its sparse matrices */
     double parts[COMPRESS_MAX_PARTS]; /* of the entries that these may have */
     int n_parts;
+    int baselines[REQUEST_MAX_BITS], n_baselines; /* bits of the nets it is compared with */
+    int has_baselines;                            /* whether these were asked for */
     enum compress_tune tune;       /* a whole net, */
     int n_tune_images;             /* by so many images */
     int is_of_madds;               /* whether max_drop asks a whole net for the least of these */

@@ -39,8 +39,8 @@ static enum sn_status write_cfg(const char *path, int batch, FILE *out, struct s
     return sn_fail(error, SN_IO, "%s: cannot write a temporary file", path);
 }
 
-static enum sn_status load_for_batch(const char *cfg, const char *weights, int batch,
-                                     network **net, struct sn_error *error)
+static enum sn_status load_for_batch(const char *cfg, const char *weights, int batch, network **net,
+                                     struct sn_error *error)
 {
     char path[32];
     FILE *file = tmpfile();
@@ -144,11 +144,13 @@ static enum sn_status find_blocks(struct reconstruction *reconstruction, struct 
     if (!reconstruction->blocks) return sn_no_memory(error, "%d blocks", net->n);
     for (int at = first, end; at < n; at = end) {
         end = find_end(net, at);
-        reconstruction->blocks[reconstruction->n_blocks++] =
-            (struct reconstruction_block){ .first = at, .end = end };
+        reconstruction->blocks[reconstruction->n_blocks++] = (struct reconstruction_block){
+            .first = at, .end = end
+        };
     }
-    reconstruction->blocks[reconstruction->n_blocks++] =
-        (struct reconstruction_block){ .first = first, .end = n };
+    reconstruction->blocks[reconstruction->n_blocks++] = (struct reconstruction_block){
+        .first = first, .end = n
+    };
     return SN_OK;
 }
 
@@ -180,8 +182,8 @@ static enum sn_status allocate(struct reconstruction *reconstruction, struct sn_
 /* Puts images, which stand behind each other, the stride apart. */
 static void spread(float *images, int n, size_t size, size_t stride)
 {
-    for (size_t i = (size_t)n; i-- > 0;) memmove(images + i * stride, images + i * size,
-                                                 size * sizeof *images);
+    for (size_t i = (size_t)n; i-- > 0;)
+        memmove(images + i * stride, images + i * size, size * sizeof *images);
 }
 
 static enum sn_status take_inputs(const struct reconstruction *reconstruction, const char *cfg,
@@ -205,7 +207,7 @@ static enum sn_status take_inputs(const struct reconstruction *reconstruction, c
     status = features_open(&features, &source, net, error);
     for (int i = 0, n; i < request->images->n && !status; i += n) {
         n = request->images->n - i < features_block(&features) ? request->images->n - i
-                                                                 : features_block(&features);
+                                                               : features_block(&features);
         status = features_inputs(&features, i, n, inputs + (size_t)i * size, error);
         command_progress((double)(i + n) / request->images->n, "images");
     }
@@ -220,9 +222,9 @@ static enum sn_status take_all_inputs(const struct reconstruction *reconstructio
     const struct reconstruction_request *request = reconstruction->request;
     enum sn_status status = take_inputs(reconstruction, request->reference_cfg,
                                         request->reference_weights, reconstruction->r, error);
-    return status ? status
-                  : take_inputs(reconstruction, request->cfg, request->weights, reconstruction->x,
-                                error);
+    return status
+        ? status
+        : take_inputs(reconstruction, request->cfg, request->weights, reconstruction->x, error);
 }
 
 static void shuffle(int *numbers, int n, uint64_t *state)
@@ -358,8 +360,7 @@ static void set_delta(const network *net, const struct reconstruction_block *blo
     for (int b = 0; b < net->batch; b++) {
         const float *target = targets + (size_t)order[b] * stride,
                     *output = l->output + (size_t)b * n;
-        for (size_t i = 0; i < n; i++)
-            l->delta[(size_t)b * n + i] = unit * (target[i] - output[i]);
+        for (size_t i = 0; i < n; i++) l->delta[(size_t)b * n + i] = unit * (target[i] - output[i]);
     }
 }
 
@@ -451,8 +452,8 @@ static void train(struct reconstruction *reconstruction, const struct reconstruc
 }
 
 static enum sn_status train_block(struct reconstruction *reconstruction,
-                                  struct reconstruction_block *block, int n_epochs,
-                                  uint64_t *state, struct sn_error *error)
+                                  struct reconstruction_block *block, int n_epochs, uint64_t *state,
+                                  struct sn_error *error)
 {
     const network *net = reconstruction->net;
     size_t n = 1;
@@ -488,8 +489,8 @@ static void pass(const struct reconstruction *reconstruction, network *net,
 
 /* Trains one block, the targets being what it gives in the reference. */
 static enum sn_status reconstruct(struct reconstruction *reconstruction,
-                                  struct reconstruction_block *block, int n_epochs,
-                                  uint64_t *state, struct sn_error *error)
+                                  struct reconstruction_block *block, int n_epochs, uint64_t *state,
+                                  struct sn_error *error)
 {
     pass(reconstruction, reconstruction->reference, block, reconstruction->r);
     enum sn_status status = train_block(reconstruction, block, n_epochs, state, error);

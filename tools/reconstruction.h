@@ -31,7 +31,7 @@ struct reconstruction_request {
     const char *cfg, *weights;                     /* of the net that is trained, */
     const char *reference_cfg, *reference_weights; /* and of the one that it is to equal */
     const struct lines *images;
-    int resize;              /* as for pictures_prepare */
+    int resize;               /* as for pictures_prepare */
     int n_epochs, n_together; /* for each block; for all of them together */
     int batch;
     double rate, holdout;

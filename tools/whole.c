@@ -1,6 +1,7 @@
 #include "whole.h"
 
 #include "approximation.h"
+#include "layer_costs.h"
 #include "load_net.h"
 
 #include <fit.h>
@@ -153,6 +154,12 @@ static void take_fit(const cJSON *result, struct whole_form *form)
 
 /* ---- Forms */
 
+static void name_form(const struct whole_layer *layer, struct whole_form *form)
+{
+    snprintf(form->name, sizeof form->name, "try-%d-%s-%d-%d-%.2f", layer->layer->number,
+             form->type->name, form->bits, form->block, form->part);
+}
+
 static enum sn_status add_forms(const struct whole *whole, struct whole_layer *layer,
                                 struct sn_error *error)
 {
@@ -176,8 +183,7 @@ static enum sn_status add_forms(const struct whole *whole, struct whole_layer *l
                                "expected at most %d forms of a layer, found more: leave types or "
                                "bits out",
                                WHOLE_MAX_FORMS);
-            snprintf(form.name, sizeof form.name, "try-%d-%s-%d-%d-%.2f", layer->layer->number,
-                     type->name, form.bits, form.block, form.part);
+            name_form(layer, &form);
             layer->forms[layer->n++] = form;
         }
     }
@@ -275,7 +281,7 @@ static enum sn_status choose_all(struct whole *whole, const struct limits *limit
 static struct limits read_limits(const struct whole *whole)
 {
     const struct compress_request *request = whole->compress->request;
-    const struct whole_size *before = &whole->before;
+    const struct whole_size *before = &whole->nets->size;
     double bytes = request->bytes > 0 ? request->bytes
         : request->share > 0          ? request->share * before->bytes
                                       : INFINITY;
@@ -355,7 +361,7 @@ static enum sn_status replace_all(struct whole *whole, struct sn_error *error)
                          &nets[i + 1], i < first, error);
     }
     command_progress(1, " ");
-    whole->net = nets[whole->n];
+    whole->net.net = nets[whole->n];
     free(nets);
     return status;
 }
@@ -373,18 +379,18 @@ static enum sn_status calibrate(struct whole *whole, struct sn_error *error)
 {
     char name[COMPRESS_MAX_NAME + 16], weights[STEPS_MAX_PATH], few[STEPS_MAX_PATH];
     if (!has_statistics(whole)) return SN_OK;
-    snprintf(name, sizeof name, "%s-calibrated", whole->net.name);
+    snprintf(name, sizeof name, "%s-calibrated", whole->net.net.name);
     if (path_of(whole, name, ".weights", weights, error) || path_of_few(whole, few, error))
         return error->code;
     struct step step = { .name = name, .output = weights, .is_long = 1 };
     add_words(&step,
-              (const char *[]){ "calibrate", whole->net.cfg, whole->net.weights, few, "-o", weights,
+              (const char *[]){ "calibrate", whole->net.net.cfg, whole->net.net.weights, few, "-o", weights,
                                 NULL });
     add_resize(whole, &step);
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
     cJSON_Delete(result);
-    if (!status) memcpy(whole->net.weights, weights, sizeof weights);
+    if (!status) memcpy(whole->net.net.weights, weights, sizeof weights);
     return status;
 }
 
@@ -395,13 +401,13 @@ static enum sn_status tune(struct whole *whole, struct sn_error *error)
     const struct compress_net *dense = &compress->dense;
     char name[COMPRESS_MAX_NAME + 32], weights[STEPS_MAX_PATH], images[STEPS_MAX_PATH];
     if (compress->request->tune == COMPRESS_TUNE_NONE) return SN_OK;
-    snprintf(name, sizeof name, "%s-%d", whole->net.name, compress->request->n_tune_images);
+    snprintf(name, sizeof name, "%s-%d", whole->net.net.name, compress->request->n_tune_images);
     if (path_of(whole, name, ".weights", weights, error)
         || path_of(whole, "train", ".txt", images, error))
         return error->code;
     struct step step = { .name = name, .output = weights, .is_long = 1 };
     add_words(&step,
-              (const char *[]){ "reconstruct", whole->net.cfg, whole->net.weights, images,
+              (const char *[]){ "reconstruct", whole->net.net.cfg, whole->net.net.weights, images,
                                 "--reference", dense->cfg, dense->weights, "-o", weights,
                                 "--images", NULL });
     steps_add(&step, "%d", compress->request->n_tune_images);
@@ -410,8 +416,8 @@ static enum sn_status tune(struct whole *whole, struct sn_error *error)
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
     cJSON_Delete(result);
     if (status) return status;
-    memcpy(whole->net.weights, weights, sizeof weights);
-    snprintf(whole->net.name, sizeof whole->net.name, "%.*s", COMPRESS_MAX_NAME - 1, name);
+    memcpy(whole->net.net.weights, weights, sizeof weights);
+    snprintf(whole->net.net.name, sizeof whole->net.net.name, "%.*s", COMPRESS_MAX_NAME - 1, name);
     return SN_OK;
 }
 
@@ -434,44 +440,57 @@ static enum sn_status judge(struct whole *whole, const struct compress_net *net,
     return status;
 }
 
-/* Both nets in one run. */
+/* All nets in one run. */
 static enum sn_status time_nets(struct whole *whole, struct sn_error *error)
 {
-    const struct compress_net *dense = &whole->compress->dense, *net = &whole->net;
-    char name[COMPRESS_MAX_NAME + 8];
-    snprintf(name, sizeof name, "bench-%s", net->name);
+    char name[COMPRESS_MAX_NAME + 16];
+    snprintf(name, sizeof name, "bench-%d-%s", whole->n_nets, whole->net.net.name);
     struct step step = { .name = name };
-    add_words(&step,
-              (const char *[]){ "bench", dense->cfg, dense->weights, net->cfg, net->weights,
-                                NULL });
+    steps_add(&step, "bench");
+    for (int i = 0; i < whole->n_nets; i++)
+        add_words(&step,
+                  (const char *[]){ whole->nets[i].net.cfg, whole->nets[i].net.weights, NULL });
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
     const cJSON *heads = cJSON_GetObjectItem(result, "heads");
-    whole->before.us = number_of(cJSON_GetArrayItem(heads, 0), "ns_net") / 1000;
-    whole->after.us = number_of(cJSON_GetArrayItem(heads, 1), "ns_net") / 1000;
+    for (int i = 0; i < whole->n_nets; i++)
+        whole->nets[i].size.us = number_of(cJSON_GetArrayItem(heads, i), "ns_net") / 1000;
     cJSON_Delete(result);
     return status;
 }
 
-static void measure(struct whole *whole)
+/* What all layers of a net take. */
+static void measure_all(struct whole_net *net)
+{
+    network *loaded = load_net(net->net.cfg, net->net.weights);
+    for (int i = 0; i < loaded->n; i++) {
+        net->size.net_bytes += (double)layer_bytes(&loaded->layers[i]);
+        net->size.net_madds += layer_multiply_adds(&loaded->layers[i]);
+    }
+    free_network(loaded);
+}
+
+static void measure_dense(struct whole *whole)
 {
     const struct compress *compress = whole->compress;
+    struct whole_size *size = &whole->nets->size;
     for (int i = 0; i < compress->n_layers; i++) {
         const struct compress_layer *layer = &compress->layers[i];
-        whole->before.bytes += layer->bytes;
-        whole->before.madds += layer->n_values * layer->n_pixels;
+        size->bytes += layer->bytes;
+        size->madds += layer->n_values * layer->n_pixels;
     }
 }
 
 /* What the new net takes: as the dense one but for the layers that are replaced. */
 static void measure_net(struct whole *whole)
 {
-    whole->after.bytes = whole->before.bytes;
-    whole->after.madds = whole->before.madds;
+    struct whole_size *size = &whole->net.size;
+    *size = (struct whole_size){ .bytes = whole->nets->size.bytes,
+                                 .madds = whole->nets->size.madds };
     for (int i = 0; i < whole->n; i++) {
         const struct whole_layer *layer = &whole->layers[i];
-        whole->after.bytes += layer->found.bytes - layer->layer->bytes;
-        whole->after.madds += (layer->found.madds - layer->layer->n_values)
+        size->bytes += layer->found.bytes - layer->layer->bytes;
+        size->madds += (layer->found.madds - layer->layer->n_values)
             * layer->layer->n_pixels;
     }
 }
@@ -480,7 +499,7 @@ static void measure_net(struct whole *whole)
 static enum sn_status check_limits(const struct whole *whole, const struct limits *limits,
                                    struct sn_error *error)
 {
-    const struct whole_size *after = &whole->after;
+    const struct whole_size *after = &whole->net.size;
     if (after->bytes <= limits->bytes && after->madds <= limits->madds) return SN_OK;
     return sn_fail(error, SN_BAD_INPUT,
                    "%s: expected at most %.0f bytes and %.0f multiply-adds, found %.0f and %.0f",
@@ -525,7 +544,7 @@ static enum sn_status search(struct whole *whole, struct limits limits, struct s
     enum { HALVINGS = 5 };
     static struct whole best;
     const struct compress_request *request = whole->compress->request;
-    const struct whole_size *before = &whole->before;
+    const struct whole_size *before = &whole->nets->size;
     double all = request->is_of_madds ? before->madds : before->bytes, enough = 1, little = 1. / 64,
            dense, top1;
     enum sn_status status = judge(whole, &whole->compress->dense, "held", &dense, error);
@@ -538,7 +557,7 @@ static enum sn_status search(struct whole *whole, struct limits limits, struct s
             little = share;
             continue;
         }
-        if (!status) status = judge(whole, &whole->net, "held", &top1, error);
+        if (!status) status = judge(whole, &whole->net.net, "held", &top1, error);
         if (status) break;
         if (top1 >= dense - request->max_drop) {
             enough = share;
@@ -554,18 +573,65 @@ static enum sn_status search(struct whole *whole, struct limits limits, struct s
     return status;
 }
 
+/* ---- What it is compared with */
+
+static const struct sn_fit_type *dense_type(void)
+{
+    const struct sn_fit_type *type;
+    for (int t = 0; (type = sn_fit_type_at(t)); t++)
+        if (!type->has_budget) return type;
+    return NULL;
+}
+
+/* The net with all entries of all layers in so many bits, made as the other one was. */
+static enum sn_status make_few_bits(const struct whole *whole, int bits, struct whole_net *made,
+                                    struct sn_error *error)
+{
+    static struct whole few;
+    struct limits none = { INFINITY, INFINITY };
+    few = *whole;
+    for (int i = 0; i < few.n; i++) {
+        struct whole_form *form = &few.layers[i].forms[0];
+        *form = (struct whole_form){ dense_type(), bits, 1, 1, "", NAN, NAN, NAN };
+        name_form(&few.layers[i], form);
+        few.layers[i].n = 1;
+        few.layers[i].chosen = 0;
+    }
+    enum sn_status status = make_net(&few, none, error);
+    *made = few.net;
+    snprintf(made->label, sizeof made->label, "dense, %d bit%s", bits, bits > 1 ? "s" : "");
+    return status;
+}
+
+static enum sn_status compare(struct whole *whole, struct sn_error *error)
+{
+    const struct compress_request *request = whole->compress->request;
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < request->n_baselines && !status; i++)
+        status = make_few_bits(whole, request->baselines[i], &whole->nets[whole->n_nets++], error);
+    snprintf(whole->net.label, sizeof whole->net.label, "this net");
+    whole->nets[whole->n_nets++] = whole->net;
+    for (int i = 0; i < whole->n_nets && !status; i++) {
+        struct whole_net *net = &whole->nets[i];
+        measure_all(net);
+        status = judge(whole, &net->net, "test", &net->size.top1, error);
+    }
+    if (!status) status = time_nets(whole, error);
+    whole->net = whole->nets[whole->n_nets - 1];
+    return status;
+}
+
 enum sn_status whole_run(struct whole *whole, struct compress *compress, struct sn_error *error)
 {
-    *whole = (struct whole){ .compress = compress };
+    *whole = (struct whole){ .compress = compress, .n_nets = 1 };
+    whole->nets[0] = (struct whole_net){ .label = "dense, float", .net = compress->dense };
     snprintf(whole->images, sizeof whole->images, "%d-%d", compress->request->n_images,
              compress->request->resize);
-    measure(whole);
+    measure_dense(whole);
     struct limits limits = read_limits(whole);
     if (write_few(whole, error) || write_task(whole, "held", error)
         || write_task(whole, "test", error) || try_layers(whole, error)
-        || (compress->request->max_drop >= 0 ? search : make_net)(whole, limits, error)
-        || judge(whole, &compress->dense, "test", &whole->before.top1, error)
-        || judge(whole, &whole->net, "test", &whole->after.top1, error))
+        || (compress->request->max_drop >= 0 ? search : make_net)(whole, limits, error))
         return error->code;
-    return time_nets(whole, error);
+    return compare(whole, error);
 }
