@@ -238,6 +238,15 @@ ok "--max-drop of multiply-adds" is 0
 ok "... looks at several nets" at_least "$(ls "$out"/wd.parts-*/eval-held-*.json | wc -l)" 3
 ok "... by the held images" [ "$(ls "$out"/wd.parts-*/eval-test-*.json | wc -l)" = 2 ]
 ok "... takes a part of them" at_least "$(value dense_multiply_adds "$out/stdout")" "1.5 * $(value multiply_adds "$out/stdout")"
+awk '/^\[connected\]/ && !n++ { print "[connected]\noutput=300\nactivation=leaky\n" } { sub(/^filters=8/, "filters=40") } 1' "$out/whole.cfg" \
+    | sed 's/^max_batches=.*/max_batches=4/; s/^size=1$/size=3\npad=1/' > "$out/wide.cfg"
+try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/wide.cfg"
+try "$structnet" compress "$out/wide.cfg" "$out/backup/wide.weights" "$out/task.data" --layers all --share 0.2 --types pruned --bits 4 --parts 0.2 \
+    --baselines 2 -o "$out/ws"
+ok "a layer that holds next to nothing of a whole net" is 0
+ok "... has 8 bits" [ "$(sed -n '/^\[/{p}; /^bits=/p' "$out/ws.cfg" | tr '\n' ' ')" = '[net] [sss] bits=8 [psm] bits=4 [psm] bits=4 [psm] bits=4 [softmax] ' ]
+few=$(grep -l 'bits=2' "$out"/ws.parts-*/*.cfg)
+ok "... in the net of few bits too" [ "$(sed -n '/^\[/{p}; /^bits=/p' "$few" | tr '\n' ' ')" = '[net] [sss] bits=8 [sss] bits=2 [sss] bits=2 [sss] bits=2 [softmax] ' ]
 whole --share 0.001 -o "$out/bad"
 ok "a budget for no form" complains 1 'expected forms of the layers that keep to the budget, found none'
 compress --madds 0.5 -o "$out/bad"

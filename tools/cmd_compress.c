@@ -48,8 +48,9 @@ const struct command cmd_compress = {
         "  --layers L      numbers of layers separated by commas, counted from 0 as Darknet\n"
         "                  prints them: connected ones and convolutions of one group, one after\n"
         "                  the other, each fitted to what those before it give; all: those that\n"
-        "                  hold at least a thousandth of the bytes of CFG; default: the last\n"
-        "                  connected layer, or the last convolution in a net without one\n"
+        "                  hold at least a thousandth of the bytes of CFG, in a whole net the\n"
+        "                  others too, in 8 bits; default: the last connected layer, or the\n"
+        "                  last convolution in a net without one\n"
         "\n"
         "Several layers with convolutions among them are a whole net: a few images fit it,\n"
         "without labels and without training. Each layer is tried in several forms, the budget\n"
@@ -245,28 +246,19 @@ static void complete_request(struct compress_request *request, int is_whole)
 
 static struct arguments read_arguments(int argc, char **argv)
 {
-    static const struct option options[] = { { "share", 1, 0, 's' },
-                                             { "bytes", 1, 0, 'b' },
-                                             { "max-drop", 1, 0, 'd' },
-                                             { "layers", 1, 0, 'l' },
-                                             { "madds", 1, 0, 'm' },
-                                             { "images", 1, 0, 'i' },
-                                             { "block", 1, 0, 'k' },
-                                             { "parts", 1, 0, 'P' },
-                                             { "baselines", 1, 0, 'L' },
-                                             { "target", 1, 0, 'g' },
-                                             { "tune", 1, 0, 'T' },
-                                             { "tune-images", 1, 0, 'E' },
-                                             { "types", 1, 0, 't' },
-                                             { "bits", 1, 0, 'B' },
-                                             { "holdout", 1, 0, 'H' },
-                                             { "effort", 1, 0, 'e' },
-                                             { "resize", 1, 0, 'r' },
-                                             { "seed", 1, 0, 'S' },
-                                             { "output", 1, 0, 'o' },
-                                             { "json", 0, 0, 'j' },
-                                             { "help", 0, 0, 'h' },
-                                             { 0 } };
+    static const struct option options[] = {
+        { "share", 1, 0, 's' },     { "bytes", 1, 0, 'b' },
+        { "max-drop", 1, 0, 'd' },  { "layers", 1, 0, 'l' },
+        { "madds", 1, 0, 'm' },     { "images", 1, 0, 'i' },
+        { "block", 1, 0, 'k' },     { "parts", 1, 0, 'P' },
+        { "baselines", 1, 0, 'L' }, { "target", 1, 0, 'g' },
+        { "tune", 1, 0, 'T' },      { "tune-images", 1, 0, 'E' },
+        { "types", 1, 0, 't' },     { "bits", 1, 0, 'B' },
+        { "holdout", 1, 0, 'H' },   { "effort", 1, 0, 'e' },
+        { "resize", 1, 0, 'r' },    { "seed", 1, 0, 'S' },
+        { "output", 1, 0, 'o' },    { "json", 0, 0, 'j' },
+        { "help", 0, 0, 'h' },      { 0 }
+    };
     struct arguments arguments = { .request = {
                                        .effort = "quick", .max_drop = -1, .holdout = .2 } };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;)

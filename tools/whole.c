@@ -160,11 +160,29 @@ static void name_form(const struct whole_layer *layer, struct whole_form *form)
              form->type->name, form->bits, form->block, form->part);
 }
 
+static const struct sn_fit_type *dense_type(void)
+{
+    const struct sn_fit_type *type;
+    for (int t = 0; (type = sn_fit_type_at(t)); t++)
+        if (!type->has_budget) return type;
+    return NULL;
+}
+
+/* All entries in so many bits. */
+static struct whole_form dense_form(const struct whole_layer *layer, int bits)
+{
+    struct whole_form form = { dense_type(), bits, 1, 1, "", NAN, NAN, NAN };
+    name_form(layer, &form);
+    return form;
+}
+
 static enum sn_status add_forms(const struct whole *whole, struct whole_layer *layer,
                                 struct sn_error *error)
 {
     const struct compress_request *request = whole->compress->request;
     const struct sn_fit_type *type;
+    if (layer->layer->is_small) layer->forms[layer->n++] = dense_form(layer, WHOLE_SMALL_BITS);
+    if (layer->n) return SN_OK;
     for (int t = 0; (type = sn_fit_type_at(t)); t++) {
         int n_parts = type->has_budget ? request->n_parts : 1;
         if (!approximation_is_in(request->types, type)) continue;
@@ -216,9 +234,8 @@ static enum sn_status try_layer(struct whole *whole, struct whole_layer *layer,
                                 struct sn_error *error)
 {
     char moments[COMPRESS_MAX_NAME];
-    enum sn_status status = add_forms(whole, layer, error);
-    /* One form alone is no choice. */
-    for (int i = 0; i < layer->n && layer->n > 1 && !status; i++)
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < layer->n && !status; i++)
         status = try_form(whole, layer, &layer->forms[i], error);
     snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
     forget(whole, moments, ".moments.npy");
@@ -231,6 +248,14 @@ static enum sn_status try_layer(struct whole *whole, struct whole_layer *layer,
 struct limits {
     double bytes, madds;
 };
+
+/* Whether there is one: a form alone is none. */
+static int is_choice(const struct whole *whole)
+{
+    for (int i = 0; i < whole->n; i++)
+        if (whole->layers[i].n > 1) return 1;
+    return 0;
+}
 
 static double cost_of(const struct whole_layer *layer, const struct whole_form *form,
                       const struct limits *limits)
@@ -263,7 +288,7 @@ static enum sn_status choose_all(struct whole *whole, const struct limits *limit
 {
     enum { HALVINGS = 60 };
     double low = log(1e-9), high = log(1e9);
-    if (whole->layers->n < 2 || choose(whole, limits, 0)) return SN_OK;
+    if (!is_choice(whole) || choose(whole, limits, 0)) return SN_OK;
     if (!choose(whole, limits, exp(high)))
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: expected forms of the layers that keep to the budget, found none",
@@ -384,8 +409,8 @@ static enum sn_status calibrate(struct whole *whole, struct sn_error *error)
         return error->code;
     struct step step = { .name = name, .output = weights, .is_long = 1 };
     add_words(&step,
-              (const char *[]){ "calibrate", whole->net.net.cfg, whole->net.net.weights, few, "-o", weights,
-                                NULL });
+              (const char *[]){ "calibrate", whole->net.net.cfg, whole->net.net.weights, few, "-o",
+                                weights, NULL });
     add_resize(whole, &step);
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
@@ -490,8 +515,7 @@ static void measure_net(struct whole *whole)
     for (int i = 0; i < whole->n; i++) {
         const struct whole_layer *layer = &whole->layers[i];
         size->bytes += layer->found.bytes - layer->layer->bytes;
-        size->madds += (layer->found.madds - layer->layer->n_values)
-            * layer->layer->n_pixels;
+        size->madds += (layer->found.madds - layer->layer->n_values) * layer->layer->n_pixels;
     }
 }
 
@@ -509,7 +533,7 @@ static enum sn_status check_limits(const struct whole *whole, const struct limit
 
 /* ---- */
 
-static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
+static enum sn_status add_layers(struct whole *whole, struct sn_error *error)
 {
     struct compress *compress = whole->compress;
     enum sn_status status = SN_OK;
@@ -518,9 +542,17 @@ static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
         if (compress->layers[i].n_values < WHOLE_TINY) continue;
         layer->layer = &compress->layers[i];
         whole->n++;
-        command_progress((double)i / compress->n_layers, "forms of layer %d",
-                         compress->layers[i].number);
-        status = try_layer(whole, layer, error);
+        status = add_forms(whole, layer, error);
+    }
+    return status;
+}
+
+static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < whole->n && is_choice(whole) && !status; i++) {
+        command_progress((double)i / whole->n, "forms of layer %d", whole->layers[i].layer->number);
+        status = try_layer(whole, &whole->layers[i], error);
     }
     command_progress(1, " ");
     return status;
@@ -575,14 +607,6 @@ static enum sn_status search(struct whole *whole, struct limits limits, struct s
 
 /* ---- What it is compared with */
 
-static const struct sn_fit_type *dense_type(void)
-{
-    const struct sn_fit_type *type;
-    for (int t = 0; (type = sn_fit_type_at(t)); t++)
-        if (!type->has_budget) return type;
-    return NULL;
-}
-
 /* The net with all entries of all layers in so many bits, made as the other one was. */
 static enum sn_status make_few_bits(const struct whole *whole, int bits, struct whole_net *made,
                                     struct sn_error *error)
@@ -591,9 +615,8 @@ static enum sn_status make_few_bits(const struct whole *whole, int bits, struct 
     struct limits none = { INFINITY, INFINITY };
     few = *whole;
     for (int i = 0; i < few.n; i++) {
-        struct whole_form *form = &few.layers[i].forms[0];
-        *form = (struct whole_form){ dense_type(), bits, 1, 1, "", NAN, NAN, NAN };
-        name_form(&few.layers[i], form);
+        struct whole_layer *layer = &few.layers[i];
+        layer->forms[0] = dense_form(layer, layer->layer->is_small ? WHOLE_SMALL_BITS : bits);
         few.layers[i].n = 1;
         few.layers[i].chosen = 0;
     }
@@ -630,7 +653,7 @@ enum sn_status whole_run(struct whole *whole, struct compress *compress, struct 
     measure_dense(whole);
     struct limits limits = read_limits(whole);
     if (write_few(whole, error) || write_task(whole, "held", error)
-        || write_task(whole, "test", error) || try_layers(whole, error)
+        || write_task(whole, "test", error) || add_layers(whole, error) || try_layers(whole, error)
         || (compress->request->max_drop >= 0 ? search : make_net)(whole, limits, error))
         return error->code;
     return compare(whole, error);

@@ -8,14 +8,14 @@
  *     sum over layers of e^2 + lambda cost,
  *
  * cost being bytes, multiply-adds, or the sum of both over their budgets, for the least lambda that
- * keeps to them: so each byte goes where it lowers an error most. Layers that bear little keep all
- * entries in 8 bits; those of less than WHOLE_TINY values stay as they are. Then the layers are
- * replaced one behind the other, each fitted to what the net as it was gives there by what the
- * replaced ones before it give (moments.h), and in the end the statistics of batch normalisation
- * are taken again (calibration.h).
+ * keeps to them: so each byte goes where it lowers an error most. Layers that hold less than a
+ * thousandth of the net keep all entries in 8 bits, those of less than WHOLE_TINY values stay. Then
+ * the layers are replaced one behind the other, each fitted to what the net as it was gives there
+ * by what the replaced ones before it give (moments.h), and in the end the statistics of batch
+ * normalisation are taken again (calibration.h).
  *
- * Beside it nets are made that keep all entries, in several numbers of bits: in bytes alone these are
- * the better ones, so that every figure stands beside theirs.
+ * Beside it nets are made that keep all entries, in several numbers of bits: in bytes alone these
+ * are the better ones, so that every figure stands beside theirs.
  *
  * All of these are steps (steps.h), so that an interrupted run goes on where it ended. */
 #ifndef WHOLE_H
@@ -23,7 +23,13 @@
 
 #include "compress.h"
 
-enum { WHOLE_TINY = 256, WHOLE_MAX_FORMS = 32, WHOLE_IMAGES = 256, WHOLE_TUNE_IMAGES = 1024 };
+enum {
+    WHOLE_TINY = 256,
+    WHOLE_SMALL_BITS = 8,
+    WHOLE_MAX_FORMS = 32,
+    WHOLE_IMAGES = 256,
+    WHOLE_TUNE_IMAGES = 1024
+};
 
 /* One form of a layer: what is asked for, and what it came to. */
 struct whole_form {

@@ -67,25 +67,27 @@ static void print_nets(const struct whole *whole, FILE *page)
             whole->n);
     for (int i = 0; i < whole->n_nets; i++)
         print_net(&whole->nets[i], &whole->nets->size, i == whole->n_nets - 1, page);
-    fprintf(page,
-            "</table></div>\n<p>%d test images; %d others fitted the nets%s. Indices and scales are "
-            "counted in the bytes. Times are of one image at a time, all nets in one run on this "
-            "machine. Where only bytes count, compare with the dense nets of few bits: they keep "
-            "all multiply-adds, and usually more of the top-1.</p>\n",
-            compress->test.n,
-            compress->train.n < request->n_images ? compress->train.n : request->n_images,
-            request->tune ? ", more trained them" : "");
+    fprintf(
+        page,
+        "</table></div>\n<p>%d test images; %d others fitted the nets%s. Indices and scales are "
+        "counted in the bytes. Times are of one image at a time, all nets in one run on this "
+        "machine. Where only bytes count, compare with the dense nets of few bits: they keep "
+        "all multiply-adds, and usually more of the top-1.</p>\n",
+        compress->test.n,
+        compress->train.n < request->n_images ? compress->train.n : request->n_images,
+        request->tune ? ", more trained them" : "");
 }
 
 static void print_layer(const struct whole_layer *layer, FILE *page)
 {
     const struct whole_form *form = &layer->found;
     double madds = layer->layer->n_values;
-    fprintf(page,
-            "<tr><td>%d</td><td>%s</td><td>%d</td><td>%d</td><td>%.0f</td><td>%.3f</td><td>%.3f</td>"
-            "<td>%.4f</td></tr>\n",
-            layer->layer->number, form->type->label, form->bits, form->block, form->bytes,
-            form->bytes / layer->layer->bytes, form->madds / madds, form->error);
+    fprintf(
+        page,
+        "<tr><td>%d</td><td>%s</td><td>%d</td><td>%d</td><td>%.0f</td><td>%.3f</td><td>%.3f</td>"
+        "<td>%.4f</td></tr>\n",
+        layer->layer->number, form->type->label, form->bits, form->block, form->bytes,
+        form->bytes / layer->layer->bytes, form->madds / madds, form->error);
 }
 
 static void print_layers(const struct whole *whole, FILE *page)
