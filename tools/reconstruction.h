@@ -66,6 +66,14 @@ enum sn_status reconstruction_open(struct reconstruction *reconstruction,
                                    struct sn_error *error);
 void reconstruction_close(struct reconstruction *reconstruction);
 
+/* Floats of an image before a layer. */
+size_t reconstruction_width(const network *net, int layer);
+
+/* Computes what the first block takes, in x and r. SN_BAD_INPUT names an image that cannot be
+ * decoded. */
+enum sn_status reconstruction_inputs(const struct reconstruction *reconstruction,
+                                     struct sn_error *error);
+
 /* Trains. Repeats exactly for a seed. SN_NO_MEMORY is the only failure. Cost: for each image a pass
  * through both nets, and for each epoch a forward and a backward pass. */
 enum sn_status reconstruction_run(struct reconstruction *reconstruction, struct sn_error *error);

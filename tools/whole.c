@@ -3,154 +3,15 @@
 #include "approximation.h"
 #include "layer_costs.h"
 #include "load_net.h"
+#include "whole_steps.h"
 
 #include <fit.h>
-#include <whole_file.h>
 
 #include <libdeflate.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItem(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
-}
-
-static void add_words(struct step *step, const char *const *words)
-{
-    for (; *words; words++) steps_add(step, "%s", *words);
-}
-
-static void add_resize(const struct whole *whole, struct step *step)
-{
-    if (!whole->compress->request->resize) return;
-    steps_add(step, "--resize");
-    steps_add(step, "%d", whole->compress->request->resize);
-}
-
-/* FOLDER/NAMESUFFIX. */
-static enum sn_status path_of(const struct whole *whole, const char *name, const char *suffix,
-                              char path[STEPS_MAX_PATH], struct sn_error *error)
-{
-    if (snprintf(path, STEPS_MAX_PATH, "%s/%s%s", whole->compress->folder, name, suffix)
-        < STEPS_MAX_PATH)
-        return SN_OK;
-    return sn_fail(error, SN_BAD_INPUT, "%s: a path of more than %d bytes", whole->compress->folder,
-                   STEPS_MAX_PATH - 1);
-}
-
-static void forget(const struct whole *whole, const char *name, const char *suffix)
-{
-    char path[STEPS_MAX_PATH];
-    struct sn_error error;
-    if (!path_of(whole, name, suffix, path, &error)) unlink(path);
-}
-
-/* ---- Images */
-
-static enum sn_status path_of_few(const struct whole *whole, char path[STEPS_MAX_PATH],
-                                  struct sn_error *error)
-{
-    char name[64];
-    snprintf(name, sizeof name, "few-%s", whole->images);
-    return path_of(whole, name, ".txt", path, error);
-}
-
-/* The few images of the train list, spread evenly. */
-static enum sn_status write_few(const struct whole *whole, struct sn_error *error)
-{
-    const struct compress *compress = whole->compress;
-    const struct lines *train = &compress->train;
-    int n = compress->request->n_images < train->n ? compress->request->n_images : train->n;
-    char path[STEPS_MAX_PATH];
-    struct whole_file few = { 0 };
-    enum sn_status status = path_of_few(whole, path, error);
-    if (!status) status = whole_file_open(&few, path, error);
-    for (int i = 0; i < n && !status; i++)
-        fprintf(few.file, "%s\n", train->line[(int)((double)i * train->n / n)]);
-    if (!status) status = whole_file_close(&few, error);
-    return status ? status : whole_file_publish(&few, error);
-}
-
-/* FOLDER/LIST.data, the task whose valid list is FOLDER/LIST.txt. */
-static enum sn_status write_task(const struct whole *whole, const char *list,
-                                 struct sn_error *error)
-{
-    const struct compress *compress = whole->compress;
-    char path[STEPS_MAX_PATH];
-    struct whole_file data = { 0 };
-    enum sn_status status = path_of(whole, list, ".data", path, error);
-    if (!status) status = whole_file_open(&data, path, error);
-    if (status) return status;
-    fprintf(data.file, "classes=%d\nlabels=%s\nvalid=%s/%s.txt\n", compress->task.n_classes,
-            task_find(&compress->task, "labels"), compress->folder, list);
-    status = whole_file_close(&data, error);
-    return status ? status : whole_file_publish(&data, error);
-}
-
-/* ---- Fits */
-
-/* Computes the moments of a layer's inputs in net, with those in the dense net where it is another;
- * NAME.moments.npy. */
-static enum sn_status take_moments(const struct whole *whole, const struct compress_net *net,
-                                   int layer, const char *name, struct sn_error *error)
-{
-    const struct compress_net *dense = &whole->compress->dense;
-    char path[STEPS_MAX_PATH], few[STEPS_MAX_PATH], output[STEPS_MAX_PATH];
-    if (path_of(whole, name, "", path, error) || path_of_few(whole, few, error)
-        || path_of(whole, name, ".moments.npy", output, error))
-        return error->code;
-    struct step step = { .name = name, .output = output, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "features", net->cfg, net->weights, few, "--moments", "--layer",
-                                NULL });
-    steps_add(&step, "%d", layer);
-    if (strcmp(net->weights, dense->weights))
-        add_words(&step, (const char *[]){ "--reference", dense->cfg, dense->weights, NULL });
-    add_resize(whole, &step);
-    add_words(&step, (const char *[]){ "-o", path, NULL });
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    cJSON_Delete(result);
-    return status;
-}
-
-/* The words that fit form to a layer of net by the moments of that name. */
-static enum sn_status ask_for_fit(const struct whole *whole, const struct compress_net *net,
-                                  const struct whole_layer *layer, const struct whole_form *form,
-                                  const char *moments, const char *effort, struct step *step,
-                                  struct sn_error *error)
-{
-    char path[STEPS_MAX_PATH], input[STEPS_MAX_PATH];
-    if (path_of(whole, step->name, "", path, error)
-        || path_of(whole, moments, ".moments.npy", input, error))
-        return error->code;
-    add_words(step,
-              (const char *[]){ "approx", net->cfg, net->weights, "--type", form->type->name,
-                                "--moments", input, "--judge", input, "--effort", effort, "-o",
-                                path, "--layer", NULL });
-    steps_add(step, "%d", layer->layer->number);
-    steps_add(step, "--bits");
-    steps_add(step, "%d", form->bits);
-    if (form->block > 1) {
-        steps_add(step, "--block");
-        steps_add(step, "%d", form->block);
-    }
-    if (!form->type->has_budget) return SN_OK;
-    steps_add(step, "--madds");
-    steps_add(step, "%.0f", form->part * layer->layer->n_values);
-    return SN_OK;
-}
-
-static void take_fit(const cJSON *result, struct whole_form *form)
-{
-    form->bytes = number_of(result, "bytes");
-    form->madds = number_of(result, "multiply_adds");
-    form->error = number_of(result, "output_error");
-}
 
 /* ---- Forms */
 
@@ -218,15 +79,15 @@ static enum sn_status try_form(struct whole *whole, struct whole_layer *layer,
     char moments[COMPRESS_MAX_NAME];
     cJSON *result;
     snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
-    if (ask_for_fit(whole, dense, layer, form, moments, "quick", &step, error)
+    if (whole_ask_for_fit(whole, dense, layer, form, moments, "quick", &step, error)
         || (!steps_is_done(steps, &step)
-            && take_moments(whole, dense, layer->layer->number, moments, error))
+            && whole_moments(whole, dense, layer->layer->number, moments, error))
         || steps_run(steps, &step, &result, error))
         return error->code;
-    take_fit(result, form);
+    whole_take_fit(result, form);
     cJSON_Delete(result);
-    forget(whole, form->name, ".cfg");
-    forget(whole, form->name, ".weights");
+    whole_forget(whole, form->name, ".cfg");
+    whole_forget(whole, form->name, ".weights");
     return SN_OK;
 }
 
@@ -238,7 +99,7 @@ static enum sn_status try_layer(struct whole *whole, struct whole_layer *layer,
     for (int i = 0; i < layer->n && !status; i++)
         status = try_form(whole, layer, &layer->forms[i], error);
     snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
-    forget(whole, moments, ".moments.npy");
+    whole_forget(whole, moments, ".moments.npy");
     return status;
 }
 
@@ -337,8 +198,8 @@ static enum sn_status name_net(const struct whole *whole, const struct compress_
                      layer->forms[layer->chosen].name, whole->compress->request->effort);
     snprintf(next->name, sizeof next->name, "%08x-%d",
              (unsigned)libdeflate_crc32(0, text, (size_t)n), layer->layer->number);
-    enum sn_status status = path_of(whole, next->name, ".cfg", next->cfg, error);
-    return status ? status : path_of(whole, next->name, ".weights", next->weights, error);
+    enum sn_status status = whole_path(whole, next->name, ".cfg", next->cfg, error);
+    return status ? status : whole_path(whole, next->name, ".weights", next->weights, error);
 }
 
 /* Replaces a layer of net, which goes then; the next one is at hand where has_next is set: only the
@@ -353,15 +214,15 @@ static enum sn_status replace(struct whole *whole, struct whole_layer *layer,
     cJSON *result;
     snprintf(moments, sizeof moments, "in-%s", next->name);
     layer->found = layer->forms[layer->chosen];
-    if (ask_for_fit(whole, net, layer, &layer->found, moments, whole->compress->request->effort,
-                    &step, error)
+    if (whole_ask_for_fit(whole, net, layer, &layer->found, moments,
+                          whole->compress->request->effort, &step, error)
         || (!steps_is_done(steps, &step)
-            && take_moments(whole, net, layer->layer->number, moments, error))
+            && whole_moments(whole, net, layer->layer->number, moments, error))
         || steps_run(steps, &step, &result, error))
         return error->code;
-    take_fit(result, &layer->found);
+    whole_take_fit(result, &layer->found);
     cJSON_Delete(result);
-    forget(whole, moments, ".moments.npy");
+    whole_forget(whole, moments, ".moments.npy");
     if (net == &whole->compress->dense || has_next) return SN_OK;
     unlink(net->cfg);
     unlink(net->weights);
@@ -391,98 +252,7 @@ static enum sn_status replace_all(struct whole *whole, struct sn_error *error)
     return status;
 }
 
-static int has_statistics(const struct whole *whole)
-{
-    network *net = load_net(whole->compress->dense.cfg, NULL);
-    int found = 0;
-    for (int i = 0; i < net->n; i++) found |= net->layers[i].batch_normalize;
-    free_network(net);
-    return found;
-}
-
-static enum sn_status calibrate(struct whole *whole, struct sn_error *error)
-{
-    char name[COMPRESS_MAX_NAME + 16], weights[STEPS_MAX_PATH], few[STEPS_MAX_PATH];
-    if (!has_statistics(whole)) return SN_OK;
-    snprintf(name, sizeof name, "%s-calibrated", whole->net.net.name);
-    if (path_of(whole, name, ".weights", weights, error) || path_of_few(whole, few, error))
-        return error->code;
-    struct step step = { .name = name, .output = weights, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "calibrate", whole->net.net.cfg, whole->net.net.weights, few, "-o",
-                                weights, NULL });
-    add_resize(whole, &step);
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    cJSON_Delete(result);
-    if (!status) memcpy(whole->net.net.weights, weights, sizeof weights);
-    return status;
-}
-
-/* Trains the values, where that is asked for. */
-static enum sn_status tune(struct whole *whole, struct sn_error *error)
-{
-    const struct compress *compress = whole->compress;
-    const struct compress_net *dense = &compress->dense;
-    char name[COMPRESS_MAX_NAME + 32], weights[STEPS_MAX_PATH], images[STEPS_MAX_PATH];
-    if (compress->request->tune == COMPRESS_TUNE_NONE) return SN_OK;
-    snprintf(name, sizeof name, "%s-%d", whole->net.net.name, compress->request->n_tune_images);
-    if (path_of(whole, name, ".weights", weights, error)
-        || path_of(whole, "train", ".txt", images, error))
-        return error->code;
-    struct step step = { .name = name, .output = weights, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "reconstruct", whole->net.net.cfg, whole->net.net.weights, images,
-                                "--reference", dense->cfg, dense->weights, "-o", weights,
-                                "--images", NULL });
-    steps_add(&step, "%d", compress->request->n_tune_images);
-    add_resize(whole, &step);
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    cJSON_Delete(result);
-    if (status) return status;
-    memcpy(whole->net.net.weights, weights, sizeof weights);
-    snprintf(whole->net.net.name, sizeof whole->net.net.name, "%.*s", COMPRESS_MAX_NAME - 1, name);
-    return SN_OK;
-}
-
-/* ---- What it is worth */
-
-/* Top-1 on a list, held or test. */
-static enum sn_status judge(struct whole *whole, const struct compress_net *net, const char *list,
-                            double *top1, struct sn_error *error)
-{
-    char name[COMPRESS_MAX_NAME + 16], task[STEPS_MAX_PATH];
-    snprintf(name, sizeof name, "eval-%s-%s", list, net->name);
-    if (path_of(whole, list, ".data", task, error)) return error->code;
-    struct step step = { .name = name, .is_long = 1 };
-    add_words(&step, (const char *[]){ "eval", net->cfg, net->weights, task, NULL });
-    add_resize(whole, &step);
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    *top1 = number_of(result, "top1");
-    cJSON_Delete(result);
-    return status;
-}
-
-/* All nets in one run. */
-static enum sn_status time_nets(struct whole *whole, struct sn_error *error)
-{
-    char name[COMPRESS_MAX_NAME + 16];
-    snprintf(name, sizeof name, "bench-%d-%s", whole->n_nets, whole->net.net.name);
-    struct step step = { .name = name };
-    steps_add(&step, "bench");
-    for (int i = 0; i < whole->n_nets; i++)
-        add_words(&step,
-                  (const char *[]){ whole->nets[i].net.cfg, whole->nets[i].net.weights, NULL });
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    const cJSON *heads = cJSON_GetObjectItem(result, "heads");
-    for (int i = 0; i < whole->n_nets; i++)
-        whole->nets[i].size.us = number_of(cJSON_GetArrayItem(heads, i), "ns_net") / 1000;
-    cJSON_Delete(result);
-    return status;
-}
+/* ---- What it takes */
 
 /* What all layers of a net take. */
 static void measure_all(struct whole_net *net)
@@ -562,8 +332,8 @@ static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
 static enum sn_status make_net(struct whole *whole, struct limits limits, struct sn_error *error)
 {
     struct limits of_replaced = limits_of_replaced(whole, limits);
-    if (choose_all(whole, &of_replaced, error) || replace_all(whole, error) || tune(whole, error)
-        || calibrate(whole, error))
+    if (choose_all(whole, &of_replaced, error) || replace_all(whole, error)
+        || whole_tune(whole, error) || whole_calibrate(whole, error))
         return error->code;
     measure_net(whole);
     return check_limits(whole, &limits, error);
@@ -579,7 +349,7 @@ static enum sn_status search(struct whole *whole, struct limits limits, struct s
     const struct whole_size *before = &whole->nets->size;
     double all = request->is_of_madds ? before->madds : before->bytes, enough = 1, little = 1. / 64,
            dense, top1;
-    enum sn_status status = judge(whole, &whole->compress->dense, "held", &dense, error);
+    enum sn_status status = whole_judge(whole, &whole->compress->dense, "held", &dense, error);
     for (int i = 0; i <= HALVINGS && !status; i++) {
         double share = i ? sqrt(enough * little) : 1;
         *(request->is_of_madds ? &limits.madds : &limits.bytes) = share * all;
@@ -589,7 +359,7 @@ static enum sn_status search(struct whole *whole, struct limits limits, struct s
             little = share;
             continue;
         }
-        if (!status) status = judge(whole, &whole->net.net, "held", &top1, error);
+        if (!status) status = whole_judge(whole, &whole->net.net, "held", &top1, error);
         if (status) break;
         if (top1 >= dense - request->max_drop) {
             enough = share;
@@ -637,9 +407,9 @@ static enum sn_status compare(struct whole *whole, struct sn_error *error)
     for (int i = 0; i < whole->n_nets && !status; i++) {
         struct whole_net *net = &whole->nets[i];
         measure_all(net);
-        status = judge(whole, &net->net, "test", &net->size.top1, error);
+        status = whole_judge(whole, &net->net, "test", &net->size.top1, error);
     }
-    if (!status) status = time_nets(whole, error);
+    if (!status) status = whole_time(whole, error);
     whole->net = whole->nets[whole->n_nets - 1];
     return status;
 }
@@ -652,8 +422,9 @@ enum sn_status whole_run(struct whole *whole, struct compress *compress, struct 
              compress->request->resize);
     measure_dense(whole);
     struct limits limits = read_limits(whole);
-    if (write_few(whole, error) || write_task(whole, "held", error)
-        || write_task(whole, "test", error) || add_layers(whole, error) || try_layers(whole, error)
+    if (whole_write_few(whole, error) || whole_write_task(whole, "held", error)
+        || whole_write_task(whole, "test", error) || add_layers(whole, error)
+        || try_layers(whole, error)
         || (compress->request->max_drop >= 0 ? search : make_net)(whole, limits, error))
         return error->code;
     return compare(whole, error);
