@@ -21,12 +21,12 @@ static void name_form(const struct whole_layer *layer, struct whole_form *form)
              form->type->name, form->bits, form->block, form->part);
 }
 
+/* The type without a budget, of which there is one. */
 static const struct sn_fit_type *dense_type(void)
 {
-    const struct sn_fit_type *type;
-    for (int t = 0; (type = sn_fit_type_at(t)); t++)
-        if (!type->has_budget) return type;
-    return NULL;
+    int t = 0;
+    while (sn_fit_type_at(t)->has_budget) t++;
+    return sn_fit_type_at(t);
 }
 
 /* All entries in so many bits. */
