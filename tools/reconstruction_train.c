@@ -140,7 +140,7 @@ static size_t count_trained(const layer *l)
 /* Copies them from the layer to kept, or back. Returns the end of kept. */
 static float *keep(layer *l, float *kept, int is_back)
 {
-    size_t n[] = { structured_matrix(l)->n_values, (size_t)l->out_c, (size_t)l->out_c };
+    const size_t n[] = { structured_matrix(l)->n_values, (size_t)l->out_c, (size_t)l->out_c };
     float *parts[] = { l->weights, l->biases, l->scales };
     for (int i = 0; i < (l->batch_normalize ? 3 : 2); kept += n[i++])
         memcpy(is_back ? parts[i] : kept, is_back ? kept : parts[i], n[i] * sizeof *kept);
