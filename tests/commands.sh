@@ -53,7 +53,7 @@ try "$structnet" --help
 ok "--help lists the commands" says 0 'approx'
 try "$structnet" frobnicate
 ok "an unknown command is a wrong use" is 2
-for command in approx bench calibrate check compress eval export features info sweep tune; do
+for command in approx bench calibrate check compress eval export features info reconstruct sweep tune; do
     try "$structnet" $command --help
     ok "$command --help" says 0 "usage: structnet $command"
     try "$structnet" $command

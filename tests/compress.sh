@@ -191,6 +191,23 @@ ok "... and of multiply-adds" at_least "0.4 * $(value dense_multiply_adds "$out/
 ok "... which are those of the layers" [ "$(value dense_multiply_adds "$out/w.json")" = $((36 * (12 * 27 + 8 * 12) + 3 * 288)) ]
 try "$structnet" check "$out/w.cfg" "$out/w.weights"
 ok "... the net is whole" says 0 '^ok$'
+ok "... beside it those of 4, 3 and 2 bits" [ "$(grep -c '"net":	"dense, [432] bits"' "$out/w.json") $(grep -c '^# net ' "$out/w.report.tsv")" = '3 5' ]
+row() { sed -n "s/^# net $1: \([0-9]*\) bytes, \([0-9]*\) multiply-adds, .*/\1 \2/p" "$out/w.report.tsv"; }
+ok "... whole nets, to the byte" [ "$(row 'this net') $(row 'dense, float')" = "$(for net in w whole; do
+    "$structnet" info "$out/$net.cfg" "$out/$net.weights" | awk '/^total/ { print $3, $4 }'; done | tr '\n' ' ' | sed 's/ $//')" ]
+ok "... those of few bits keep all multiply-adds" [ "$(row 'dense, 2 bits' | cut -d ' ' -f 2)" = "$(row 'dense, float' | cut -d ' ' -f 2)" ]
+ok "... and take fewer bytes by the bit" at_least "$(row 'dense, 3 bits' | cut -d ' ' -f 1)" "1 + $(row 'dense, 2 bits' | cut -d ' ' -f 1)"
+cat > "$out/page.py" <<'END_PAGE'
+import re, sys
+page, rows = open(sys.argv[1]).read(), [l for l in open(sys.argv[2]) if l.startswith('# net ')]
+cells = [re.findall('<td>(.*?)</td>', r) for r in re.findall('<tr.*?</tr>', page.split('<h2>')[0]) if '<td>' in r]
+facts = [re.match('# net (.*): (\d+) bytes, (\d+) multiply-adds, ([\d.]+) images/s, top-1 ([\d.]+)', r).groups() for r in rows]
+assert [(c[0], c[1], c[3], c[5]) for c in cells] == [f[:4] for f in facts]
+assert all(abs(float(c[7]) - 100 * float(f[4])) < .006 for c, f in zip(cells, facts))
+print(len(cells))
+END_PAGE
+try python3 "$out/page.py" "$out/w.report.html" "$out/w.report.tsv"
+ok "... the page shows the same" says 0 '^5$'
 ok "... a tiny layer stays" grep -q '^\[convolutional\]' "$out/w.cfg"
 try "$structnet" eval "$out/w.cfg" "$out/w.weights" "$out/task.data" --json
 ok "... eval finds the same top-1" [ "$(value top1 "$out/stdout")" = "$(sed -n 's/^	"top1":	\([0-9.]*\),$/\1/p' "$out/w.json")" ]
@@ -199,21 +216,39 @@ try "$structnet" calibrate "$out/w.cfg" "$out/w.weights" "$(echo "$out"/w.parts-
 ok "... its batch normalisation is that of the images" at_least 1e-4 "$(value change "$out/stdout")"
 cp "$out/w.weights" "$out/first.weights"
 whole --share 0.2 --madds 0.4 -o "$out/w" --json
-ok "... once more, nothing is computed" [ "$(value steps "$out/stdout")" = "$(value steps_before "$out/stdout")" ]
+ok "... once more, nothing is computed" [ "$(value steps_run "$out/stdout")" = 0 ]
 ok "... for the same net" cmp -s "$out/w.weights" "$out/first.weights"
 rm "$out"/w.parts-*/*-2.json
 whole --share 0.2 --madds 0.4 -o "$out/w" --json
 ok "... from the middle on" cmp -s "$out/w.weights" "$out/first.weights"
-whole --madds 0.4 --types pruned --bits 4 -o "$out/w"
+whole --madds 0.4 --types pruned --bits 4 --baselines none -o "$out/w"
 ok "multiply-adds alone" says 0 '^madds .*share 0\.[123]'
 ok "... of the types that are asked for" [ -z "$(grep '^\[sss\]' "$out/w.cfg")" ]
-whole --madds 0.5 --types pruned --bits 4 --block 4 --images 9 -o "$out/w4"
+whole --madds 0.5 --types pruned --bits 4 --block 4 --images 9 --baselines none -o "$out/w4"
 ok "blocks of 4 rows" says 0 '^layers   2, fitted by 9 images$'
 ok "... are in the net" [ "$(grep -c '^block=4' "$out/w4.cfg")" = 2 ]
+whole --share 1 --types pruned --bits 8 --parts 0.25 --tune layers --tune-images 20 --baselines 8 -o "$out/wt" --json
+ok "one part of the entries, tuned" [ "$(grep -c '	alone	' "$out/wt.report.tsv") $(grep -c '	net	' "$out/wt.report.tsv")" = '0 2' ]
+ok "... that many entries" [ "$(sed -n 's/^	"multiply_adds":	\([0-9]*\),$/\1/p' "$out/stdout")" = $((36 * (12 * 27 / 4 + 8 * 12) + 3 * 288 / 4)) ]
+ok "... by structnet reconstruct, the net of few bits too" [ "$(cat "$out"/wt.parts-*/*.json | grep -c 'structnet reconstruct .* --images 20"')" = 2 ]
+whole --share 0.01 --types pruned --bits 8 --parts 0.25 --baselines none -o "$out/wt"
+ok "... which does not keep to the budget" complains 1 'expected at most [0-9]* bytes and inf multiply-adds, found'
+whole --max-drop 0 --target madds --types pruned --bits 8 --baselines none -o "$out/wd" --json
+ok "--max-drop of multiply-adds" is 0
+ok "... looks at several nets" at_least "$(ls "$out"/wd.parts-*/eval-held-*.json | wc -l)" 3
+ok "... by the held images" [ "$(ls "$out"/wd.parts-*/eval-test-*.json | wc -l)" = 2 ]
+ok "... takes a part of them" at_least "$(value dense_multiply_adds "$out/stdout")" "1.5 * $(value multiply_adds "$out/stdout")"
+awk '/^\[connected\]/ && !n++ { print "[connected]\noutput=300\nactivation=leaky\n" } { sub(/^filters=8/, "filters=40") } 1' "$out/whole.cfg" \
+    | sed 's/^max_batches=.*/max_batches=4/; s/^size=1$/size=3\npad=1/' > "$out/wide.cfg"
+try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/wide.cfg"
+try "$structnet" compress "$out/wide.cfg" "$out/backup/wide.weights" "$out/task.data" --layers all --share 0.2 --types pruned --bits 4 --parts 0.2 \
+    --baselines 2 -o "$out/ws"
+ok "a layer that holds next to nothing of a whole net" is 0
+ok "... has 8 bits" [ "$(sed -n '/^\[/{p}; /^bits=/p' "$out/ws.cfg" | tr '\n' ' ')" = '[net] [sss] bits=8 [psm] bits=4 [psm] bits=4 [psm] bits=4 [softmax] ' ]
+few=$(grep -l 'bits=2' "$out"/ws.parts-*/*.cfg)
+ok "... in the net of few bits too" [ "$(sed -n '/^\[/{p}; /^bits=/p' "$few" | tr '\n' ' ')" = '[net] [sss] bits=8 [sss] bits=2 [sss] bits=2 [sss] bits=2 [softmax] ' ]
 whole --share 0.001 -o "$out/bad"
 ok "a budget for no form" complains 1 'expected forms of the layers that keep to the budget, found none'
-whole --max-drop 1 -o "$out/bad"
-ok "--max-drop for a whole net" complains 2 '--max-drop: expected layers that are no whole net'
 compress --madds 0.5 -o "$out/bad"
 ok "--madds for one layer" complains 2 '--madds: expected layers that are a whole net'
 

@@ -72,20 +72,6 @@ static struct request read_request(int argc, char **argv)
     return request;
 }
 
-/* Keeps n images, spread evenly. */
-static void thin(struct lines *images, int n)
-{
-    if (!n || n >= images->n) return;
-    for (int i = 0; i < n; i++) {
-        int from = (int)((double)i * images->n / n);
-        char *line = images->line[i];
-        images->line[i] = images->line[from];
-        images->line[from] = line;
-    }
-    for (int i = n; i < images->n; i++) free(images->line[i]);
-    images->n = n;
-}
-
 static enum sn_status write_file(const struct request *request, const network *net,
                                  struct sn_error *error)
 {
@@ -141,7 +127,7 @@ static int run(int argc, char **argv)
     double start = command_seconds();
     command_use_threads(1);
     if (image_list_read(request.list, "train", &images, &error)) sn_die(&error);
-    thin(&images, request.n_images);
+    image_list_thin(&images, request.n_images);
     if (open_nets(&request, &images, &features, &error)
         || calibration_run(&features, &calibration, &error)
         || write_file(&request, features.workers->net, &error))

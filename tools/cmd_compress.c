@@ -7,6 +7,7 @@
 #include "outputs.h"
 #include "pictures.h"
 #include "whole.h"
+#include "whole_output.h"
 
 #include <plug_errors.h>
 #include <ranks.h>
@@ -48,20 +49,33 @@ const struct command cmd_compress = {
         "  --layers L      numbers of layers separated by commas, counted from 0 as Darknet\n"
         "                  prints them: connected ones and convolutions of one group, one after\n"
         "                  the other, each fitted to what those before it give; all: those that\n"
-        "                  hold at least a thousandth of the bytes of CFG; default: the last\n"
-        "                  connected layer, or the last convolution in a net without one\n"
+        "                  hold at least a thousandth of the bytes of CFG, in a whole net the\n"
+        "                  others too, in 8 bits; default: the last connected layer, or the\n"
+        "                  last convolution in a net without one\n"
         "\n"
         "Several layers with convolutions among them are a whole net: a few images fit it,\n"
         "without labels and without training. Each layer is tried in several forms, the budget\n"
         "is spread so that the errors of the layers' outputs are least, every layer is fitted\n"
         "to what CFG gives there by what the replaced ones before it give, and the statistics\n"
-        "of batch normalisation are taken again. There is no page then.\n"
+        "of batch normalisation are taken again. The report has, in one run, the bytes,\n"
+        "multiply-adds, images a second and top-1 of CFG, of it in a few bits, and of this net.\n"
         "\n"
         "  --madds S       of a whole net, with a budget or instead of one: multiply-adds over\n"
         "                  those of the layers as they are, 0 < S <= 1\n"
         "  --block B       of a whole net: sparse matrices have blocks of 4 or 8 rows, which are\n"
         "                  faster and cost more accuracy (structnet approx --help)\n"
-        "  --images N      of the train list, that fit a whole net (default 256)\n",
+        "  --parts P,...   of a whole net: parts of its entries that a sparse matrix may have\n"
+        "                  (default 0.5,0.3,0.2,0.12); where types, bits and this leave one form\n"
+        "                  of a layer, all layers take it\n"
+        "  --images N      of the train list, that fit a whole net (default 256)\n"
+        "  --baselines B,...\n"
+        "                  of a whole net: bits of the dense nets that it is compared with\n"
+        "                  (default 4,3,2), or none\n"
+        "  --target T      of a whole net with --max-drop: what is to be least, bytes (default)\n"
+        "                  or madds\n"
+        "  --tune T        of a whole net: none (default), or layers: the values are trained so\n"
+        "                  that its blocks give what those of CFG give (structnet reconstruct)\n"
+        "  --tune-images N of the train list, that do so (default 1024)\n",
     .print_options = print_options,
     .usage_end =
         "  --bits B,...    of a value, of 32, 8, 4, 3, 2 and 1 (default: all; of a whole net 8,\n"
@@ -104,6 +118,34 @@ static void read_layers(struct compress_request *request, const char *list)
     }
 }
 
+static void read_parts(struct compress_request *request, const char *list)
+{
+    char text[32];
+    for (const char *at = list;; at++) {
+        size_t n = strcspn(at, ",");
+        snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), at);
+        if (request->n_parts == COMPRESS_MAX_PARTS)
+            command_usage_error(&cmd_compress, "--parts: expected at most %d", COMPRESS_MAX_PARTS);
+        request->parts[request->n_parts++] = command_number(&cmd_compress, "--parts", text, 1e-9,
+                                                            1);
+        if (!*(at += n)) return;
+    }
+}
+
+static enum compress_tune read_tune(const char *text)
+{
+    if (!strcmp(text, "none")) return COMPRESS_TUNE_NONE;
+    if (!strcmp(text, "layers")) return COMPRESS_TUNE_LAYERS;
+    command_usage_error(&cmd_compress, "--tune: expected none or layers, found '%s'", text);
+}
+
+static int read_target(const char *text)
+{
+    if (strcmp(text, "bytes") && strcmp(text, "madds"))
+        command_usage_error(&cmd_compress, "--target: expected bytes or madds, found '%s'", text);
+    return !strcmp(text, "madds");
+}
+
 static int read_block(const char *text)
 {
     int block = command_whole_number(&cmd_compress, "--block", text, 4, 8);
@@ -125,6 +167,18 @@ static void take_option(struct arguments *arguments, int option)
     case 'i':
         request->n_images = command_whole_number(command, "--images", optarg, 1, 100000000);
         break;
+    case 'L':
+        request->has_baselines = 1;
+        if (strcmp(optarg, "none"))
+            request->n_baselines = request_read_bits(command, optarg, request->baselines);
+        break;
+    case 'T': request->tune = read_tune(optarg); break;
+    case 'E':
+        request->n_tune_images = command_whole_number(command, "--tune-images", optarg, 2,
+                                                      100000000);
+        break;
+    case 'g': request->is_of_madds = read_target(optarg); break;
+    case 'P': read_parts(request, optarg); break;
     case 'k': request->block = read_block(optarg); break;
     case 'l': read_layers(request, optarg); break;
     case 't': approximation_check_types(command, request->types = optarg); break;
@@ -160,17 +214,32 @@ static void check_request(const struct compress_request *request)
 static void complete_request(struct compress_request *request, int is_whole)
 {
     static const int all[] = { 32, 8, 4, 3, 2, 1 }, few[] = { 8, 4, 2 };
-    const char *wrong = is_whole ? (request->max_drop >= 0 ? "--max-drop" : NULL)
+    static const int compared[] = { 4, 3, 2 };
+    static const double parts[] = { .5, .3, .2, .12 };
+    const char *wrong = is_whole ? NULL
         : request->madds > 0     ? "--madds"
         : request->n_images      ? "--images"
         : request->block         ? "--block"
+        : request->n_parts       ? "--parts"
+        : request->tune          ? "--tune"
+        : request->has_baselines ? "--baselines"
+        : request->n_tune_images ? "--tune-images"
+        : request->is_of_madds   ? "--target"
                                  : NULL;
     if (wrong)
-        command_usage_error(&cmd_compress, "%s: expected layers that are %s whole net", wrong,
-                            is_whole ? "no" : "a");
+        command_usage_error(&cmd_compress, "%s: expected layers that are a whole net", wrong);
     if (!request->types) request->types = is_whole ? "pruned,dense" : approximation_names();
     if (!request->n_images) request->n_images = WHOLE_IMAGES;
     if (!request->block) request->block = 1;
+    if (!request->n_tune_images) request->n_tune_images = WHOLE_TUNE_IMAGES;
+    if (is_whole && !request->has_baselines) {
+        request->n_baselines = sizeof compared / sizeof *compared;
+        memcpy(request->baselines, compared, sizeof compared);
+    }
+    if (!request->n_parts) {
+        request->n_parts = sizeof parts / sizeof *parts;
+        memcpy(request->parts, parts, sizeof parts);
+    }
     if (request->n_bits) return;
     request->n_bits = is_whole ? sizeof few / sizeof *few : sizeof all / sizeof *all;
     memcpy(request->bits, is_whole ? few : all, (size_t)request->n_bits * sizeof *all);
@@ -178,23 +247,19 @@ static void complete_request(struct compress_request *request, int is_whole)
 
 static struct arguments read_arguments(int argc, char **argv)
 {
-    static const struct option options[] = { { "share", 1, 0, 's' },
-                                             { "bytes", 1, 0, 'b' },
-                                             { "max-drop", 1, 0, 'd' },
-                                             { "layers", 1, 0, 'l' },
-                                             { "madds", 1, 0, 'm' },
-                                             { "images", 1, 0, 'i' },
-                                             { "block", 1, 0, 'k' },
-                                             { "types", 1, 0, 't' },
-                                             { "bits", 1, 0, 'B' },
-                                             { "holdout", 1, 0, 'H' },
-                                             { "effort", 1, 0, 'e' },
-                                             { "resize", 1, 0, 'r' },
-                                             { "seed", 1, 0, 'S' },
-                                             { "output", 1, 0, 'o' },
-                                             { "json", 0, 0, 'j' },
-                                             { "help", 0, 0, 'h' },
-                                             { 0 } };
+    static const struct option options[] = {
+        { "share", 1, 0, 's' },     { "bytes", 1, 0, 'b' },
+        { "max-drop", 1, 0, 'd' },  { "layers", 1, 0, 'l' },
+        { "madds", 1, 0, 'm' },     { "images", 1, 0, 'i' },
+        { "block", 1, 0, 'k' },     { "parts", 1, 0, 'P' },
+        { "baselines", 1, 0, 'L' }, { "target", 1, 0, 'g' },
+        { "tune", 1, 0, 'T' },      { "tune-images", 1, 0, 'E' },
+        { "types", 1, 0, 't' },     { "bits", 1, 0, 'B' },
+        { "holdout", 1, 0, 'H' },   { "effort", 1, 0, 'e' },
+        { "resize", 1, 0, 'r' },    { "seed", 1, 0, 'S' },
+        { "output", 1, 0, 'o' },    { "json", 0, 0, 'j' },
+        { "help", 0, 0, 'h' },      { 0 }
+    };
     struct arguments arguments = { .request = {
                                        .effort = "quick", .max_drop = -1, .holdout = .2 } };
     for (int option; (option = getopt_long(argc, argv, "ho:", options, NULL)) != -1;)
@@ -300,72 +365,21 @@ static void print_result(const struct compress_report *report, double seconds)
 
 /* ---- Whole nets */
 
-static enum sn_status write_whole(const struct whole *whole, struct sn_error *error)
-{
-    const struct compress_request *request = whole->compress->request;
-    const char *inputs[] = { request->cfg, request->weights, request->data, NULL };
-    struct outputs outputs;
-    FILE *cfg, *weights, *table;
-    outputs_begin(&outputs, inputs);
-    if (!(cfg = outputs_open_named(&outputs, request->name, "cfg", error))
-        || !(weights = outputs_open_named(&outputs, request->name, "weights", error))
-        || !(table = outputs_open_named(&outputs, request->name, "report.tsv", error))
-        || copy_file(whole->net.cfg, cfg, error) || copy_file(whole->net.weights, weights, error)) {
-        outputs_discard(&outputs);
-        return error->code;
-    }
-    whole_table_write(whole, table);
-    return outputs_publish(&outputs, error);
-}
-
-static void print_whole_json(const struct whole *whole, double seconds)
-{
-    cJSON *root = cJSON_CreateObject();
-    cJSON_AddNumberToObject(root, "layers", whole->n);
-    cJSON_AddNumberToObject(root, "bytes", whole->after.bytes);
-    cJSON_AddNumberToObject(root, "dense_bytes", whole->before.bytes);
-    cJSON_AddNumberToObject(root, "multiply_adds", whole->after.madds);
-    cJSON_AddNumberToObject(root, "dense_multiply_adds", whole->before.madds);
-    cJSON_AddNumberToObject(root, "top1", whole->after.top1);
-    cJSON_AddNumberToObject(root, "dense_top1", whole->before.top1);
-    cJSON_AddNumberToObject(root, "us", whole->after.us);
-    cJSON_AddNumberToObject(root, "dense_us", whole->before.us);
-    cJSON_AddNumberToObject(root, "steps_run", steps_n_run(&whole->compress->steps));
-    cJSON_AddNumberToObject(root, "seconds", seconds);
-    command_print_json(root);
-}
-
-static void print_whole(const struct whole *whole, double seconds)
-{
-    const struct whole_size *before = &whole->before, *after = &whole->after;
-    const struct compress *compress = whole->compress;
-    printf("layers   %d, fitted by %d images\n", whole->n,
-           compress->train.n < compress->request->n_images ? compress->train.n
-                                                           : compress->request->n_images);
-    printf("bytes    %.0f of %.0f, share %.4f\n", after->bytes, before->bytes,
-           after->bytes / before->bytes);
-    printf("madds    %.0f of %.0f, share %.4f\n", after->madds, before->madds,
-           after->madds / before->madds);
-    printf("speed    %.2f images/s, dense %.2f\n", 1e6 / after->us, 1e6 / before->us);
-    printf("test     top-1 %.2f %%, dense %.2f %%, %d images\n", 100 * after->top1,
-           100 * before->top1, compress->test.n);
-    printf("steps    %d run, what was known before was taken from %s\n",
-           steps_n_run(&compress->steps), compress->folder);
-    printf("seconds  %.3f\nfiles    %s.cfg .weights .report.tsv\n", seconds,
-           compress->request->name);
-}
-
-static enum sn_status run_whole(struct compress *compress, int json, double start,
-                                struct sn_error *error)
+static enum sn_status run_whole(struct compress *compress, int json, const struct step *self,
+                                double start, struct sn_error *error)
 {
     static struct whole whole;
     if (ranks_count() > 1)
         return sn_fail(error, SN_BAD_INPUT, "a whole net: expected one rank, found %d",
                        ranks_count());
     command_ranks_go();
-    if (whole_run(&whole, compress, error) || write_whole(&whole, error)) return error->code;
-    (json ? print_whole_json : print_whole)(&whole, command_seconds() - start);
-    return SN_OK;
+    enum sn_status status = whole_run(&whole, compress, error);
+    char *command = steps_join(self);
+    if (!status) status = whole_output_write(&whole, command, error);
+    free(command);
+    if (!status)
+        (json ? whole_output_print_json : whole_output_print)(&whole, command_seconds() - start);
+    return status;
 }
 
 /* ---- The last layers */
@@ -405,7 +419,7 @@ static int run(int argc, char **argv)
     if (compress_open(&compress, &arguments.request, &error)) sn_die(&error);
     int is_whole = compress_is_whole(&compress);
     complete_request(&arguments.request, is_whole);
-    if (is_whole ? run_whole(&compress, arguments.json, start, &error)
+    if (is_whole ? run_whole(&compress, arguments.json, &self, start, &error)
                  : run_search(&compress, arguments.json, &self, start, &error))
         sn_die(&error);
     compress_free(&compress);

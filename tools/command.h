@@ -16,7 +16,7 @@ struct command {
 };
 
 extern const struct command cmd_approx, cmd_bench, cmd_calibrate, cmd_check, cmd_compress, cmd_eval,
-    cmd_export, cmd_features, cmd_import, cmd_info, cmd_run, cmd_sweep, cmd_tune;
+    cmd_export, cmd_features, cmd_import, cmd_info, cmd_reconstruct, cmd_run, cmd_sweep, cmd_tune;
 
 /* Handles the option that getopt_long returned when the command does not know it: --help prints the
  * usage on stdout and exits with 0, anything else, about which getopt_long has printed a line,

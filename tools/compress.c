@@ -30,13 +30,27 @@ static double net_bytes(const network *net)
     return bytes;
 }
 
-/* Of all layers those that hold next to nothing stay as they are. */
-static int is_asked(const struct compress_request *request, const network *net, int number)
+/* Whether a layer holds next to nothing of the net. */
+static int is_small(const network *net, int number)
+{
+    return (double)weights_layer_bytes(&net->layers[number]) < net_bytes(net) / 1000;
+}
+
+static int is_asked(const struct compress_request *request, int number)
 {
     for (int i = 0; i < request->n_layers; i++)
         if (request->layers[i] == number) return 1;
-    return request->all_layers
-        && (double)weights_layer_bytes(&net->layers[number]) >= net_bytes(net) / 1000;
+    return request->all_layers;
+}
+
+/* Where all are asked for, small ones stay as they are; in a whole net they have few bits. */
+static void drop_small(struct compress *compress)
+{
+    struct compress all = *compress;
+    compress->n_layers = 0;
+    for (int i = 0; i < all.n_layers; i++)
+        if (!all.layers[i].is_small) compress->layers[compress->n_layers++] = all.layers[i];
+    if (compress_is_whole(compress)) *compress = all;
 }
 
 static void add_layer(struct compress *compress, const network *net, int number)
@@ -44,7 +58,8 @@ static void add_layer(struct compress *compress, const network *net, int number)
     struct layer_matrix matrix = layer_matrix(&net->layers[number]);
     double n_values = (double)matrix.n_rows * matrix.n_columns;
     compress->layers[compress->n_layers++] = (struct compress_layer){
-        number, (double)sizeof(float) * n_values, n_values, matrix.n_pixels
+        number, (double)sizeof(float) * n_values, n_values, matrix.n_pixels,
+        compress->request->all_layers && is_small(net, number)
     };
 }
 
@@ -63,7 +78,7 @@ static enum sn_status take_layers(struct compress *compress, const network *net,
             return error->code;
     for (int i = 0; i < net->n; i++) {
         struct sn_error other;
-        if (!is_asked(request, net, i)
+        if (!is_asked(request, i)
             || choose_layer(net, request->cfg, i, &choose_layer_dense, &number, &other))
             continue;
         if (compress->n_layers == COMPRESS_MAX_LAYERS)
@@ -71,6 +86,7 @@ static enum sn_status take_layers(struct compress *compress, const network *net,
                            request->cfg, COMPRESS_MAX_LAYERS);
         add_layer(compress, net, i);
     }
+    drop_small(compress);
     return SN_OK;
 }
 

@@ -24,17 +24,27 @@ enum {
     COMPRESS_MAX_LAYERS = 64,
     COMPRESS_MAX_NAME = 128,
     COMPRESS_MAX_LABEL = 96,
+    COMPRESS_MAX_PARTS = 8,
     COMPRESS_BEST = 4,
     COMPRESS_BRIEF = 3, /* epochs, at most; */
     COMPRESS_FULL = 50  /* likewise */
 };
 
+enum compress_tune { COMPRESS_TUNE_NONE, COMPRESS_TUNE_LAYERS };
+
 struct compress_request {
     const char *cfg, *weights, *data, *name, *types, *effort;
     int bits[REQUEST_MAX_BITS], n_bits;
-    double share, bytes, max_drop; /* max_drop in 0..1; the two others are 0 where not given */
-    double madds;                  /* of a whole net, over those of the dense one; 0: no limit */
-    int n_images, block;           /* that fit a whole net; of its sparse matrices */
+    double share, bytes, max_drop;    /* max_drop in 0..1; the two others are 0 where not given */
+    double madds;                     /* of a whole net, over those of the dense one; 0: no limit */
+    int n_images, block;              /* that fit a whole net; of its sparse matrices */
+    double parts[COMPRESS_MAX_PARTS]; /* of the entries that these may have */
+    int n_parts;
+    int baselines[REQUEST_MAX_BITS], n_baselines; /* bits of the nets it is compared with */
+    int has_baselines;                            /* whether these were asked for */
+    enum compress_tune tune;                      /* a whole net, */
+    int n_tune_images;                            /* by so many images */
+    int is_of_madds; /* whether max_drop asks a whole net for the least of these */
     double holdout;
     int resize;
     int layers[COMPRESS_MAX_LAYERS], n_layers; /* of cfg; n_layers 0: the default */
@@ -47,6 +57,7 @@ struct compress_layer {
     int number;
     double bytes;              /* of its matrix as floats */
     double n_values, n_pixels; /* of its matrix; places that it is applied at */
+    int is_small;              /* of all layers it is one that holds next to nothing */
 };
 
 /* A net in two files; by its name steps tell apart what they are made of. */

@@ -1,6 +1,7 @@
 #include "compress_report.h"
 
 #include "compress_table.h"
+#include "page.h"
 #include "plot.h"
 
 #include <math.h>
@@ -9,43 +10,6 @@
 #include <unistd.h>
 
 enum sn_status compress_report_check(struct sn_error *error) { return plot_check(error); }
-
-/* ---- Text */
-
-static void print_text(FILE *page, const char *text)
-{
-    for (; *text; text++) {
-        switch (*text) {
-        case '&': fputs("&amp;", page); break;
-        case '<': fputs("&lt;", page); break;
-        case '>': fputs("&gt;", page); break;
-        default: fputc(*text, page);
-        }
-    }
-}
-
-static void print_top(const struct compress_report *report, FILE *page)
-{
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
-          page);
-    print_text(page, report->compress->request->name);
-    fputs("</title>\n<style>\n"
-          "body { font: 16px/1.5 sans-serif; color: #222; max-width: 60em; margin: 0 auto; "
-          "padding: 0 1em; }\n"
-          "h1, p { overflow-wrap: anywhere; }\n"
-          "figure { display: inline-block; width: 100%; max-width: 28em; margin: 0; }\n"
-          "svg { width: 100%; height: auto; }\n"
-          ".wide { overflow-x: auto; }\n"
-          "table { border-collapse: collapse; }\n"
-          "th, td { padding: .2em .5em; text-align: right; border-bottom: 1px solid #ddd; }\n"
-          "td { white-space: nowrap; }\n"
-          "th:first-child, td:first-child { text-align: left; }\n"
-          ".chosen { background: #ffefc0; }\n"
-          "pre { overflow-x: auto; background: #f4f4f4; padding: .6em; }\n"
-          "</style>\n</head>\n<body>\n",
-          page);
-}
 
 /* ---- Summary */
 
@@ -67,9 +31,9 @@ static void print_summary(const struct compress_report *report, FILE *page)
         &compress->candidates[compress->run.chosen[compress->n_layers - 1]];
     double bytes = compress_dense_bytes(compress);
     fputs("<h1>", page);
-    print_text(page, compress->request->name);
+    page_text(page, compress->request->name);
     fputs("</h1>\n<p>From ", page);
-    print_text(page, compress->request->weights);
+    page_text(page, compress->request->weights);
     for (int i = 0; i < compress->n_layers; i++) {
         const struct compress_candidate *chosen = &compress->candidates[compress->run.chosen[i]];
         char label[COMPRESS_MAX_LABEL];
@@ -296,7 +260,7 @@ static void print_classes(const struct compress_report *report, FILE *page)
     for (int i = 0; i < n; i++) {
         int class = order[i];
         fputs("<tr><td>", page);
-        print_text(page, report->compress->task.names.line[class]);
+        page_text(page, report->compress->task.names.line[class]);
         fprintf(page, "</td><td>%d</td><td>%d</td><td>%d</td></tr>\n",
                 report->dense.n_images[class], report->dense.n_right[class],
                 report->chosen.n_right[class]);
@@ -308,7 +272,7 @@ static void print_classes(const struct compress_report *report, FILE *page)
 static void print_command(const struct compress *compress, const char *name, FILE *page)
 {
     char *command = steps_command(&compress->steps, name);
-    if (command) print_text(page, command);
+    if (command) page_text(page, command);
     fputc('\n', page);
     free(command);
 }
@@ -322,7 +286,7 @@ static enum sn_status print_commands(const struct compress_report *report, FILE 
     char name[COMPRESS_MAX_NAME + 8];
     struct compress_net front;
     fputs("<h2>To repeat it</h2>\n<p>All of it:</p>\n<pre>", page);
-    print_text(page, report->command ? report->command : "");
+    page_text(page, report->command ? report->command : "");
     fputs("</pre>\n<p>The chosen net alone, step by step:</p>\n<pre>", page);
     for (int i = 0; i < compress->n_layers; i++) {
         const struct compress_candidate *chosen = &compress->candidates[compress->run.chosen[i]];
@@ -346,7 +310,7 @@ enum sn_status compress_report_write(const struct compress_report *report, FILE 
 {
     enum sn_status status = SN_OK;
     compress_table_write(report, table);
-    print_top(report, page);
+    page_begin(page, report->compress->request->name);
     print_summary(report, page);
     for (int i = 0; i < report->compress->n_layers && !status; i++)
         status = print_figures(report->compress, i, page, error);

@@ -1,6 +1,7 @@
 #include "image_list.h"
 
 #include <labels.h>
+#include <stdlib.h>
 #include <string.h>
 #include <task.h>
 
@@ -20,6 +21,19 @@ enum sn_status image_list_read(const char *path, const char *key, struct lines *
     if (!status) status = task_images(&task, key, images, NULL, error);
     task_free(&task);
     return status;
+}
+
+void image_list_thin(struct lines *images, int n)
+{
+    if (!n || n >= images->n) return;
+    for (int i = 0; i < n; i++) {
+        int from = (int)((double)i * images->n / n);
+        char *line = images->line[i];
+        images->line[i] = images->line[from];
+        images->line[from] = line;
+    }
+    for (int i = n; i < images->n; i++) free(images->line[i]);
+    images->n = n;
 }
 
 static enum sn_status by_file(const char *path, const struct lines *images, int **class,

@@ -10,6 +10,9 @@
 enum sn_status image_list_read(const char *path, const char *key, struct lines *images,
                                struct sn_error *error);
 
+/* Keeps n images, spread evenly; 0 keeps all. */
+void image_list_thin(struct lines *images, int n);
+
 /* The class of each image of that list (free()), by the labels file, one label a line, or without
  * one (NULL) by the .data file. *class is NULL and *n_classes 0 where neither has labels, and on
  * failure, as above. */

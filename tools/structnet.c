@@ -11,17 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct command *const commands[] = {
-    &cmd_approx,   &cmd_bench,  &cmd_calibrate, &cmd_check, &cmd_compress, &cmd_eval, &cmd_export,
-    &cmd_features, &cmd_import, &cmd_info,      &cmd_run,   &cmd_sweep,    &cmd_tune
-};
+static const struct command *const commands[] = { &cmd_approx, &cmd_bench,       &cmd_calibrate,
+                                                  &cmd_check,  &cmd_compress,    &cmd_eval,
+                                                  &cmd_export, &cmd_features,    &cmd_import,
+                                                  &cmd_info,   &cmd_reconstruct, &cmd_run,
+                                                  &cmd_sweep,  &cmd_tune };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *file)
 {
     fprintf(file, "usage: structnet COMMAND [OPTION]... [ARGUMENT]...\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(file, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(file, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(file, "\n\"structnet COMMAND --help\" explains a command.\n");
 }
 

@@ -38,15 +38,6 @@ enum sn_status tuning_take_all(const struct sample_file *file, const struct sn_w
     return SN_OK;
 }
 
-static void shuffle(int *numbers, int n, uint64_t *state)
-{
-    for (int i = n - 1; i > 0; i--) {
-        int j = (int)(random_next(state) % ((uint64_t)i + 1)), number = numbers[i];
-        numbers[i] = numbers[j];
-        numbers[j] = number;
-    }
-}
-
 /* Moves the inputs whose image is marked from set to held, both in the order they had. */
 static void move_marked(struct tuning_set *set, const char *is_held, struct tuning_set *held)
 {
@@ -69,7 +60,7 @@ static int mark_images(const struct tuning_set *set, double holdout, uint64_t se
         if (!is_held[image]) images[n++] = image;
         is_held[image] = 1;
     }
-    shuffle(images, n, &seed);
+    random_shuffle(images, n, &seed);
     int n_held = (int)lround(holdout * n);
     for (int i = n_held; i < n; i++) is_held[images[i]] = 0;
     return n_held;
@@ -179,7 +170,7 @@ static double train_epoch(const struct tuning *tuning, double done, uint64_t *st
 {
     int batch = tuning->tail->net->batch, n_batches = tuning->train.n / batch;
     double loss = 0;
-    shuffle(tuning->train.input, tuning->train.n, state);
+    random_shuffle(tuning->train.input, tuning->train.n, state);
     for (int i = 0; i < n_batches && isfinite(loss); i++) {
         loss += train_batch(tuning, i * batch) / batch;
         command_progress((done + (double)i / n_batches) / tuning->n_epochs, "loss %.4f",

@@ -1,10 +1,11 @@
 #include "whole.h"
 
 #include "approximation.h"
+#include "layer_costs.h"
 #include "load_net.h"
+#include "whole_steps.h"
 
 #include <fit.h>
-#include <whole_file.h>
 
 #include <libdeflate.h>
 #include <math.h>
@@ -12,162 +13,56 @@
 #include <string.h>
 #include <unistd.h>
 
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItem(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
-}
-
-static void add_words(struct step *step, const char *const *words)
-{
-    for (; *words; words++) steps_add(step, "%s", *words);
-}
-
-static void add_resize(const struct whole *whole, struct step *step)
-{
-    if (!whole->compress->request->resize) return;
-    steps_add(step, "--resize");
-    steps_add(step, "%d", whole->compress->request->resize);
-}
-
-/* FOLDER/NAMESUFFIX. */
-static enum sn_status path_of(const struct whole *whole, const char *name, const char *suffix,
-                              char path[STEPS_MAX_PATH], struct sn_error *error)
-{
-    if (snprintf(path, STEPS_MAX_PATH, "%s/%s%s", whole->compress->folder, name, suffix)
-        < STEPS_MAX_PATH)
-        return SN_OK;
-    return sn_fail(error, SN_BAD_INPUT, "%s: a path of more than %d bytes", whole->compress->folder,
-                   STEPS_MAX_PATH - 1);
-}
-
-static void forget(const struct whole *whole, const char *name, const char *suffix)
-{
-    char path[STEPS_MAX_PATH];
-    struct sn_error error;
-    if (!path_of(whole, name, suffix, path, &error)) unlink(path);
-}
-
-/* ---- Images */
-
-static enum sn_status path_of_few(const struct whole *whole, char path[STEPS_MAX_PATH],
-                                  struct sn_error *error)
-{
-    char name[64];
-    snprintf(name, sizeof name, "few-%s", whole->images);
-    return path_of(whole, name, ".txt", path, error);
-}
-
-/* The few images of the train list, spread evenly; FOLDER/judge.data: the task whose valid list
- * judges. */
-static enum sn_status write_lists(const struct whole *whole, struct sn_error *error)
-{
-    const struct compress *compress = whole->compress;
-    const struct lines *train = &compress->train;
-    int n = compress->request->n_images < train->n ? compress->request->n_images : train->n;
-    char path[STEPS_MAX_PATH];
-    struct whole_file few = { 0 }, data = { 0 };
-    enum sn_status status = path_of_few(whole, path, error);
-    if (!status) status = whole_file_open(&few, path, error);
-    for (int i = 0; i < n && !status; i++)
-        fprintf(few.file, "%s\n", train->line[(int)((double)i * train->n / n)]);
-    if (!status) status = whole_file_close(&few, error);
-    if (!status) status = whole_file_publish(&few, error);
-    if (!status) status = path_of(whole, "judge", ".data", path, error);
-    if (!status) status = whole_file_open(&data, path, error);
-    if (status) return status;
-    fprintf(data.file, "classes=%d\nlabels=%s\nvalid=%s/test.txt\n", compress->task.n_classes,
-            task_find(&compress->task, "labels"), compress->folder);
-    status = whole_file_close(&data, error);
-    return status ? status : whole_file_publish(&data, error);
-}
-
-/* ---- Fits */
-
-/* Computes the moments of a layer's inputs in net, with those in the dense net where it is another;
- * NAME.moments.npy. */
-static enum sn_status take_moments(const struct whole *whole, const struct compress_net *net,
-                                   int layer, const char *name, struct sn_error *error)
-{
-    const struct compress_net *dense = &whole->compress->dense;
-    char path[STEPS_MAX_PATH], few[STEPS_MAX_PATH], output[STEPS_MAX_PATH];
-    if (path_of(whole, name, "", path, error) || path_of_few(whole, few, error)
-        || path_of(whole, name, ".moments.npy", output, error))
-        return error->code;
-    struct step step = { .name = name, .output = output, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "features", net->cfg, net->weights, few, "--moments", "--layer",
-                                NULL });
-    steps_add(&step, "%d", layer);
-    if (strcmp(net->weights, dense->weights))
-        add_words(&step, (const char *[]){ "--reference", dense->cfg, dense->weights, NULL });
-    add_resize(whole, &step);
-    add_words(&step, (const char *[]){ "-o", path, NULL });
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    cJSON_Delete(result);
-    return status;
-}
-
-/* The words that fit form to a layer of net by the moments of that name. */
-static enum sn_status ask_for_fit(const struct whole *whole, const struct compress_net *net,
-                                  const struct whole_layer *layer, const struct whole_form *form,
-                                  const char *moments, const char *effort, struct step *step,
-                                  struct sn_error *error)
-{
-    char path[STEPS_MAX_PATH], input[STEPS_MAX_PATH];
-    if (path_of(whole, step->name, "", path, error)
-        || path_of(whole, moments, ".moments.npy", input, error))
-        return error->code;
-    add_words(step,
-              (const char *[]){ "approx", net->cfg, net->weights, "--type", form->type->name,
-                                "--moments", input, "--judge", input, "--effort", effort, "-o",
-                                path, "--layer", NULL });
-    steps_add(step, "%d", layer->layer->number);
-    steps_add(step, "--bits");
-    steps_add(step, "%d", form->bits);
-    if (form->block > 1) {
-        steps_add(step, "--block");
-        steps_add(step, "%d", form->block);
-    }
-    if (!form->type->has_budget) return SN_OK;
-    steps_add(step, "--madds");
-    steps_add(step, "%.0f", form->part * layer->layer->n_values);
-    return SN_OK;
-}
-
-static void take_fit(const cJSON *result, struct whole_form *form)
-{
-    form->bytes = number_of(result, "bytes");
-    form->madds = number_of(result, "multiply_adds");
-    form->error = number_of(result, "output_error");
-}
-
 /* ---- Forms */
+
+static void name_form(const struct whole_layer *layer, struct whole_form *form)
+{
+    snprintf(form->name, sizeof form->name, "try-%d-%s-%d-%d-%.2f", layer->layer->number,
+             form->type->name, form->bits, form->block, form->part);
+}
+
+/* The type without a budget, of which there is one. */
+static const struct sn_fit_type *dense_type(void)
+{
+    int t = 0;
+    while (sn_fit_type_at(t)->has_budget) t++;
+    return sn_fit_type_at(t);
+}
+
+/* All entries in so many bits. */
+static struct whole_form dense_form(const struct whole_layer *layer, int bits)
+{
+    struct whole_form form = { dense_type(), bits, 1, 1, "", NAN, NAN, NAN };
+    name_form(layer, &form);
+    return form;
+}
 
 static enum sn_status add_forms(const struct whole *whole, struct whole_layer *layer,
                                 struct sn_error *error)
 {
-    static const double parts[] = { .5, .3, .2, .12 };
     const struct compress_request *request = whole->compress->request;
     const struct sn_fit_type *type;
+    if (layer->layer->is_small) layer->forms[layer->n++] = dense_form(layer, WHOLE_SMALL_BITS);
+    if (layer->n) return SN_OK;
     for (int t = 0; (type = sn_fit_type_at(t)); t++) {
-        int n_parts = type->has_budget ? sizeof parts / sizeof *parts : 1;
+        int n_parts = type->has_budget ? request->n_parts : 1;
         if (!approximation_is_in(request->types, type)) continue;
         for (int i = 0; i < request->n_bits * n_parts; i++) {
             struct whole_form form = { .type = type,
                                        .bits = request->bits[i / n_parts],
                                        .block = sn_fit_has_option(type, "block") ? request->block
                                                                                  : 1,
-                                       .part = type->has_budget ? parts[i % n_parts] : 1 };
+                                       .part = type->has_budget ? request->parts[i % n_parts] : 1,
+                                       .bytes = NAN,
+                                       .madds = NAN,
+                                       .error = NAN };
             if (!type->has_budget && form.bits == 32) continue;
             if (layer->n == WHOLE_MAX_FORMS)
                 return sn_fail(error, SN_BAD_INPUT,
                                "expected at most %d forms of a layer, found more: leave types or "
                                "bits out",
                                WHOLE_MAX_FORMS);
-            snprintf(form.name, sizeof form.name, "try-%d-%s-%d-%d-%.2f", layer->layer->number,
-                     type->name, form.bits, form.block, form.part);
+            name_form(layer, &form);
             layer->forms[layer->n++] = form;
         }
     }
@@ -184,15 +79,15 @@ static enum sn_status try_form(struct whole *whole, struct whole_layer *layer,
     char moments[COMPRESS_MAX_NAME];
     cJSON *result;
     snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
-    if (ask_for_fit(whole, dense, layer, form, moments, "quick", &step, error)
+    if (whole_ask_for_fit(whole, dense, layer, form, moments, "quick", &step, error)
         || (!steps_is_done(steps, &step)
-            && take_moments(whole, dense, layer->layer->number, moments, error))
+            && whole_moments(whole, dense, layer->layer->number, moments, error))
         || steps_run(steps, &step, &result, error))
         return error->code;
-    take_fit(result, form);
+    whole_take_fit(result, form);
     cJSON_Delete(result);
-    forget(whole, form->name, ".cfg");
-    forget(whole, form->name, ".weights");
+    whole_forget(whole, form->name, ".cfg");
+    whole_forget(whole, form->name, ".weights");
     return SN_OK;
 }
 
@@ -200,11 +95,11 @@ static enum sn_status try_layer(struct whole *whole, struct whole_layer *layer,
                                 struct sn_error *error)
 {
     char moments[COMPRESS_MAX_NAME];
-    enum sn_status status = add_forms(whole, layer, error);
+    enum sn_status status = SN_OK;
     for (int i = 0; i < layer->n && !status; i++)
         status = try_form(whole, layer, &layer->forms[i], error);
     snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
-    forget(whole, moments, ".moments.npy");
+    whole_forget(whole, moments, ".moments.npy");
     return status;
 }
 
@@ -214,6 +109,14 @@ static enum sn_status try_layer(struct whole *whole, struct whole_layer *layer,
 struct limits {
     double bytes, madds;
 };
+
+/* Whether there is one: a form alone is none. */
+static int is_choice(const struct whole *whole)
+{
+    for (int i = 0; i < whole->n; i++)
+        if (whole->layers[i].n > 1) return 1;
+    return 0;
+}
 
 static double cost_of(const struct whole_layer *layer, const struct whole_form *form,
                       const struct limits *limits)
@@ -246,7 +149,7 @@ static enum sn_status choose_all(struct whole *whole, const struct limits *limit
 {
     enum { HALVINGS = 60 };
     double low = log(1e-9), high = log(1e9);
-    if (choose(whole, limits, 0)) return SN_OK;
+    if (!is_choice(whole) || choose(whole, limits, 0)) return SN_OK;
     if (!choose(whole, limits, exp(high)))
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: expected forms of the layers that keep to the budget, found none",
@@ -260,16 +163,20 @@ static enum sn_status choose_all(struct whole *whole, const struct limits *limit
     return SN_OK;
 }
 
-/* The budgets, less what the layers take that stay. */
+/* The budgets. */
 static struct limits read_limits(const struct whole *whole)
 {
     const struct compress_request *request = whole->compress->request;
-    const struct whole_size *before = &whole->before;
+    const struct whole_size *before = &whole->nets->size;
     double bytes = request->bytes > 0 ? request->bytes
         : request->share > 0          ? request->share * before->bytes
                                       : INFINITY;
-    struct limits limits = { bytes,
-                             request->madds > 0 ? request->madds * before->madds : INFINITY };
+    return (struct limits){ bytes, request->madds > 0 ? request->madds * before->madds : INFINITY };
+}
+
+/* Less what the layers take that stay. */
+static struct limits limits_of_replaced(const struct whole *whole, struct limits limits)
+{
     for (int i = 0; i < whole->compress->n_layers; i++) {
         const struct compress_layer *layer = &whole->compress->layers[i];
         if (layer->n_values >= WHOLE_TINY) continue;
@@ -291,8 +198,8 @@ static enum sn_status name_net(const struct whole *whole, const struct compress_
                      layer->forms[layer->chosen].name, whole->compress->request->effort);
     snprintf(next->name, sizeof next->name, "%08x-%d",
              (unsigned)libdeflate_crc32(0, text, (size_t)n), layer->layer->number);
-    enum sn_status status = path_of(whole, next->name, ".cfg", next->cfg, error);
-    return status ? status : path_of(whole, next->name, ".weights", next->weights, error);
+    enum sn_status status = whole_path(whole, next->name, ".cfg", next->cfg, error);
+    return status ? status : whole_path(whole, next->name, ".weights", next->weights, error);
 }
 
 /* Replaces a layer of net, which goes then; the next one is at hand where has_next is set: only the
@@ -307,15 +214,15 @@ static enum sn_status replace(struct whole *whole, struct whole_layer *layer,
     cJSON *result;
     snprintf(moments, sizeof moments, "in-%s", next->name);
     layer->found = layer->forms[layer->chosen];
-    if (ask_for_fit(whole, net, layer, &layer->found, moments, whole->compress->request->effort,
-                    &step, error)
+    if (whole_ask_for_fit(whole, net, layer, &layer->found, moments,
+                          whole->compress->request->effort, &step, error)
         || (!steps_is_done(steps, &step)
-            && take_moments(whole, net, layer->layer->number, moments, error))
+            && whole_moments(whole, net, layer->layer->number, moments, error))
         || steps_run(steps, &step, &result, error))
         return error->code;
-    take_fit(result, &layer->found);
+    whole_take_fit(result, &layer->found);
     cJSON_Delete(result);
-    forget(whole, moments, ".moments.npy");
+    whole_forget(whole, moments, ".moments.npy");
     if (net == &whole->compress->dense || has_next) return SN_OK;
     unlink(net->cfg);
     unlink(net->weights);
@@ -340,102 +247,63 @@ static enum sn_status replace_all(struct whole *whole, struct sn_error *error)
                          &nets[i + 1], i < first, error);
     }
     command_progress(1, " ");
-    whole->net = nets[whole->n];
+    whole->net.net = nets[whole->n];
     free(nets);
     return status;
 }
 
-static int has_statistics(const struct whole *whole)
+/* ---- What it takes */
+
+/* What all layers of a net take. */
+static void measure_all(struct whole_net *net)
 {
-    network *net = load_net(whole->compress->dense.cfg, NULL);
-    int found = 0;
-    for (int i = 0; i < net->n; i++) found |= net->layers[i].batch_normalize;
-    free_network(net);
-    return found;
+    network *loaded = load_net(net->net.cfg, net->net.weights);
+    for (int i = 0; i < loaded->n; i++) {
+        net->size.net_bytes += (double)layer_bytes(&loaded->layers[i]);
+        net->size.net_madds += layer_multiply_adds(&loaded->layers[i]);
+    }
+    free_network(loaded);
 }
 
-static enum sn_status calibrate(struct whole *whole, struct sn_error *error)
-{
-    char name[COMPRESS_MAX_NAME + 16], weights[STEPS_MAX_PATH], few[STEPS_MAX_PATH];
-    if (!has_statistics(whole)) return SN_OK;
-    snprintf(name, sizeof name, "%s-calibrated", whole->net.name);
-    if (path_of(whole, name, ".weights", weights, error) || path_of_few(whole, few, error))
-        return error->code;
-    struct step step = { .name = name, .output = weights, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "calibrate", whole->net.cfg, whole->net.weights, few, "-o", weights,
-                                NULL });
-    add_resize(whole, &step);
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    cJSON_Delete(result);
-    if (!status) memcpy(whole->net.weights, weights, sizeof weights);
-    return status;
-}
-
-/* ---- What it is worth */
-
-static enum sn_status judge(struct whole *whole, const struct compress_net *net, double *top1,
-                            struct sn_error *error)
-{
-    char name[COMPRESS_MAX_NAME + 8], task[STEPS_MAX_PATH];
-    snprintf(name, sizeof name, "eval-%s", net->name);
-    if (path_of(whole, "judge", ".data", task, error)) return error->code;
-    struct step step = { .name = name, .is_long = 1 };
-    add_words(&step, (const char *[]){ "eval", net->cfg, net->weights, task, NULL });
-    add_resize(whole, &step);
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    *top1 = number_of(result, "top1");
-    cJSON_Delete(result);
-    return status;
-}
-
-/* Both nets in one run. */
-static enum sn_status time_nets(struct whole *whole, struct sn_error *error)
-{
-    const struct compress_net *dense = &whole->compress->dense, *net = &whole->net;
-    char name[COMPRESS_MAX_NAME + 8];
-    snprintf(name, sizeof name, "bench-%s", net->name);
-    struct step step = { .name = name };
-    add_words(&step,
-              (const char *[]){ "bench", dense->cfg, dense->weights, net->cfg, net->weights,
-                                NULL });
-    cJSON *result;
-    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    const cJSON *heads = cJSON_GetObjectItem(result, "heads");
-    whole->before.us = number_of(cJSON_GetArrayItem(heads, 0), "ns_net") / 1000;
-    whole->after.us = number_of(cJSON_GetArrayItem(heads, 1), "ns_net") / 1000;
-    cJSON_Delete(result);
-    return status;
-}
-
-static void measure(struct whole *whole)
+static void measure_dense(struct whole *whole)
 {
     const struct compress *compress = whole->compress;
+    struct whole_size *size = &whole->nets->size;
     for (int i = 0; i < compress->n_layers; i++) {
         const struct compress_layer *layer = &compress->layers[i];
-        whole->before.bytes += layer->bytes;
-        whole->before.madds += layer->n_values * layer->n_pixels;
+        size->bytes += layer->bytes;
+        size->madds += layer->n_values * layer->n_pixels;
     }
 }
 
 /* What the new net takes: as the dense one but for the layers that are replaced. */
 static void measure_net(struct whole *whole)
 {
-    whole->after.bytes = whole->before.bytes;
-    whole->after.madds = whole->before.madds;
+    struct whole_size *size = &whole->net.size;
+    *size = (struct whole_size){ .bytes = whole->nets->size.bytes,
+                                 .madds = whole->nets->size.madds };
     for (int i = 0; i < whole->n; i++) {
         const struct whole_layer *layer = &whole->layers[i];
-        whole->after.bytes += layer->found.bytes - layer->layer->bytes;
-        whole->after.madds += (layer->found.madds - layer->layer->n_values)
-            * layer->layer->n_pixels;
+        size->bytes += layer->found.bytes - layer->layer->bytes;
+        size->madds += (layer->found.madds - layer->layer->n_values) * layer->layer->n_pixels;
     }
+}
+
+/* Where nothing was chosen, the budgets have not been kept to yet. */
+static enum sn_status check_limits(const struct whole *whole, const struct limits *limits,
+                                   struct sn_error *error)
+{
+    const struct whole_size *after = &whole->net.size;
+    if (after->bytes <= limits->bytes && after->madds <= limits->madds) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: expected at most %.0f bytes and %.0f multiply-adds, found %.0f and %.0f",
+                   whole->compress->request->cfg, limits->bytes, limits->madds, after->bytes,
+                   after->madds);
 }
 
 /* ---- */
 
-static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
+static enum sn_status add_layers(struct whole *whole, struct sn_error *error)
 {
     struct compress *compress = whole->compress;
     enum sn_status status = SN_OK;
@@ -444,29 +312,120 @@ static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
         if (compress->layers[i].n_values < WHOLE_TINY) continue;
         layer->layer = &compress->layers[i];
         whole->n++;
-        command_progress((double)i / compress->n_layers, "forms of layer %d",
-                         compress->layers[i].number);
-        status = try_layer(whole, layer, error);
+        status = add_forms(whole, layer, error);
+    }
+    return status;
+}
+
+static enum sn_status try_layers(struct whole *whole, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < whole->n && is_choice(whole) && !status; i++) {
+        command_progress((double)i / whole->n, "forms of layer %d", whole->layers[i].layer->number);
+        status = try_layer(whole, &whole->layers[i], error);
     }
     command_progress(1, " ");
     return status;
 }
 
+/* Makes the net that keeps to the limits. */
+static enum sn_status make_net(struct whole *whole, struct limits limits, struct sn_error *error)
+{
+    struct limits of_replaced = limits_of_replaced(whole, limits);
+    if (choose_all(whole, &of_replaced, error) || replace_all(whole, error)
+        || whole_tune(whole, error) || whole_calibrate(whole, error))
+        return error->code;
+    measure_net(whole);
+    return check_limits(whole, &limits, error);
+}
+
+/* Makes one with the least of what is asked for whose top-1 of the held images keeps to the drop:
+ * halves the range of shares, in logarithms, between what was enough and what was not. */
+static enum sn_status search(struct whole *whole, struct limits limits, struct sn_error *error)
+{
+    enum { HALVINGS = 5 };
+    static struct whole best;
+    const struct compress_request *request = whole->compress->request;
+    const struct whole_size *before = &whole->nets->size;
+    double all = request->is_of_madds ? before->madds : before->bytes, enough = 1, little = 1. / 64,
+           dense, top1;
+    enum sn_status status = whole_judge(whole, &whole->compress->dense, "held", &dense, error);
+    for (int i = 0; i <= HALVINGS && !status; i++) {
+        double share = i ? sqrt(enough * little) : 1;
+        *(request->is_of_madds ? &limits.madds : &limits.bytes) = share * all;
+        status = make_net(whole, limits, error);
+        if (status == SN_BAD_INPUT && i) {
+            status = SN_OK;
+            little = share;
+            continue;
+        }
+        if (!status) status = whole_judge(whole, &whole->net.net, "held", &top1, error);
+        if (status) break;
+        if (top1 >= dense - request->max_drop) {
+            enough = share;
+            best = *whole;
+        } else if (i) little = share;
+        else
+            status = sn_fail(error, SN_BAD_INPUT,
+                             "--max-drop: expected top-1 %.4f of held-out images, dense %.4f, "
+                             "found %.4f without a budget",
+                             dense - request->max_drop, dense, top1);
+    }
+    if (!status) *whole = best;
+    return status;
+}
+
+/* ---- What it is compared with */
+
+/* The net with all entries of all layers in so many bits, made as the other one was. */
+static enum sn_status make_few_bits(const struct whole *whole, int bits, struct whole_net *made,
+                                    struct sn_error *error)
+{
+    static struct whole few;
+    struct limits none = { INFINITY, INFINITY };
+    few = *whole;
+    for (int i = 0; i < few.n; i++) {
+        struct whole_layer *layer = &few.layers[i];
+        layer->forms[0] = dense_form(layer, layer->layer->is_small ? WHOLE_SMALL_BITS : bits);
+        few.layers[i].n = 1;
+        few.layers[i].chosen = 0;
+    }
+    enum sn_status status = make_net(&few, none, error);
+    *made = few.net;
+    snprintf(made->label, sizeof made->label, "dense, %d bit%s", bits, bits > 1 ? "s" : "");
+    return status;
+}
+
+static enum sn_status compare(struct whole *whole, struct sn_error *error)
+{
+    const struct compress_request *request = whole->compress->request;
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < request->n_baselines && !status; i++)
+        status = make_few_bits(whole, request->baselines[i], &whole->nets[whole->n_nets++], error);
+    snprintf(whole->net.label, sizeof whole->net.label, "this net");
+    whole->nets[whole->n_nets++] = whole->net;
+    for (int i = 0; i < whole->n_nets && !status; i++) {
+        struct whole_net *net = &whole->nets[i];
+        measure_all(net);
+        status = whole_judge(whole, &net->net, "test", &net->size.top1, error);
+    }
+    if (!status) status = whole_time(whole, error);
+    whole->net = whole->nets[whole->n_nets - 1];
+    return status;
+}
+
 enum sn_status whole_run(struct whole *whole, struct compress *compress, struct sn_error *error)
 {
-    *whole = (struct whole){ .compress = compress };
+    *whole = (struct whole){ .compress = compress, .n_nets = 1 };
+    whole->nets[0] = (struct whole_net){ .label = "dense, float", .net = compress->dense };
     snprintf(whole->images, sizeof whole->images, "%d-%d", compress->request->n_images,
              compress->request->resize);
-    measure(whole);
-    enum sn_status status = write_lists(whole, error);
-    if (!status) status = try_layers(whole, error);
+    measure_dense(whole);
     struct limits limits = read_limits(whole);
-    if (!status) status = choose_all(whole, &limits, error);
-    if (!status) status = replace_all(whole, error);
-    if (!status) status = calibrate(whole, error);
-    if (status) return status;
-    measure_net(whole);
-    status = judge(whole, &compress->dense, &whole->before.top1, error);
-    if (!status) status = judge(whole, &whole->net, &whole->after.top1, error);
-    return status ? status : time_nets(whole, error);
+    if (whole_write_few(whole, error) || whole_write_task(whole, "held", error)
+        || whole_write_task(whole, "test", error) || add_layers(whole, error)
+        || try_layers(whole, error)
+        || (compress->request->max_drop >= 0 ? search : make_net)(whole, limits, error))
+        return error->code;
+    return compare(whole, error);
 }

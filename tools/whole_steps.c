@@ -1,0 +1,241 @@
+#include "whole_steps.h"
+
+#include "load_net.h"
+
+#include <fit.h>
+#include <whole_file.h>
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+static double number_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItem(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+}
+
+static void add_words(struct step *step, const char *const *words)
+{
+    for (; *words; words++) steps_add(step, "%s", *words);
+}
+
+static void add_resize(const struct whole *whole, struct step *step)
+{
+    if (!whole->compress->request->resize) return;
+    steps_add(step, "--resize");
+    steps_add(step, "%d", whole->compress->request->resize);
+}
+
+/* FOLDER/NAMESUFFIX. */
+enum sn_status whole_path(const struct whole *whole, const char *name, const char *suffix,
+                          char path[STEPS_MAX_PATH], struct sn_error *error)
+{
+    if (snprintf(path, STEPS_MAX_PATH, "%s/%s%s", whole->compress->folder, name, suffix)
+        < STEPS_MAX_PATH)
+        return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT, "%s: a path of more than %d bytes", whole->compress->folder,
+                   STEPS_MAX_PATH - 1);
+}
+
+void whole_forget(const struct whole *whole, const char *name, const char *suffix)
+{
+    char path[STEPS_MAX_PATH];
+    struct sn_error error;
+    if (!whole_path(whole, name, suffix, path, &error)) unlink(path);
+}
+
+/* ---- Images */
+
+static enum sn_status path_of_few(const struct whole *whole, char path[STEPS_MAX_PATH],
+                                  struct sn_error *error)
+{
+    char name[64];
+    snprintf(name, sizeof name, "few-%s", whole->images);
+    return whole_path(whole, name, ".txt", path, error);
+}
+
+/* The few images of the train list, spread evenly. */
+enum sn_status whole_write_few(const struct whole *whole, struct sn_error *error)
+{
+    const struct compress *compress = whole->compress;
+    const struct lines *train = &compress->train;
+    int n = compress->request->n_images < train->n ? compress->request->n_images : train->n;
+    char path[STEPS_MAX_PATH];
+    struct whole_file few = { 0 };
+    enum sn_status status = path_of_few(whole, path, error);
+    if (!status) status = whole_file_open(&few, path, error);
+    for (int i = 0; i < n && !status; i++)
+        fprintf(few.file, "%s\n", train->line[(int)((double)i * train->n / n)]);
+    if (!status) status = whole_file_close(&few, error);
+    return status ? status : whole_file_publish(&few, error);
+}
+
+/* FOLDER/LIST.data, the task whose valid list is FOLDER/LIST.txt. */
+enum sn_status whole_write_task(const struct whole *whole, const char *list, struct sn_error *error)
+{
+    const struct compress *compress = whole->compress;
+    char path[STEPS_MAX_PATH];
+    struct whole_file data = { 0 };
+    enum sn_status status = whole_path(whole, list, ".data", path, error);
+    if (!status) status = whole_file_open(&data, path, error);
+    if (status) return status;
+    fprintf(data.file, "classes=%d\nlabels=%s\nvalid=%s/%s.txt\n", compress->task.n_classes,
+            task_find(&compress->task, "labels"), compress->folder, list);
+    status = whole_file_close(&data, error);
+    return status ? status : whole_file_publish(&data, error);
+}
+
+/* ---- Fits */
+
+/* Computes the moments of a layer's inputs in net, with those in the dense net where it is another;
+ * NAME.moments.npy. */
+enum sn_status whole_moments(const struct whole *whole, const struct compress_net *net, int layer,
+                             const char *name, struct sn_error *error)
+{
+    const struct compress_net *dense = &whole->compress->dense;
+    char path[STEPS_MAX_PATH], few[STEPS_MAX_PATH], output[STEPS_MAX_PATH];
+    if (whole_path(whole, name, "", path, error) || path_of_few(whole, few, error)
+        || whole_path(whole, name, ".moments.npy", output, error))
+        return error->code;
+    struct step step = { .name = name, .output = output, .is_long = 1 };
+    add_words(&step,
+              (const char *[]){ "features", net->cfg, net->weights, few, "--moments", "--layer",
+                                NULL });
+    steps_add(&step, "%d", layer);
+    if (strcmp(net->weights, dense->weights))
+        add_words(&step, (const char *[]){ "--reference", dense->cfg, dense->weights, NULL });
+    add_resize(whole, &step);
+    add_words(&step, (const char *[]){ "-o", path, NULL });
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    cJSON_Delete(result);
+    return status;
+}
+
+/* The words that fit form to a layer of net by the moments of that name. */
+enum sn_status whole_ask_for_fit(const struct whole *whole, const struct compress_net *net,
+                                 const struct whole_layer *layer, const struct whole_form *form,
+                                 const char *moments, const char *effort, struct step *step,
+                                 struct sn_error *error)
+{
+    char path[STEPS_MAX_PATH], input[STEPS_MAX_PATH];
+    if (whole_path(whole, step->name, "", path, error)
+        || whole_path(whole, moments, ".moments.npy", input, error))
+        return error->code;
+    add_words(step,
+              (const char *[]){ "approx", net->cfg, net->weights, "--type", form->type->name,
+                                "--moments", input, "--judge", input, "--effort", effort, "-o",
+                                path, "--layer", NULL });
+    steps_add(step, "%d", layer->layer->number);
+    steps_add(step, "--bits");
+    steps_add(step, "%d", form->bits);
+    if (form->block > 1) {
+        steps_add(step, "--block");
+        steps_add(step, "%d", form->block);
+    }
+    if (!form->type->has_budget) return SN_OK;
+    steps_add(step, "--madds");
+    steps_add(step, "%.0f", form->part * layer->layer->n_values);
+    return SN_OK;
+}
+
+void whole_take_fit(const cJSON *result, struct whole_form *form)
+{
+    form->bytes = number_of(result, "bytes");
+    form->madds = number_of(result, "multiply_adds");
+    form->error = number_of(result, "output_error");
+}
+
+static int has_statistics(const struct whole *whole)
+{
+    network *net = load_net(whole->compress->dense.cfg, NULL);
+    int found = 0;
+    for (int i = 0; i < net->n; i++) found |= net->layers[i].batch_normalize;
+    free_network(net);
+    return found;
+}
+
+enum sn_status whole_calibrate(struct whole *whole, struct sn_error *error)
+{
+    char name[COMPRESS_MAX_NAME + 16], weights[STEPS_MAX_PATH], few[STEPS_MAX_PATH];
+    if (!has_statistics(whole)) return SN_OK;
+    snprintf(name, sizeof name, "%s-calibrated", whole->net.net.name);
+    if (whole_path(whole, name, ".weights", weights, error) || path_of_few(whole, few, error))
+        return error->code;
+    struct step step = { .name = name, .output = weights, .is_long = 1 };
+    add_words(&step,
+              (const char *[]){ "calibrate", whole->net.net.cfg, whole->net.net.weights, few, "-o",
+                                weights, NULL });
+    add_resize(whole, &step);
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    cJSON_Delete(result);
+    if (!status) memcpy(whole->net.net.weights, weights, sizeof weights);
+    return status;
+}
+
+/* Trains the values, where that is asked for. */
+enum sn_status whole_tune(struct whole *whole, struct sn_error *error)
+{
+    const struct compress *compress = whole->compress;
+    const struct compress_net *dense = &compress->dense;
+    char name[COMPRESS_MAX_NAME + 32], weights[STEPS_MAX_PATH], images[STEPS_MAX_PATH];
+    if (compress->request->tune == COMPRESS_TUNE_NONE) return SN_OK;
+    snprintf(name, sizeof name, "%s-%d", whole->net.net.name, compress->request->n_tune_images);
+    if (whole_path(whole, name, ".weights", weights, error)
+        || whole_path(whole, "train", ".txt", images, error))
+        return error->code;
+    struct step step = { .name = name, .output = weights, .is_long = 1 };
+    add_words(&step,
+              (const char *[]){ "reconstruct", whole->net.net.cfg, whole->net.net.weights, images,
+                                "--reference", dense->cfg, dense->weights, "-o", weights,
+                                "--images", NULL });
+    steps_add(&step, "%d", compress->request->n_tune_images);
+    add_resize(whole, &step);
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    cJSON_Delete(result);
+    if (status) return status;
+    memcpy(whole->net.net.weights, weights, sizeof weights);
+    snprintf(whole->net.net.name, sizeof whole->net.net.name, "%.*s", COMPRESS_MAX_NAME - 1, name);
+    return SN_OK;
+}
+
+/* ---- What it is worth */
+
+/* Top-1 on a list, held or test. */
+enum sn_status whole_judge(struct whole *whole, const struct compress_net *net, const char *list,
+                           double *top1, struct sn_error *error)
+{
+    char name[COMPRESS_MAX_NAME + 16], task[STEPS_MAX_PATH];
+    snprintf(name, sizeof name, "eval-%s-%s", list, net->name);
+    if (whole_path(whole, list, ".data", task, error)) return error->code;
+    struct step step = { .name = name, .is_long = 1 };
+    add_words(&step, (const char *[]){ "eval", net->cfg, net->weights, task, NULL });
+    add_resize(whole, &step);
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    *top1 = number_of(result, "top1");
+    cJSON_Delete(result);
+    return status;
+}
+
+/* All nets in one run. */
+enum sn_status whole_time(struct whole *whole, struct sn_error *error)
+{
+    char name[COMPRESS_MAX_NAME + 16];
+    snprintf(name, sizeof name, "bench-%d-%s", whole->n_nets, whole->net.net.name);
+    struct step step = { .name = name };
+    steps_add(&step, "bench");
+    for (int i = 0; i < whole->n_nets; i++)
+        add_words(&step,
+                  (const char *[]){ whole->nets[i].net.cfg, whole->nets[i].net.weights, NULL });
+    cJSON *result;
+    enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
+    const cJSON *heads = cJSON_GetObjectItem(result, "heads");
+    for (int i = 0; i < whole->n_nets; i++)
+        whole->nets[i].size.us = number_of(cJSON_GetArrayItem(heads, i), "ns_net") / 1000;
+    cJSON_Delete(result);
+    return status;
+}
