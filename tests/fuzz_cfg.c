@@ -23,6 +23,7 @@ static void use(const void *path)
     srand(1);
     network *net = parse_network_cfg((char *)path);
     network_predict(net, net->input);
+    train_network_datum(net);
     free_network(net);
 }
 
