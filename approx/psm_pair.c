@@ -85,7 +85,7 @@ static void share_out(const struct psm_search *search, int inner, double values,
     size_t m = (size_t)search->m, n = (size_t)search->n, side = (size_t)inner;
     k[DSF_B] = fmin(fmax(search->block, thin * values),
                     (double)psm_pattern_most(search->pattern, side, side));
-    k[DSF_A] = fmin(values - k[DSF_B], (double)psm_pattern_most(search->pattern, m, n));
+    k[DSF_A] = fmax(0, fmin(values - k[DSF_B], (double)psm_pattern_most(search->pattern, m, n)));
 }
 
 /* Bytes of both factors with so many entries. */
@@ -113,7 +113,7 @@ static int set_targets(const struct psm_search *search, int flip, size_t k[2])
         else high = middle;
     }
     share_out(search, flip ? search->m : search->n, low, share);
-    for (int f = 0; f < 2; f++) k[f] = share[f] >= 0 ? (size_t)share[f] / block * block : 0;
+    for (int f = 0; f < 2; f++) k[f] = (size_t)share[f] / block * block;
     return k[DSF_A] && low >= 2 * search->block;
 }
 

@@ -8,14 +8,15 @@ logs=$build/logs
 rm -rf "$logs"
 mkdir -p "$logs"
 logs=$(cd "$logs" && pwd)
-# What Darknet's free_network and free_layer forget, and its programs do not free at all; what MPI keeps.
-printf 'leak:%s\n' make_network make_softmax_layer make_connected_layer make_convolutional_layer parse_net_options \
-    stock_parse_network_cfg libmpi libopen-rte libopen-pal > "$logs.suppressions"
+# What Darknet's free_network and free_layer forget.
+printf 'leak:%s\n' make_network make_softmax_layer make_connected_layer make_convolutional_layer parse_net_options > "$logs.suppressions"
 export ASAN_OPTIONS=log_path="$logs/asan" LSAN_OPTIONS=suppressions="$logs.suppressions":print_suppressions=0 \
     UBSAN_OPTIONS=log_path="$logs/ubsan":print_stacktrace=1
 
 status=0
 "$build/run_tests" --jobs 2 || status=1
+# Darknet's programs free next to nothing before they end, nor does ours behind an error; tests ask for memory that is not there.
+ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0:allocator_may_return_null=1
 for script in commands training tune moments compress bad_input kills family; do
     sh tests/$script.sh "$build" || status=1
 done

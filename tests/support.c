@@ -88,6 +88,7 @@ network *net_from_text(const char *text, unsigned seed)
 void net_free(network *net)
 {
     free(net->workspace);
+    free(net->delta);
     free_network(net);
 }
 

@@ -5,6 +5,7 @@
 #include <labels.h>
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,4 +196,34 @@ Test(labels, a_label_is_a_directory_or_a_word_of_the_file_name)
         cr_assert_eq(error.message[0] != 0, cases[i].class < 0);
     }
     labels_free(labels);
+}
+
+/* Layers for which Darknet makes some of their arrays on a GPU alone, and one that takes the height
+ * for the width. */
+Test(cfg, every_layer_that_is_accepted_trains)
+{
+    static const char *const layers[] = {
+        "[batchnorm]\n",
+        "[crnn]\nhidden_filters=2\noutput_filters=3\nactivation=leaky\n[maxpool]\nsize=3\nstride=2\n",
+        "[local]\nfilters=2\nsize=3\npad=1\nactivation=leaky\n",
+        "[reorg]\nstride=2\n[reorg]\nstride=2\nreverse=1\n",
+        "[reorg]\nextra=3\n",
+        "[maxpool]\nsize=2\nstride=2\n",
+        "[activation]\nactivation=leaky\n",
+        "[relu6]\n",
+        "[crop]\ncrop_height=3\ncrop_width=3\n[avgpool]\n",
+        "[crop]\ncrop_height=3\ncrop_width=3\n[convolutional]\nfilters=3\n[route]\nlayers=0\n",
+    };
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        char text[512];
+        float loss;
+        snprintf(text, sizeof text,
+                 "[net]\nbatch=2\nheight=4\nwidth=6\nchannels=4\nlearning_rate=.01\n%s"
+                 "[connected]\noutput=3\nactivation=linear\n[softmax]\n",
+                 layers[i]);
+        network *net = net_from_text(text, 1);
+        train_random(net, 1, 1, &loss);
+        cr_expect(isfinite(loss), "%s", layers[i]);
+        net_free(net);
+    }
 }

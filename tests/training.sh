@@ -153,6 +153,10 @@ refuses 'grey images' 'expected height = width and 3 channels, .* found 6 x 6 x 
 net=height=8
 refuses 'images that are no squares' 'found 8 x 6 x 3'
 net=batch=7
+sed '/^\[connected\]$/,/^activation/ s/connected/lstm/; /^activation=leaky$/d' "$out/net.cfg" > "$out/lstm.cfg"
+try "$darknet" classifier train "$out/plain.data" "$out/lstm.cfg"
+is_refused() { is 1 && grep -q '^darknet: lstm: layer 1 \[lstm\]: expected a layer that can be trained without a GPU$' "$out/stderr"; }
+ok 'layers that Darknet trains on a GPU alone' is_refused
 STRUCTNET_LOG=often refuses 'a wrong STRUCTNET_LOG' "STRUCTNET_LOG: expected a number of batches or 'stock', found 'often'"
 STRUCTNET_SEED=x refuses 'a wrong STRUCTNET_SEED' "STRUCTNET_SEED: expected a whole number from 0 on, found 'x'"
 data wrong plain top=8

@@ -153,11 +153,15 @@ static enum sn_status shape_local(const struct step *s)
     return SN_OK;
 }
 
+/* No window may lie beside the image, where there is no largest pixel. */
 static enum sn_status shape_maxpool(const struct step *s)
 {
     long long stride = key(s, "stride", 1), size = key(s, "size", stride),
               padding = key(s, "padding", size - 1);
     if (need_image(s)) return SN_BAD_INPUT;
+    if (padding > 2 * (size - 1))
+        return cfg_fail(s->section, "padding", s->error, "expected at most %lld, found %lld",
+                        2 * (size - 1), padding);
     return give_image(s, "size", positions(s->in.w + padding, size, stride),
                       positions(s->in.h + padding, size, stride), s->in.c);
 }

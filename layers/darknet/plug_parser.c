@@ -19,6 +19,48 @@ static struct cfg_text *cfg;
 
 const struct cfg_text *plug_cfg(void) { return cfg; }
 
+/* Whether the backward pass writes the gradient of its inputs without looking whether there is room
+ * for it. */
+static int writes_blindly(const layer *l)
+{
+    switch (l->type) {
+    case CONVOLUTIONAL:
+    case DECONVOLUTIONAL:
+    case CONNECTED:
+    case LOCAL:
+    case RNN:
+    case GRU:
+    case LSTM:
+    case CRNN:
+    case DROPOUT:
+    case CROP: return 0;
+    default: return 1;
+    }
+}
+
+static float *new_delta(int batch, int n)
+{
+    struct sn_error error;
+    float *delta = calloc((size_t)batch * (size_t)n, sizeof *delta);
+    if (delta) return delta;
+    sn_no_memory(&error, "the gradients of %d values and a batch of %d", n, batch);
+    sn_die(&error);
+}
+
+/* Darknet makes none for the net's inputs and for [crop], behind which it expects convolutions. */
+static void make_missing_deltas(network *net)
+{
+    int has_references = 0;
+    for (int i = 0; i < net->n; i++)
+        has_references |= net->layers[i].type == ROUTE || net->layers[i].type == SHORTCUT;
+    if (writes_blindly(&net->layers[0])) net->delta = new_delta(net->batch, net->inputs);
+    for (int i = 0; i + 1 < net->n; i++) {
+        layer *l = &net->layers[i];
+        if (l->type == CROP && (has_references || writes_blindly(l + 1)))
+            l->delta = new_delta(l->batch, l->outputs);
+    }
+}
+
 network *parse_network_cfg(char *path)
 {
     struct sn_error error = { 0 };
@@ -26,6 +68,7 @@ network *parse_network_cfg(char *path)
     cfg = cfg_read(path, &error);
     if (!cfg || plug_check_sections(cfg, &error)) sn_die(&error);
     network *net = stock_parse_network_cfg(path);
+    make_missing_deltas(net);
     cfg_free(cfg);
     cfg = NULL;
     return net;

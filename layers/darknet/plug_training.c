@@ -178,6 +178,11 @@ enum sn_status plug_training_begin(const network *net, struct sn_error *error)
                        "%s: [net]: expected height = width and 3 channels, as Darknet loads images "
                        "for training, found %d x %d x %d",
                        training.name, net->h, net->w, net->c);
+    for (int i = 0; i < net->n; i++)
+        if (net->layers[i].type == GRU || net->layers[i].type == LSTM)
+            return sn_fail(error, SN_BAD_INPUT,
+                           "%s: layer %d [%s]: expected a layer that can be trained without a GPU",
+                           training.name, i, get_layer_string(net->layers[i].type));
     remove_abandoned();
     read_best(net);
     watch_signal(SIGHUP);
