@@ -156,7 +156,8 @@ static void search_free(struct search *s)
 }
 
 /* Tries the n ways, and *best <- the one that is taken. A budget that is too small for the part is
- * for the fit of all rows to refuse: samples are shrunk entirely then. */
+ * for the fit of all rows to refuse: samples are shrunk entirely then, as where outputs are no
+ * floats. */
 static enum sn_status search_among(struct search *s, struct trial *trials, int n,
                                    struct trial *best, struct sn_error *error)
 {
@@ -167,7 +168,7 @@ static enum sn_status search_among(struct search *s, struct trial *trials, int n
         status = try_shrinkage(s, &trials[i], error);
         if (!status) least = fmin(least, trials[i].energy);
     }
-    if (!status) *best = *most_shrunk(trials, n, least);
+    if (!status && isfinite(least)) *best = *most_shrunk(trials, n, least);
     return status == SN_BAD_INPUT ? SN_OK : status;
 }
 

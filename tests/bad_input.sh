@@ -42,6 +42,7 @@ zeros() { head -c "$1" /dev/zero; }
 { npy '<f4' '24, 32'; tail -c 1800 "$out/net.weights"; zeros 1272; } > "$out/some.npy"
 { npy '<f4' '20, 32'; zeros 2560; } > "$out/silent.npy"
 { npy '<i4' '20,'; zeros 80; } > "$out/y.npy"
+{ npy '<f4' '20, 32'; cat "$out/net.weights" "$out/net.weights" | tail -c +21 | head -c 2560; } > "$out/x.npy"
 for type in sss psm lowrank pruned auto; do
     try "$structnet" approx --matrix "$out/zero.npy" --type $type --share 0.3 -o "$out/zero-$type" --json
     ok "$type: a matrix of zeros has no error" [ "$status $(value error "$out/stdout")" = "0 0" ]
@@ -54,12 +55,25 @@ for type in sss psm lowrank pruned auto; do
 done
 try "$structnet" sweep --matrix "$out/zero.npy" --shares 0.3 -o "$out/zero-curve"
 ok "sweep: a matrix of zeros" is 0
-# large BYTE: 1 as an exponent beyond 2^56 has it, up to the largest float.
-for byte in 134 177; do
+# Entries from 2^57 to 2^59, of which no sum of squares is a float, are as good as others.
+{ npy '<f4' '24, 32'; printf "$(awk 'BEGIN {
+    srand(1)
+    for (i = 0; i < 768; i++) printf "\\0\\%o\\%o\\%o", 256 * rand(), 128 + 128 * rand(), 92 + 128 * int(2 * rand())
+}')"; } > "$out/scaled.npy"
+for type in sss psm lowrank pruned dense auto; do
+    for features in '' "--features $out/x.npy --labels $out/y.npy"; do
+        try "$structnet" approx --matrix "$out/scaled.npy" $features --type $type --share 0.3 --bits 8 -o "$out/scaled" --json
+        ok "$type: entries of 2^58 ${features:+with features}" [ "$status $(value error "$out/stdout" | cut -c 1-2)" = '0 0.' ]
+        try "$structnet" check "$out/scaled.cfg" "$out/scaled.weights"
+        ok "... is a whole net" says 0 '^ok$'
+    done
+done
+# large BYTE: 1 as an exponent beyond 2^60 has it, up to the largest float.
+for byte in 136 177; do
     { npy '<f4' '24, 32'; zeros 396; printf "\\0\\0\\0\\$byte"; zeros 2672; } > "$out/large.npy"
     for type in sss psm lowrank pruned auto; do
         try "$structnet" approx --matrix "$out/large.npy" --type $type --share 0.3 -o "$out/large"
-        ok "$type: an entry whose square is no float" complains 1 'large.npy: row 3, column 3: found .*, expected at most 7.20576e+16 in size$'
+        ok "$type: an entry whose square is no float" complains 1 'large.npy: row 3, column 3: found .*, expected at most 1.15292e+18 in size$'
     done
     try "$structnet" approx --matrix "$out/some.npy" --features "$out/large.npy" --type sss --share 0.3 -o "$out/large"
     ok "such a feature" complains 1 'large.npy: row 3, column 3: found'
