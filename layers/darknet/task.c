@@ -1,5 +1,7 @@
 #include "task.h"
 
+#include "picture_file.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -95,6 +97,13 @@ enum sn_status task_images(const struct task *task, const char *key, struct line
     if (*class) return SN_OK;
     lines_free(images);
     return error->code;
+}
+
+enum sn_status task_check_pictures(const struct lines *images, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < images->n && !status; i++) status = picture_check(images->line[i], error);
+    return status;
 }
 
 void task_free(struct task *task)

@@ -39,6 +39,9 @@ const char *task_value(const struct task *task, const char *key, struct sn_error
 enum sn_status task_images(const struct task *task, const char *key, struct lines *images,
                            int **class, struct sn_error *error);
 
+/* picture_check (picture_file.h) of every image of a list. */
+enum sn_status task_check_pictures(const struct lines *images, struct sn_error *error);
+
 /* Legal on a zeroed struct, and after a failure. */
 void task_free(struct task *task);
 
