@@ -51,6 +51,7 @@ static enum sn_status check_data(const char *function, const char *cfg, struct s
 {
     struct lines images;
     int *class, has_tags = trains(function) && task_find(&task, "tag");
+    if (names(function) && task_find(&task, "classes")) return task_read_classes(&task, error);
     if (!trains(function) && !validates(function)) return SN_OK;
     if (!has_tags && task_read_labels(&task, error)) return error->code;
     if (trains(function)) return plug_training_check(&task, cfg, error);

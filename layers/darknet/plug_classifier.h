@@ -43,6 +43,9 @@ enum sn_status plug_check_task(const network *net, const char *data, const char 
 
 #else
 
+/* Its own arrays are small but where -t is no number for them, which plug_top_k says. */
+#undef calloc
+
 /* All callers have the .data file's path in a parameter of this name. */
 #define load_network(cfg, weights, clear) plug_load_network(__func__, datacfg, cfg, weights, clear)
 

@@ -27,6 +27,9 @@ enum sn_status task_read_data(const char *path, struct lines *data, struct sn_er
 /* Reads the .data file alone: n_classes is 0, labels NULL. */
 enum sn_status task_open(const char *path, struct task *task, struct sn_error *error);
 
+/* Reads classes. SN_BAD_INPUT when they are missing or no number. */
+enum sn_status task_read_classes(struct task *task, struct sn_error *error);
+
 /* Reads classes and labels. SN_BAD_INPUT when they are missing, no number, or do not fit. */
 enum sn_status task_read_labels(struct task *task, struct sn_error *error);
 
