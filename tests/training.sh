@@ -196,7 +196,7 @@ ok 'training that goes on keeps better ones of before' cmp "$out/best.weights" "
 # ---- how it ends before its time
 for signal in HUP:129 INT:130 TERM:143; do
     cfg "${signal%:*}" max_batches=1000000
-    try timeout -k 10 --preserve-status -s "${signal%:*}" 2 "$darknet" classifier train "$out/plain.data" "$out/${signal%:*}.cfg"
+    try timeout --foreground -k 10 --preserve-status -s "${signal%:*}" 2 "$darknet" classifier train "$out/plain.data" "$out/${signal%:*}.cfg"
     ok "SIG${signal%:*} ends training" is "${signal#*:}"
     ok '... with one line' grep -q '^darknet: .*: batch [0-9]*: .*, saved to .*backup$' "$out/stderr"
     try "$structnet" check "$out/net.cfg" "$out/backup/${signal%:*}.backup"
