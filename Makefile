@@ -10,16 +10,16 @@ WARNINGS = -Wall -Wextra -Wshadow -Wmissing-prototypes
 SANITIZE =
 
 # libstructnet is C11 and sees no header of Darknet's. The other files see those as system headers: their warnings are not
-# ours to mend. Darknet calls exit(0) after its error messages; -Dexit sends those to plug_exit, which leaves with status 1;
-# -Drand gives it random numbers that can repeat.
+# ours to mend. Darknet calls exit(0) after its error messages; -Dexit sends those to plug_exit, which leaves with status 1, as do
+# -Dmalloc and the like where there is no memory; -Drand gives it random numbers that can repeat.
 LIBRARY_FLAGS = -std=c11 $(CFLAGS) $(WARNINGS) $(SANITIZE) -fPIC -fvisibility=hidden -Ilayers -Iapprox
 OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -Ilayers/darknet -Iapprox -Itools -Itools/import -Itools/export \
 	-isystem darknet/include -isystem darknet/src
 # Darknet adds offsets to null pointers that it then does not follow.
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize=pointer-overflow) -Idarknet/include -Idarknet/src \
-	-Dexit=plug_exit -Drand=plug_rand -Dsrand=plug_srand
+	-Dexit=plug_exit -Drand=plug_rand -Dsrand=plug_srand -Dmalloc=plug_malloc -Dcalloc=plug_calloc -Drealloc=plug_realloc
 WRAP = $(addprefix -Wl$(comma)--wrap=,gemm gemm_cpu error im2col_cpu col2im_cpu forward_batchnorm_layer backward_batchnorm_layer \
-	activate_array gradient_array make_maxpool_layer)
+	activate_array gradient_array make_maxpool_layer load_image load_image_color)
 # What tests/scarce_memory.c and tests/attempt.c take the place of.
 SCARCE = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free strdup realpath asprintf LAPACKE_dsyevr exit)
 comma = ,

@@ -88,6 +88,7 @@ static double refit_factor(struct dsf *dsf, int f, int n_steps)
                                                     : dsf->b.start[dsf->inner],
                                 .gradient = dsf->dense,
                                 .direction = dsf->dual[DSF_A],
+                                .stop = dsf->stop,
                                 .context = &fit,
                                 .take_gradient = take_gradient,
                                 .curvature = curvature,

@@ -161,6 +161,7 @@ static double last_penalty(const struct dsf *dsf, const size_t k[2])
 double dsf_run(struct dsf *dsf, const size_t k[2], int n_rounds, const volatile sig_atomic_t *stop)
 {
     struct rounds rounds = { dsf, k, n_rounds, .2, last_penalty(dsf, k) };
+    dsf->stop = stop;
     if (dsf->weighting) run_weighted(&rounds, stop);
     else
         for (int round = 0; round < n_rounds && !(stop && *stop); round++)

@@ -28,6 +28,7 @@ struct dsf {
     float *norms;    /* of the atoms, inner */
     float *line;     /* inner of scratch */
     double energy;   /* dsf_energy */
+    const volatile sig_atomic_t *stop; /* of the last dsf_run, for dsf_refit too; may be NULL */
 };
 
 /* The columns and the rows of W. */

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static const float largest = 0x1p56f;
+static const float largest = 0x1p60f;
 
 enum sn_status sn_entries_check(const char *what, const float *values, size_t rows, size_t columns,
                                 struct sn_error *error)

@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /* SN_BAD_INPUT, naming row and column behind "WHAT: " (what may be empty), unless all values (rows
- * x columns) are finite and |value| <= 2^56: a product of two, summed over 2^15 of them, is then
- * still a float32. */
+ * x columns) are finite and |value| <= 2^60: a product of two is then a float32, as is a sum of 2^7
+ * of these. sn_fit scales what it works on. */
 enum sn_status sn_entries_check(const char *what, const float *values, size_t rows, size_t columns,
                                 struct sn_error *error);
 

@@ -4,6 +4,7 @@
 #include "levels.h"
 #include "stored.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,68 @@ static enum sn_status round_plainly(const float *dense, const struct sn_fit_opti
     return status;
 }
 
+/* type's fit, with values of as many bits as options say. */
+static enum sn_status fit_rounded(const struct sn_fit_type *type, const float *dense, int m, int n,
+                                  const struct sn_fit_options *options, struct sn_fit *fit,
+                                  struct sn_error *error)
+{
+    enum sn_status status = type->fit(dense, m, n, options, fit, error);
+    return !status && fit->matrix->bits != options->bits ? round_plainly(dense, options, fit, error)
+                                                         : status;
+}
+
+/* W <- 2^power W, in values and scales. */
+static enum sn_status scale_words(const struct sn_matrix *matrix, int power, float *words,
+                                  struct sn_error *error)
+{
+    const struct sn_fitter *fitter = NULL;
+    for (int f = 0; f < N_FITTERS; f++)
+        if (fitters[f]->types->family == matrix->family) fitter = fitters[f];
+    size_t n_rows = matrix->family->rows(matrix, NULL);
+    char *marks = calloc(n_rows + 1, 1);
+    uint32_t *row_of = malloc((matrix->n_values + 1) * sizeof *row_of);
+    enum sn_status status = marks && row_of ? SN_OK : sn_no_memory(error, "%zu rows", n_rows);
+    if (!status) {
+        matrix->family->rows(matrix, row_of);
+        fitter->mark_outputs(matrix, marks);
+    }
+    for (size_t i = 0; i < matrix->n_values && !status; i++)
+        if (marks[row_of[i]]) words[i] = ldexpf(words[i], power);
+    for (size_t i = 0; i < matrix->n_scales && !status; i++)
+        if (marks[i]) words[matrix->n_values + i] = ldexpf(words[matrix->n_values + i], power);
+    free(marks);
+    free(row_of);
+    return status;
+}
+
+/* fit_rounded of 2^-power W, and the factor back into the fit: its relative errors stay. */
+static enum sn_status fit_scaled(const struct sn_fit_type *type, const float *dense, int m, int n,
+                                 int power, const struct sn_fit_options *options,
+                                 struct sn_fit *fit, struct sn_error *error)
+{
+    size_t size = (size_t)m * (size_t)n;
+    float *scaled = malloc(size * sizeof *scaled);
+    if (!scaled) return sn_no_memory(error, "a matrix of %d x %d", m, n);
+    for (size_t i = 0; i < size; i++) scaled[i] = ldexpf(dense[i], -power);
+    enum sn_status status = fit_rounded(type, scaled, m, n, options, fit, error);
+    if (!status) status = scale_words(fit->matrix, power, fit->words, error);
+    free(scaled);
+    if (status) sn_fit_free(fit);
+    return status;
+}
+
+/* The power of 2 above the largest entry, where sums of fourth powers might not be floats; else 0.
+ */
+static int power_of(const float *dense, size_t size)
+{
+    enum { FAR = 24 };
+    int power = 0;
+    float largest = 0;
+    for (size_t i = 0; i < size; i++) largest = fmaxf(largest, fabsf(dense[i]));
+    frexpf(largest, &power);
+    return abs(power) > FAR ? power : 0;
+}
+
 enum sn_status sn_fit(const struct sn_fit_type *type, const float *dense, int n_outputs,
                       int n_inputs, const struct sn_fit_options *options, struct sn_fit *fit,
                       struct sn_error *error)
@@ -137,9 +200,9 @@ enum sn_status sn_fit(const struct sn_fit_type *type, const float *dense, int n_
     if (!own.bits) own.bits = 32;
     if (!own.budget_bytes) own.budget_bytes = SIZE_MAX;
     if (!own.budget_values) own.budget_values = SIZE_MAX;
-    status = type->fit(dense, n_outputs, n_inputs, &own, fit, error);
-    if (!status && fit->matrix->bits != own.bits) status = round_plainly(dense, &own, fit, error);
-    return status;
+    int power = power_of(dense, (size_t)n_outputs * (size_t)n_inputs);
+    return power ? fit_scaled(type, dense, n_outputs, n_inputs, power, &own, fit, error)
+                 : fit_rounded(type, dense, n_outputs, n_inputs, &own, fit, error);
 }
 
 /* ---- What fits share */

@@ -14,6 +14,9 @@ struct sn_fitter {
     /* What sn_dense computes, in less time; NULL: sn_dense. */
     enum sn_status (*dense)(const struct sn_matrix *matrix, const float *words, float *dense,
                             struct sn_error *error);
+    /* Marks with 1 those of the family's rows (family.h) whose values only outputs see: W grows as
+     * they do. The marks are 0 before. */
+    void (*mark_outputs)(const struct sn_matrix *matrix, char *marks);
 };
 
 #define FAMILY(name) extern const struct sn_fitter name##_fitter;

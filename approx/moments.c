@@ -148,12 +148,12 @@ static double energy_of(const float *rows, size_t n_rows, const struct sn_covari
 {
     size_t d = c->n;
     double sum = 0;
-    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, (int)n_rows, (int)d, (float)c->scale,
-                c->values, (int)d, rows, (int)d, 0, image, (int)d);
+    cblas_ssymm(CblasRowMajor, CblasRight, CblasLower, (int)n_rows, (int)d, 1, c->values, (int)d,
+                rows, (int)d, 0, image, (int)d);
     for (size_t i = 0; i < n_rows; i++) {
         double along = 0;
         for (size_t j = 0; j < d; j++) {
-            sum += (double)rows[i * d + j] * (double)image[i * d + j];
+            sum += c->scale * (double)rows[i * d + j] * (double)image[i * d + j];
             along += (double)rows[i * d + j] * (double)offset[j];
         }
         sum += along * along;

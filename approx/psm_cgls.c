@@ -24,7 +24,7 @@ static void move_values(const struct psm_cgls *problem, float alpha)
 double psm_cgls_run(const struct psm_cgls *problem, int n_steps)
 {
     double before = 0, fall = 0;
-    for (int step = 0; step < n_steps; step++) {
+    for (int step = 0; step < n_steps && !(problem->stop && *problem->stop); step++) {
         double now = problem->take_gradient(problem->context, problem->gradient);
         if (!(now > 0)) break;
         double descent = turn(problem, !step, step ? (float)(now / before) : 0);

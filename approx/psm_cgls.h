@@ -2,6 +2,7 @@
 #ifndef PSM_CGLS_H
 #define PSM_CGLS_H
 
+#include <signal.h>
 #include <stddef.h>
 
 /* min ||R L||_F^2 over count values v on which the matrix R = R(v) depends affinely, by conjugate
@@ -18,8 +19,9 @@
 struct psm_cgls {
     float *values;
     size_t count;
-    float *gradient;  /* count; curvature may use it as scratch */
-    float *direction; /* count */
+    float *gradient;                   /* count; curvature may use it as scratch */
+    float *direction;                  /* count */
+    const volatile sig_atomic_t *stop; /* no further step once it is set; may be NULL */
 
     void *context;
     double (*take_gradient)(void *context, float *gradient);    /* g; returns <g, g> */

@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Float values of n_factors factors. */
 static enum sn_status fit_floats(const struct psm_search *search, struct sn_fit *fit,
@@ -185,6 +186,12 @@ static enum sn_status fit_one_factor(const float *dense, int n_outputs, int n_in
     return fit_within(dense, n_outputs, n_inputs, 1, options, fit, error);
 }
 
+/* The rows of the leftmost factor. */
+static void mark_outputs(const struct sn_matrix *matrix, char *marks)
+{
+    memset(marks, 1, (size_t)matrix->n_outputs);
+}
+
 static const struct sn_fit_type types[] = {
     { "psm", "sparse product", "product of sparse matrices", 1, &psm_family, fit_any },
     { "pruned", "pruned", "one sparse matrix", 1, &psm_family, fit_one_factor },
@@ -206,4 +213,6 @@ static const struct sn_fit_option fit_options[] = {
     { 0 }
 };
 
-const struct sn_fitter psm_fitter = { .types = types, .options = fit_options, .dense = psm_dense };
+const struct sn_fitter psm_fitter = {
+    .types = types, .options = fit_options, .dense = psm_dense, .mark_outputs = mark_outputs
+};

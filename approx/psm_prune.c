@@ -151,6 +151,7 @@ static void refit(struct pruning *p)
                                 .count = size,
                                 .gradient = p->target,
                                 .direction = p->scratch,
+                                .stop = p->search->options->stop,
                                 .context = p,
                                 .take_gradient = take_gradient,
                                 .curvature = curvature,

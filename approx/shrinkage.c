@@ -34,6 +34,11 @@ struct search {
     const struct sn_covariance *parts; /* instead of held: of samples that fit, and that judge */
 };
 
+static int is_stopped(const struct sn_fit_options *options)
+{
+    return options->stop && *options->stop;
+}
+
 /* sum over the samples of ||(W - What)(x - mean)||^2, what a fit. Negative without memory. */
 static double output_energy(struct search *s, const struct sn_fit *what, const float *mean)
 {
@@ -156,18 +161,20 @@ static void search_free(struct search *s)
 }
 
 /* Tries the n ways, and *best <- the one that is taken. A budget that is too small for the part is
- * for the fit of all rows to refuse: samples are shrunk entirely then. */
+ * for the fit of all rows to refuse: samples are shrunk entirely then, as where outputs are no
+ * floats. After a stop none is tried. */
 static enum sn_status search_among(struct search *s, struct trial *trials, int n,
                                    struct trial *best, struct sn_error *error)
 {
     double least = INFINITY;
     enum sn_status status = SN_OK;
+    int tried = 0;
     *best = (struct trial){ .shrinkage = 1 };
-    for (int i = 0; !status && i < n; i++) {
-        status = try_shrinkage(s, &trials[i], error);
-        if (!status) least = fmin(least, trials[i].energy);
+    while (!status && tried < n && !is_stopped(&s->options)) {
+        status = try_shrinkage(s, &trials[tried], error);
+        if (!status) least = fmin(least, trials[tried++].energy);
     }
-    if (!status) *best = *most_shrunk(trials, n, least);
+    if (!status && isfinite(least)) *best = *most_shrunk(trials, tried, least);
     return status == SN_BAD_INPUT ? SN_OK : status;
 }
 
@@ -207,7 +214,7 @@ enum sn_status sn_weighting_choose(const struct sn_fit_type *type,
     struct search search;
     struct trial best;
     *weighting = (struct sn_weighting){ 0 };
-    if (n_samples < LEAST_SAMPLES)
+    if (n_samples < LEAST_SAMPLES || is_stopped(options))
         return sn_weighting_new(NULL, 0, x, n_samples, n, 1, 0, weighting, error);
     enum sn_status status = sn_entries_check("features", x, (size_t)n_samples, (size_t)n, error);
     if (status) return status;
@@ -228,7 +235,7 @@ static enum sn_status choose_by_moments(const struct sn_fit_type *type,
 {
     struct search search;
     *best = (struct trial){ .shrinkage = 1 };
-    if (!parts[0].count || !parts[1].count) return SN_OK;
+    if (!parts[0].count || !parts[1].count || is_stopped(options)) return SN_OK;
     enum sn_status status = search_new(&search, type, options, w, m, n, error);
     search.parts = parts;
     if (!status) status = sn_covariance_inputs(&parts[0], (size_t)n, &search.samples, error);

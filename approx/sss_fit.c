@@ -428,6 +428,16 @@ static enum sn_status fit_dense(const float *dense, int n_outputs, int n_inputs,
     return status;
 }
 
+/* Rows of [D C G]; those of [B A] and [F E], which give states, are between them. */
+static void mark_outputs(const struct sn_matrix *matrix, char *marks)
+{
+    const struct sss *shape = (const struct sss *)matrix;
+    for (int k = 0; k < shape->n_stages; k++) {
+        memset(marks, 1, (size_t)shape->outputs[k]);
+        marks += shape->outputs[k] + shape->causal[k + 1] + shape->anticausal[k];
+    }
+}
+
 static const struct sn_fit_type types[] = {
     { "sss", "SSS", "sequentially semiseparable", 1, &sss_family, fit_any },
     { "dense", "dense", "all entries in few bits, written as [sss] with one stage", 0, &sss_family,
@@ -440,4 +450,6 @@ static const struct sn_fit_option fit_options[] = {
     { "stages", "N", 1, 1000000, NULL, "sss: N equal segments instead of a search" }, { 0 }
 };
 
-const struct sn_fitter sss_fitter = { .types = types, .options = fit_options };
+const struct sn_fitter sss_fitter = { .types = types,
+                                      .options = fit_options,
+                                      .mark_outputs = mark_outputs };

@@ -42,6 +42,7 @@ zeros() { head -c "$1" /dev/zero; }
 { npy '<f4' '24, 32'; tail -c 1800 "$out/net.weights"; zeros 1272; } > "$out/some.npy"
 { npy '<f4' '20, 32'; zeros 2560; } > "$out/silent.npy"
 { npy '<i4' '20,'; zeros 80; } > "$out/y.npy"
+{ npy '<f4' '20, 32'; cat "$out/net.weights" "$out/net.weights" | tail -c +21 | head -c 2560; } > "$out/x.npy"
 for type in sss psm lowrank pruned auto; do
     try "$structnet" approx --matrix "$out/zero.npy" --type $type --share 0.3 -o "$out/zero-$type" --json
     ok "$type: a matrix of zeros has no error" [ "$status $(value error "$out/stdout")" = "0 0" ]
@@ -54,12 +55,25 @@ for type in sss psm lowrank pruned auto; do
 done
 try "$structnet" sweep --matrix "$out/zero.npy" --shares 0.3 -o "$out/zero-curve"
 ok "sweep: a matrix of zeros" is 0
-# large BYTE: 1 as an exponent beyond 2^56 has it, up to the largest float.
-for byte in 134 177; do
+# Entries from 2^57 to 2^59, of which no sum of squares is a float, are as good as others.
+{ npy '<f4' '24, 32'; printf "$(awk 'BEGIN {
+    srand(1)
+    for (i = 0; i < 768; i++) printf "\\0\\%o\\%o\\%o", 256 * rand(), 128 + 128 * rand(), 92 + 128 * int(2 * rand())
+}')"; } > "$out/scaled.npy"
+for type in sss psm lowrank pruned dense auto; do
+    for features in '' "--features $out/x.npy --labels $out/y.npy"; do
+        try "$structnet" approx --matrix "$out/scaled.npy" $features --type $type --share 0.3 --bits 8 -o "$out/scaled" --json
+        ok "$type: entries of 2^58 ${features:+with features}" [ "$status $(value error "$out/stdout" | cut -c 1-2)" = '0 0.' ]
+        try "$structnet" check "$out/scaled.cfg" "$out/scaled.weights"
+        ok "... is a whole net" says 0 '^ok$'
+    done
+done
+# large BYTE: 1 as an exponent beyond 2^60 has it, up to the largest float.
+for byte in 136 177; do
     { npy '<f4' '24, 32'; zeros 396; printf "\\0\\0\\0\\$byte"; zeros 2672; } > "$out/large.npy"
     for type in sss psm lowrank pruned auto; do
         try "$structnet" approx --matrix "$out/large.npy" --type $type --share 0.3 -o "$out/large"
-        ok "$type: an entry whose square is no float" complains 1 'large.npy: row 3, column 3: found .*, expected at most 7.20576e+16 in size$'
+        ok "$type: an entry whose square is no float" complains 1 'large.npy: row 3, column 3: found .*, expected at most 1.15292e+18 in size$'
     done
     try "$structnet" approx --matrix "$out/some.npy" --features "$out/large.npy" --type sss --share 0.3 -o "$out/large"
     ok "such a feature" complains 1 'large.npy: row 3, column 3: found'
@@ -204,6 +218,91 @@ for n in 4 -2; do
         "$out/images/red/1.ppm" -t $n
 done
 
+# ---- a task of which one thing is wrong, to every command that meets it: what Darknet crashed on, hung on or passed over
+# fresh: the task as it should be, in $out/case.
+fresh() {
+    rm -rf "$out/case"
+    mkdir -p "$out/case/backup"
+    cp "$out/net.cfg" "$out/net.weights" "$out/labels.txt" "$out/case"
+    cp "$out/images.txt" "$out/case/train.txt"
+    cp "$out/images.txt" "$out/case/valid.txt"
+    cp "$out/images/red/1.ppm" "$out/case/red.ppm"
+    sed "s|=$out/labels.txt|=$out/case/labels.txt|; s|^train=.*|train=$out/case/train.txt|; s|^valid=.*|valid=$out/case/valid.txt|
+         s|^backup=.*|backup=$out/case/backup|" "$out/task.data" > "$out/case/task.data"
+}
+# wrong NAME MESSAGE COMMANDS COMMAND...: what COMMANDS say after COMMAND has changed the fresh case.
+wrong() {
+    fault=$1 message=$2 commands=$3
+    shift 3
+    fresh
+    (cd "$out/case" && "$@")
+    for command in $commands; do
+        set -- "$out/case/task.data" "$out/case/net.cfg" "$out/case/net.weights"
+        case $command in
+        check) try "$structnet" check "$2" "$3" "$1" ;;
+        train) try "$darknet" classifier train "$@" -clear ;;
+        predict) try "$darknet" classifier predict "$@" "$out/case/red.ppm" ;;
+        *) try "$darknet" classifier $command "$@" ;;
+        esac
+        ok "$command: $fault" [ "$status $(grep -c -e '^darknet: ' -e '^structnet check: ' "$out/stderr") $(tail -n 1 "$out/stderr" | grep -c -e "$message") $(ls "$out/case/backup" | wc -l)" = '1 1 1 0' ]
+    done
+}
+# change FILE SCRIPT: sed in place. first_bytes FILE N: no more of it. add FILE TEXT: behind its end.
+change() { sed "$2" "$1" > changed && mv changed "$1"; }
+first_bytes() { head -c "$2" "$1" > changed && mv changed "$1"; }
+add() { printf "$2" >> "$1"; }
+all='train valid predict check'
+wrong 'truncated weights' 'net.weights: layer 0 \[convolutional\]: expected 496 bytes, found 80$' "$all" first_bytes net.weights 100
+wrong 'empty weights' 'net.weights: header: expected 16 or 20 bytes, found 0$' "$all" first_bytes net.weights 0
+wrong 'weights that go on' 'net.weights: expected 2256 bytes up to the last layer 2, found 2257$' "$all" add net.weights x
+wrong 'weights of another net' 'net.weights: layer 0 \[convolutional\]: expected 3224 bytes, found 2236$' "$all" change net.cfg 's/^filters=4/filters=26/'
+wrong 'no cfg' 'net.cfg: cannot read: No such file' "$all" rm net.cfg
+wrong 'no weights' 'net.weights: cannot read: No such file' "$all" rm net.weights
+wrong 'no .data file' 'task.data: cannot read: No such file' "$all" rm task.data
+wrong 'no labels' 'labels.txt: cannot read: No such file' "$all" rm labels.txt
+wrong 'no training list' 'train.txt: cannot read: No such file' 'train check' rm train.txt
+wrong 'no valid list' 'valid.txt: cannot read: No such file' 'train valid check' rm valid.txt
+wrong 'no backup directory' 'backup: cannot write to .*case/none: No such file' 'train check' change task.data 's|/backup$|/none|'
+for list in train valid; do
+    case $list in train) commands='train check' ;; *) commands='train valid check' ;; esac
+    wrong "$list: a missing image" 'case/red.none: cannot read: No such file' "$commands" add $list.txt "$out/case/red.none"
+    wrong "$list: an image without content" 'case/red.txt: cannot decode: ' "$commands" eval "echo no >> red.txt; echo $out/case/red.txt >> $list.txt"
+    wrong "$list: a blank line" "$list.txt:3: expected text, found a blank line" "$commands" change $list.txt '3s/.*//'
+    wrong "$list: no images" "$list.txt: expected lines, found none" "$commands" first_bytes $list.txt 0
+    wrong "$list: an image of no class" 'pink.ppm: expected one of 3 labels' "$commands" add $list.txt pink.ppm
+done
+wrong 'a truncated image' 'case/red.ppm: expected an image of 6 x 6 pixels, found a part of one$' predict first_bytes red.ppm 60
+wrong 'a truncated image' 'case/red.ppm: expected an image of 6 x 6 pixels, found a part of one$' train eval \
+    "head -c 60 red.ppm > cut; mv cut red.ppm; i=0; while [ \$i -lt 100 ]; do echo $out/case/red.ppm; i=\$((i + 1)); done > train.txt"
+wrong 'a missing image' 'case/red.ppm: cannot read: No such file' predict rm red.ppm
+wrong 'subdivisions > batch' 'net.cfg:.*: \[net\] subdivisions: expected at most batch, 7, found 8$' "$all" change net.cfg 's/^batch=7/batch=7\nsubdivisions=8/'
+wrong 'a section that nobody knows' 'net.cfg:16: \[conected\]: unknown section, expected a layer$' "$all" change net.cfg 's/connected/conected/'
+wrong 'a key before a section' 'net.cfg:1: ' "$all" change net.cfg '1s/.*/batch=7\n[net]/'
+wrong 'more classes than labels' 'labels.txt: expected 4 labels, one per class, found 3$' 'train valid check' change task.data 's/^classes=3/classes=4/'
+wrong 'more outputs than classes' 'net.cfg: 3 outputs, expected 2, one per class' "$all" eval \
+    "sed 's/^classes=3/classes=2/' task.data > d; mv d task.data; grep -v blue train.txt > t; cp t train.txt; mv t valid.txt"
+wrong 'fewer outputs than classes' 'net.cfg: 2 outputs, expected 3, one per class' "$all" eval \
+    "sed 's/^output=3/output=2/' net.cfg > c; mv c net.cfg; head -c 1676 net.weights > w; mv w net.weights"
+wrong 'one channel' 'net: \[net\]: expected height = width and 3 channels, .* found 6 x 6 x 1$' 'train check' eval \
+    "sed 's/^channels=3/channels=1/' net.cfg > c; mv c net.cfg; head -c 1968 net.weights > w; mv w net.weights"
+wrong 'filters that are no number' "net.cfg:10: \[convolutional\] filters: expected a whole number of at least 1, found 'abc'$" "$all" change net.cfg 's/^filters=4/filters=abc/'
+wrong 'no height' "net.cfg:3: \[net\] height: expected a whole number of at least 1, found '0'$" "$all" change net.cfg 's/^height=6/height=0/'
+wrong 'a line without =' 'net.cfg:10: ' "$all" change net.cfg 's/^filters=4/filters/'
+wrong 'an activation that nobody knows' "net.cfg:14: \[convolutional\] activation: unknown activation 'rellu', expected one of" "$all" change net.cfg 's/relu/rellu/'
+wrong 'no classes' "task.data: classes: expected a whole number from 1 on, found '0'$" "$all" change task.data 's/^classes=3/classes=0/'
+wrong 'a loss without end' 'expected a finite loss, found ' train change net.cfg 's/^learning_rate=.*/learning_rate=1e20/'
+fresh
+try "$structnet" check "$out/case/net.cfg" "$out/case/net.weights" "$out/case/task.data"
+ok 'check: the task itself' says 0 '^memory *[1-9][0-9]* bytes'
+for file in net.cfg task.data labels.txt train.txt valid.txt; do sed 's/$/\r/' "$out/case/$file" > "$out/line" && mv "$out/line" "$out/case/$file"; done
+try "$structnet" check "$out/case/net.cfg" "$out/case/net.weights" "$out/case/task.data"
+ok 'check: lines that end in CRLF' says 0 '^ok$'
+for command in train valid predict; do
+    try "$darknet" classifier $command "$out/case/task.data" "$out/case/net.cfg" "$out/case/net.weights" "$out/case/red.ppm"
+    ok "$command: likewise" is 0
+done
+fresh
+
 # ---- outputs that are inputs, by any name of theirs (ok has a name of its own)
 { npy '<f4' '7, 108'; zeros 3024; } > "$out/x.npy"
 ln "$out/net.weights" "$out/hard.npy"
@@ -258,6 +357,32 @@ ok "... beside nothing" [ "$(ls "$elsewhere")" = w ]
 rm -r "$elsewhere"
 "$structnet" approx --matrix "$out/some.npy" --type sss --share 0.5 --dense-out /dev/stdout -o "$out/std" > "$out/std.npy" 2> "$out/stderr"
 ok "the standard output as a file of two things" [ "$? $(grep -c '/dev/stdout: is the standard output, expected another file$' "$out/stderr") $(ls "$out"/std.cfg 2>&1 | grep -c 'No such')" = '1 1 1' ]
+
+# ---- an address space in which OpenBLAS would try for ever, or end in a signal; AddressSanitizer takes more than any of these
+within_space() { (ulimit -v $space; exec timeout 60 "$@"); }
+is_line_or_fine() { [ "$status $(wc -l < "$out/stderr")" = '0 0' ] || { [ "$status" = 1 ] && [ "$(wc -l < "$out/stderr")" = 1 ] && grep -q memory "$out/stderr"; }; }
+{ npy '<f4' '7, 108'; zeros 3024; } > "$out/rows.npy"
+space=4000000
+try within_space "$structnet" --version
+if is 0; then
+    for space in 60000 100000 150000 220000; do
+        for arguments in "run $out/net.cfg $out/net.weights --input $out/rows.npy -o $out/o.npy" "check $out/net.cfg $out/net.weights" \
+            "approx --matrix $out/some.npy --type psm --share 0.5 -o $out/std" "eval $out/net.cfg $out/net.weights $out/task.data" \
+            "import squeezenet1_1 $out/m.safetensors -o $out/m" "features $out/net.cfg $out/net.weights $out/images.txt -o $out/o" \
+            "export $out/net.cfg $out/net.weights --images $out/images.txt -o $out/o"; do
+            try within_space "$structnet" $arguments
+            : > "$out/stdout"
+            ok "${arguments%% *} in $space kB" is_line_or_fine
+            [ $space -gt 100000 ] || ok '... does not fit' complains 1 '^structnet: cannot take [0-9]* bytes of memory for OpenBLAS'
+        done
+        try within_space "$darknet" classifier train "$out/task.data" "$out/net.cfg"
+        ok "train in $space kB" [ "$status $(grep -c '^darknet: ' "$out/stderr")" = '1 1' ]
+    done
+fi
+
+sh -c 'exec "$@" >&-' sh "$structnet" info "$out/net.cfg" 2> "$out/stderr"
+status=$?
+ok "a standard output that is closed" [ "$status $(grep -c '^structnet: standard output: cannot write: Bad file descriptor$' "$out/stderr")" = '1 1' ]
 
 # ---- what a killed process left is removed at the next start, and only that
 sh -c 'echo $$' > "$out/ended"

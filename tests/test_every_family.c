@@ -111,6 +111,47 @@ Test(every_family, a_fit_repeats_bit_for_bit)
     }
 }
 
+/* Entries whose squares are no floats: what is fitted is a power of two away, where w is. */
+Test(every_family, a_power_of_two_changes_exponents_alone)
+{
+    static const int powers[] = { 59, -90 }, bits[] = { 32, 8, 3 };
+    float w[M * N], scaled[M * N], largest = 0;
+    const struct sn_fit_type *type;
+    struct sn_fit fits[2];
+    uint64_t seed = 3;
+    int exponent;
+    fill(&seed, w, M * N);
+    for (int i = 0; i < M * N; i++) largest = fmaxf(largest, fabsf(w[i]));
+    frexpf(largest, &exponent);
+    for (int i = 0; i < M * N; i++) w[i] = ldexpf(w[i], -exponent);
+    for (int t = 0; (type = sn_fit_type_at(t)); t++)
+        for (int k = 0; k < 6; k++) {
+            struct sn_fit_options options = { .budget_bytes = 4 * M * N,
+                                              .bits = bits[k / 2],
+                                              .effort = SN_QUICK };
+            for (int i = 0; i < M * N; i++) scaled[i] = ldexpf(w[i], powers[k % 2]);
+            for (int which = 0; which < 2; which++)
+                cr_assert(!sn_fit(type, which ? scaled : w, M, N, &options, &fits[which], NULL),
+                          "%s", type->name);
+            float *one = dense_of(fits[0].matrix, fits[0].words),
+                  *other = dense_of(fits[1].matrix, fits[1].words);
+            for (int i = 0; i < M * N; i++)
+                cr_assert_eq(ldexpf(one[i], powers[k % 2]), other[i], "%s, %d bits: %d: %g, %g",
+                             type->name, bits[k / 2], i, (double)one[i], (double)other[i]);
+            cr_assert_eq(fits[0].error, fits[1].error, "%s", type->name);
+            struct sn_matrix *matrix = fits[1].matrix;
+            char *stored = malloc(matrix->n_bytes);
+            uint32_t *map = malloc(matrix->n_values * sizeof *map);
+            if (matrix->bits < 32) sn_scale_map(matrix, map);
+            sn_store(matrix, map, fits[1].words, stored);
+            cr_assert(!sn_restore(matrix, stored, map, fits[1].words, NULL), "%s", type->name);
+            free(one), one = dense_of(matrix, fits[1].words);
+            cr_assert(!memcmp(one, other, sizeof w), "%s, %d bits", type->name, matrix->bits);
+            free(one), free(other), free(stored), free(map);
+            for (int which = 0; which < 2; which++) sn_fit_free(&fits[which]);
+        }
+}
+
 Test(every_family, a_weighting_lowers_the_weighted_error)
 {
     enum { SAMPLES = 60 };

@@ -479,7 +479,7 @@ static void expect_net(struct state *state, struct image expected)
     size_t n;
     STRUCTNET(cmd_check, "net.cfg", "net.weights");
     char *text = read_file_bytes(temporary_path("stdout"), &n);
-    cr_expect(n == 3 && !memcmp(text, "ok\n", 3));
+    cr_expect(n > 3 && !memcmp(text, "ok\n", 3));
     free(text);
     STRUCTNET(cmd_info, "net.cfg", "net.weights", "--json");
     expect_multiply_adds(state);

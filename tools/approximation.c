@@ -98,6 +98,19 @@ static void judge_block(const struct problem *problem, const float *what, const 
         sums->n_correct += is_correct(problem, y + i * (size_t)m, bias, labels[i]);
 }
 
+/* Sums of squares of outputs, which are no numbers where an output is beyond the floats. */
+static enum sn_status check_energies(const struct problem *problem, double energy, double left,
+                                     double uncorrected, struct sn_error *error)
+{
+    if (isfinite(energy + left + uncorrected)) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: expected features and a matrix whose product is finite, found a sum of "
+                   "squares of %g",
+                   problem->request->features ? problem->request->features
+                                              : problem->request->moments,
+                   energy + left + uncorrected);
+}
+
 static double relative(double difference, double energy)
 {
     return energy > 0 ? sqrt(difference / energy) : difference > 0;
@@ -119,6 +132,7 @@ static enum sn_status judge_moments(const struct problem *problem, const float *
     double uncorrected = sn_moments_error(problem->dense, what, m, n, moments, mean, 0, error);
     free(mean);
     if (energy < 0 || left < 0 || uncorrected < 0) return SN_NO_MEMORY;
+    if (check_energies(problem, energy, left, uncorrected, error)) return error->code;
     judgement->error = relative(left, energy);
     judgement->uncorrected = relative(uncorrected, energy);
     return SN_OK;
@@ -147,6 +161,7 @@ static enum sn_status judge(const struct problem *problem, const struct samples 
         judge_block(problem, what, difference, shift, bias, samples->x + (size_t)i * n,
                     samples->labels ? samples->labels + i : NULL,
                     samples->n - i < BLOCK ? samples->n - i : BLOCK, centred, y, &sums);
+    status = check_energies(problem, sums.energy, sums.corrected, sums.uncorrected, error);
     judgement->error = relative(sums.corrected, sums.energy);
     judgement->uncorrected = relative(sums.uncorrected, sums.energy);
     if (samples->labels) judgement->top1 = sums.n_correct / samples->n;

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <network.h>
 #include <panels.h>
+#include <picture_file.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,7 @@ static enum sn_status load_views(const struct features_source *source, network *
         if (view == first || view % n_views == 0) {
             free_image(picture);
             picture = (image){ 0 };
-            status = pictures_decode(source->images->line[view / n_views], &picture, error);
+            status = picture_decode(source->images->line[view / n_views], &picture, error);
         }
         if (!status)
             status = pictures_prepare(picture, net, source->resize, (view % n_views) ? &part : NULL,

@@ -1,9 +1,9 @@
 #include "pictures.h"
 
 #include <evaluation.h>
+#include <picture_file.h>
 
 #include <image.h>
-#include <stb_image.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,21 +19,6 @@ enum sn_status pictures_check(const network *net, const char *cfg, int resize,
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: --resize %d: expected at least %d, as the net takes %d x %d pixels",
                        cfg, resize, least, net->w, net->h);
-    return SN_OK;
-}
-
-enum sn_status pictures_decode(const char *path, image *picture, struct sn_error *error)
-{
-    int w, h, n_channels;
-    unsigned char *bytes = stbi_load(path, &w, &h, &n_channels, 3);
-    if (!bytes)
-        return sn_fail(error, SN_BAD_INPUT, "%s: cannot decode: %s", path, stbi_failure_reason());
-    size_t n = (size_t)w * (size_t)h;
-    *picture = make_image(w, h, 3);
-    for (size_t c = 0; c < 3; c++)
-        for (size_t i = 0; i < n; i++)
-            picture->data[c * n + i] = (float)((double)bytes[3 * i + c] / 255.);
-    stbi_image_free(bytes);
     return SN_OK;
 }
 
@@ -73,7 +58,7 @@ enum sn_status pictures_load(network *net, const struct lines *images, int start
     *n = images->n - start < net->batch ? images->n - start : net->batch;
     for (int b = 0; b < *n && !status; b++) {
         image picture;
-        status = pictures_decode(images->line[start + b], &picture, error);
+        status = picture_decode(images->line[start + b], &picture, error);
         if (status) break;
         status = pictures_prepare(picture, net, resize, NULL,
                                   net->input + (size_t)b * (size_t)net->inputs, error);

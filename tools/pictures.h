@@ -28,10 +28,6 @@ enum { PICTURES_MAX_SIZE = 100000 }; /* of --resize, in pixels */
 enum sn_status pictures_check(const network *net, const char *cfg, int resize,
                               struct sn_error *error);
 
-/* Decodes an image as Darknet does: three channels, values v/255 (free_image). SN_BAD_INPUT names a
- * path that holds none. May be called by several threads. */
-enum sn_status pictures_decode(const char *path, image *picture, struct sn_error *error);
-
 /* A part of an image: with resize > 0 the net's size at this place of the resized image, else a
  * square of 7/8 of the shorter side at this place; and whether left and right are swapped. */
 struct pictures_view {
@@ -46,7 +42,7 @@ enum sn_status pictures_prepare(image picture, const network *net, int resize,
                                 struct sn_error *error);
 
 /* Decodes and prepares the images from start on, a batch at most, into net->input; *n of them.
- * Fails as the functions above do. */
+ * Fails as picture_decode and the functions above do. */
 enum sn_status pictures_load(network *net, const struct lines *images, int start, int resize,
                              int *n, struct sn_error *error);
 

@@ -6,10 +6,13 @@
 #include <plug_errors.h>
 #include <structnet.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = { &cmd_approx, &cmd_bench,       &cmd_calibrate,
                                                   &cmd_check,  &cmd_compress,    &cmd_eval,
@@ -49,6 +52,10 @@ int main(int argc, char **argv)
     mallopt(M_MMAP_THRESHOLD, 1 << 22);
 #endif
     check_arguments(argc, argv);
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+        fprintf(stderr, "structnet: standard output: cannot write: %s\n", strerror(errno));
+        return 1; /* A file that is opened would take its place. */
+    }
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_usage(stdout);
         return 0;

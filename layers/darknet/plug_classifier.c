@@ -51,14 +51,16 @@ static enum sn_status check_data(const char *function, const char *cfg, struct s
 {
     struct lines images;
     int *class, has_tags = trains(function) && task_find(&task, "tag");
+    if (names(function) && task_find(&task, "classes")) return task_read_classes(&task, error);
     if (!trains(function) && !validates(function)) return SN_OK;
     if (!has_tags && task_read_labels(&task, error)) return error->code;
     if (trains(function)) return plug_training_check(&task, cfg, error);
     if (task_images(&task, "valid", &images, &class, error)) return error->code;
     int n = images.n, least = strcmp(function, "validate_classifier_crop") ? 1 : 1000;
+    enum sn_status status = task_check_pictures(&images, error);
     lines_free(&images);
     free(class);
-    if (n >= least) return SN_OK;
+    if (status || n >= least) return status;
     return sn_fail(error, SN_BAD_INPUT,
                    "%s: valid: expected at least %d images, as they are judged by the thousand, "
                    "found %d",
@@ -106,6 +108,20 @@ static enum sn_status check_net(const char *function, network *net, const char *
     if (trains(function)) return plug_training_begin(net, error);
     if (names(function) && check_names(net, error)) return error->code;
     return names(function) || validates(function) ? check_top(net, error) : SN_OK;
+}
+
+enum sn_status plug_check_task(const network *net, const char *data, const char *cfg,
+                               struct sn_error *error)
+{
+    static const char function[] = "train_classifier";
+    enum sn_status status = task_open(data, &task, error);
+    if (!status) status = check_data(function, cfg, error);
+    if (!status) status = check_outputs(net, cfg, error);
+    if (!status) status = plug_training_check_net(net, error);
+    if (!status && !task_find(&task, "tree")
+        && (task_find(&task, "names") || task_find(&task, "labels")))
+        status = check_names(net, error);
+    return status ? status : check_top(net, error);
 }
 
 static void need_cfg(const char *cfg)

@@ -31,7 +31,20 @@ pthread_t plug_load_data(load_args args);
 int plug_printf(const char *function, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-#ifndef PLUG_IMPLEMENTATION
+#ifdef PLUG_IMPLEMENTATION
+
+#include "sn_error.h"
+
+/* What is checked before training, validating and predicting with that net: the .data file, its
+ * labels, lists, the headers of their images, and its backup directory; the net's outputs and its
+ * form. For a process that does none of these afterwards. */
+enum sn_status plug_check_task(const network *net, const char *data, const char *cfg,
+                               struct sn_error *error);
+
+#else
+
+/* Its own arrays are small but where -t is no number for them, which plug_top_k says. */
+#undef calloc
 
 /* All callers have the .data file's path in a parameter of this name. */
 #define load_network(cfg, weights, clear) plug_load_network(__func__, datacfg, cfg, weights, clear)

@@ -4,8 +4,10 @@
 #include "plug_layer_shapes.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static enum sn_status check_policy(const struct cfg_section *net, struct sn_error *error)
@@ -76,13 +78,24 @@ static enum sn_status check_output(const struct cfg_text *text, struct sn_error 
                    text->path);
 }
 
+/* What the machine has, or what the process may have of it. */
+static double memory_bytes(void)
+{
+    struct rlimit limit;
+    double n = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    static const int limits[] = { RLIMIT_AS, RLIMIT_DATA };
+    for (int i = 0; i < 2; i++)
+        if (!getrlimit(limits[i], &limit) && limit.rlim_cur != RLIM_INFINITY)
+            n = fmin(n, (double)limit.rlim_cur);
+    return n;
+}
+
 static enum sn_status check_memory(const struct shapes *shapes, struct sn_error *error)
 {
-    double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    double needed = shapes->n_bytes + shapes->n_workspace_bytes;
+    double there = memory_bytes(), needed = shapes->n_bytes + shapes->n_workspace_bytes;
     if (needed <= there) return SN_OK;
     return sn_fail(error, SN_NO_MEMORY,
-                   "%s: the net needs at least %.0f bytes of memory, this machine has %.0f",
+                   "%s: the net needs at least %.0f bytes of memory, there are %.0f",
                    shapes->text->path, needed, there);
 }
 

@@ -107,12 +107,14 @@ static enum sn_status read_lists(const struct task *task, struct sn_error *error
     struct lines images;
     int *class, has_several = task->n_classes > 1;
     if (task_images(task, "train", &images, has_several ? &class : NULL, error)) return error->code;
+    enum sn_status status = task_check_pictures(&images, error);
     training.n_images = ((size_t)images.n + (size_t)ranks_count() - 1) / (size_t)ranks_count();
     lines_free(&images);
-    if (!has_several) return SN_OK;
-    free(class);
-    if (!task_find(task, "valid") || task_find(task, "tree")) return SN_OK;
-    return task_images(task, "valid", &training.valid, &training.class, error);
+    if (has_several) free(class);
+    if (status || !has_several || !task_find(task, "valid") || task_find(task, "tree"))
+        return status;
+    status = task_images(task, "valid", &training.valid, &training.class, error);
+    return status ? status : task_check_pictures(&training.valid, error);
 }
 
 enum sn_status plug_training_check(const struct task *task, const char *cfg, struct sn_error *error)
@@ -167,7 +169,7 @@ static void remove_abandoned(void)
     free(start);
 }
 
-enum sn_status plug_training_begin(const network *net, struct sn_error *error)
+enum sn_status plug_training_check_net(const network *net, struct sn_error *error)
 {
     if (net->batch < 1)
         return sn_fail(error, SN_BAD_INPUT,
@@ -183,6 +185,12 @@ enum sn_status plug_training_begin(const network *net, struct sn_error *error)
             return sn_fail(error, SN_BAD_INPUT,
                            "%s: layer %d [%s]: expected a layer that can be trained without a GPU",
                            training.name, i, get_layer_string(net->layers[i].type));
+    return SN_OK;
+}
+
+enum sn_status plug_training_begin(const network *net, struct sn_error *error)
+{
+    if (plug_training_check_net(net, error)) return error->code;
     remove_abandoned();
     read_best(net);
     watch_signal(SIGHUP);

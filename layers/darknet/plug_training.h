@@ -16,13 +16,15 @@
 /* STRUCTNET_LOG=stock: Darknet's own lines instead of ours. */
 int plug_training_is_stock_log(void);
 
-/* Before the net is loaded: the lists, the backup directory and STRUCTNET_LOG. The task is borrowed
- * until the process ends. */
+/* Before the net is loaded: the lists and their images, the backup directory and STRUCTNET_LOG. The
+ * task is borrowed until the process ends. */
 enum sn_status plug_training_check(const struct task *task, const char *cfg,
                                    struct sn_error *error);
 
-/* After it is loaded: what Darknet's loader of images cannot serve is SN_BAD_INPUT. Training is
- * watched from here on. */
+/* After it is loaded: what Darknet's loader of images cannot serve is SN_BAD_INPUT. */
+enum sn_status plug_training_check_net(const network *net, struct sn_error *error);
+
+/* The same, and training is watched from here on. */
 enum sn_status plug_training_begin(const network *net, struct sn_error *error);
 
 #endif

@@ -1,5 +1,7 @@
 #include "task.h"
 
+#include "picture_file.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -63,10 +65,9 @@ const char *task_value(const struct task *task, const char *key, struct sn_error
     return value;
 }
 
-enum sn_status task_read_labels(struct task *task, struct sn_error *error)
+enum sn_status task_read_classes(struct task *task, struct sn_error *error)
 {
-    const char *path = task_value(task, "labels", error);
-    const char *classes = path ? task_value(task, "classes", error) : NULL;
+    const char *classes = task_value(task, "classes", error);
     if (!classes) return SN_BAD_INPUT;
     char *end;
     errno = 0;
@@ -76,6 +77,13 @@ enum sn_status task_read_labels(struct task *task, struct sn_error *error)
                        "%s: classes: expected a whole number from 1 on, found '%s'", task->path,
                        classes);
     task->n_classes = (int)n;
+    return SN_OK;
+}
+
+enum sn_status task_read_labels(struct task *task, struct sn_error *error)
+{
+    const char *path = task_value(task, "labels", error);
+    if (!path || task_read_classes(task, error)) return error->code;
     enum sn_status status = lines_read_full(path, &task->names, error);
     if (status) return status;
     task->labels = labels_new(&task->names, task->n_classes, path, error);
@@ -95,6 +103,13 @@ enum sn_status task_images(const struct task *task, const char *key, struct line
     if (*class) return SN_OK;
     lines_free(images);
     return error->code;
+}
+
+enum sn_status task_check_pictures(const struct lines *images, struct sn_error *error)
+{
+    enum sn_status status = SN_OK;
+    for (int i = 0; i < images->n && !status; i++) status = picture_check(images->line[i], error);
+    return status;
 }
 
 void task_free(struct task *task)

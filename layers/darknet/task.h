@@ -27,6 +27,9 @@ enum sn_status task_read_data(const char *path, struct lines *data, struct sn_er
 /* Reads the .data file alone: n_classes is 0, labels NULL. */
 enum sn_status task_open(const char *path, struct task *task, struct sn_error *error);
 
+/* Reads classes. SN_BAD_INPUT when they are missing or no number. */
+enum sn_status task_read_classes(struct task *task, struct sn_error *error);
+
 /* Reads classes and labels. SN_BAD_INPUT when they are missing, no number, or do not fit. */
 enum sn_status task_read_labels(struct task *task, struct sn_error *error);
 
@@ -38,6 +41,9 @@ const char *task_value(const struct task *task, const char *key, struct sn_error
  * failure images is empty and *class NULL. */
 enum sn_status task_images(const struct task *task, const char *key, struct lines *images,
                            int **class, struct sn_error *error);
+
+/* picture_check (picture_file.h) of every image of a list. */
+enum sn_status task_check_pictures(const struct lines *images, struct sn_error *error);
 
 /* Legal on a zeroed struct, and after a failure. */
 void task_free(struct task *task);
