@@ -38,8 +38,10 @@ void sn_warn(const char *format, ...)
 static void leave_alone(void)
 {
     static atomic_flag is_taken = ATOMIC_FLAG_INIT;
-    if (atomic_flag_test_and_set(&is_taken))
+    static _Thread_local int is_leaving;
+    if (!is_leaving && atomic_flag_test_and_set(&is_taken))
         for (;;) pause();
+    is_leaving = 1;
 }
 
 void sn_die(const struct sn_error *error)
