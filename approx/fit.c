@@ -139,16 +139,15 @@ static enum sn_status fit_rounded(const struct sn_fit_type *type, const float *d
 static enum sn_status scale_words(const struct sn_matrix *matrix, int power, float *words,
                                   struct sn_error *error)
 {
-    const struct sn_fitter *fitter = NULL;
-    for (int f = 0; f < N_FITTERS; f++)
-        if (fitters[f]->types->family == matrix->family) fitter = fitters[f];
+    int f = 0;
+    while (f + 1 < N_FITTERS && fitters[f]->types->family != matrix->family) f++;
     size_t n_rows = matrix->family->rows(matrix, NULL);
     char *marks = calloc(n_rows + 1, 1);
     uint32_t *row_of = malloc((matrix->n_values + 1) * sizeof *row_of);
     enum sn_status status = marks && row_of ? SN_OK : sn_no_memory(error, "%zu rows", n_rows);
     if (!status) {
         matrix->family->rows(matrix, row_of);
-        fitter->mark_outputs(matrix, marks);
+        fitters[f]->mark_outputs(matrix, marks);
     }
     for (size_t i = 0; i < matrix->n_values && !status; i++)
         if (marks[row_of[i]]) words[i] = ldexpf(words[i], power);

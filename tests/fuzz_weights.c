@@ -17,14 +17,14 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 #define NET "[net]\nbatch=1\nheight=4\nwidth=4\nchannels=2\n"
 
 static const char *const nets[] = {
-    NET
-    "[convolutional]\nfilters=3\nsize=3\npad=1\nbatch_normalize=1\nactivation=leaky\n[connected]\noutput=4\n",
-    NET
-    "[sss]\noutput=6\nstages=3\nstates=2\norder=both\n[sss]\noutput=4\nstages=2\nstates=1\nbits=4\n",
-    NET
-    "[psm]\noutput=6\nfactors=2\ninner=5\nnonzeros=12,9\nbatch_normalize=1\n[psm]\noutput=4\nnonzeros=9\nindex=4\nbits=8\n",
-    NET
-    "[psm]\nsize=3\npad=1\nfilters=4\nnonzeros=20\nindex=1\n[psm]\noutput=8\nnonzeros=64\nblock=4\nindex=32\norder=both\n",
+    NET "[convolutional]\nfilters=3\nsize=3\npad=1\nbatch_normalize=1\nactivation=leaky\n"
+        "[connected]\noutput=4\n",
+    NET "[sss]\noutput=6\nstages=3\nstates=2\norder=both\n[sss]\noutput=4\nstages=2\nstates=1\n"
+        "bits=4\n",
+    NET "[psm]\noutput=6\nfactors=2\ninner=5\nnonzeros=12,9\nbatch_normalize=1\n[psm]\noutput=4\n"
+        "nonzeros=9\nindex=4\nbits=8\n",
+    NET "[psm]\nsize=3\npad=1\nfilters=4\nnonzeros=20\nindex=1\n[psm]\noutput=8\nnonzeros=64\n"
+        "block=4\nindex=32\norder=both\n",
     NET "[local]\nfilters=2\nsize=2\n[batchnorm]\n[gru]\noutput=3\n[rnn]\noutput=2\n",
 };
 enum { N_NETS = sizeof nets / sizeof *nets };

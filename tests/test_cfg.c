@@ -204,7 +204,7 @@ Test(cfg, every_layer_that_is_accepted_trains)
 {
     static const char *const layers[] = {
         "[batchnorm]\n",
-        "[crnn]\nhidden_filters=2\noutput_filters=3\nactivation=leaky\n[maxpool]\nsize=3\nstride=2\n",
+        "[crnn]\nhidden_filters=2\noutput_filters=3\nactivation=leaky\n[maxpool]\nstride=2\n",
         "[local]\nfilters=2\nsize=3\npad=1\nactivation=leaky\n",
         "[reorg]\nstride=2\n[reorg]\nstride=2\nreverse=1\n",
         "[reorg]\nextra=3\n",

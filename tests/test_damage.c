@@ -122,7 +122,8 @@ static enum sn_status read_net(const char *path, struct sn_error *error)
 }
 
 static const char net_text[] =
-    "[net]\nbatch=1\nheight=4\nwidth=4\nchannels=2\nlearning_rate=.1\npolicy=steps\nsteps=1,2\nscales=.1,.1\n"
+    "[net]\nbatch=1\nheight=4\nwidth=4\nchannels=2\nlearning_rate=.1\npolicy=steps\nsteps=1,2\n"
+    "scales=.1,.1\n"
     "[convolutional]\nfilters=3\nsize=3\npad=1\nbatch_normalize=1\nactivation=leaky\n"
     "[route]\nlayers=-1,0\n[maxpool]\nsize=2\nstride=2\n"
     "[psm]\nsize=1\nfilters=4\nnonzeros=9\nindex=1\nactivation=relu\n[relu6]\n"

@@ -33,7 +33,7 @@ static int read_bytes(void *context, char *bytes, int size)
 static void skip_bytes(void *context, int n)
 {
     struct source *source = context;
-    fseek(source->file, n, SEEK_CUR);
+    if (fseek(source->file, n, SEEK_CUR)) source->is_short = 1;
 }
 
 static int is_at_end(void *context) { return feof(((struct source *)context)->file); }
@@ -111,7 +111,7 @@ enum sn_status picture_check(const char *path, struct sn_error *error)
 image __wrap_load_image_color(char *path, int w, int h)
 {
     struct sn_error error;
-    image picture;
+    image picture = { 0 };
     if (picture_decode(path, &picture, &error)) sn_die(&error);
     if (!w || !h || (w == picture.w && h == picture.h)) return picture;
     image resized = resize_image(picture, w, h);

@@ -55,8 +55,8 @@ static int threads_asked_for(void)
     int n = sched_getaffinity(0, sizeof cores, &cores) ? 1 : CPU_COUNT(&cores);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *text = getenv(names[i]);
-        int asked = text ? atoi(text) : 0;
-        if (asked > 0) return asked < n ? asked : n;
+        long asked = text ? strtol(text, NULL, 10) : 0;
+        if (asked > 0) return asked < n ? (int)asked : n;
     }
     return n;
 }
