@@ -208,6 +208,7 @@ Test(cfg, every_layer_that_is_accepted_trains)
         "[local]\nfilters=2\nsize=3\npad=1\nactivation=leaky\n",
         "[reorg]\nstride=2\n[reorg]\nstride=2\nreverse=1\n",
         "[reorg]\nextra=3\n",
+        "[rnn]\noutput=300\nactivation=leaky\n",
         "[maxpool]\nsize=2\nstride=2\n",
         "[activation]\nactivation=leaky\n",
         "[relu6]\n",

@@ -14,6 +14,7 @@
 #include "local_layer.h"
 #include "option_list.h"
 #include "parser.h"
+#include "rnn_layer.h"
 
 /* What a section type that Darknet does not know is to it: CONNECTED for a family, ACTIVE for
  * [relu6], BLANK else. */
@@ -47,6 +48,10 @@ layer plug_make_batchnorm_layer(int batch, int w, int h, int c);
 layer plug_make_crnn_layer(int batch, int w, int h, int c, int hidden_filters, int output_filters,
                            int steps, ACTIVATION activation, int batch_normalize);
 
+/* make_rnn_layer, with room for the states of all steps, which training keeps. */
+layer plug_make_rnn_layer(int batch, int inputs, int outputs, int steps, ACTIVATION activation,
+                          int batch_normalize, int adam);
+
 /* Checked reading, and writing that leaves a whole file or the old one. */
 size_t plug_fread(void *data, size_t size, size_t n, FILE *file);
 FILE *plug_fopen(const char *path, const char *mode);
@@ -69,6 +74,7 @@ void stock_save_weights_upto(network *net, char *path, int cutoff);
 #define make_local_layer     plug_make_local_layer
 #define make_batchnorm_layer plug_make_batchnorm_layer
 #define make_crnn_layer      plug_make_crnn_layer
+#define make_rnn_layer       plug_make_rnn_layer
 
 /* Darknet's remarks on keys come from plug_keys.h. */
 #define option_unused(options) ((void)(options))

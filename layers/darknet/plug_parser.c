@@ -236,3 +236,16 @@ layer plug_make_crnn_layer(int batch, int w, int h, int c, int hidden_filters, i
                               larger(l.self_layer->workspace_size, l.output_layer->workspace_size));
     return l;
 }
+
+layer plug_make_rnn_layer(int batch, int inputs, int outputs, int steps, ACTIVATION activation,
+                          int batch_normalize, int adam)
+{
+    struct sn_error error;
+    layer l = make_rnn_layer(batch, inputs, outputs, steps, activation, batch_normalize, adam);
+    size_t n = (size_t)l.batch * (size_t)outputs * ((size_t)steps + 1);
+    free(l.state);
+    l.state = calloc(n, sizeof *l.state);
+    if (l.state) return l;
+    sn_no_memory(&error, "%zu states of [rnn]", n);
+    plug_die_in_table(&error);
+}

@@ -26,7 +26,7 @@ static enum sn_status read_input(const struct cfg_section *net, struct shape *in
     *in = (struct shape){ plug_whole(net, "width", 0), plug_whole(net, "height", 0),
                           plug_whole(net, "channels", 0), 0 };
     double n = (double)in->w * (double)in->h * (double)in->c;
-    in->n = plug_whole(net, "inputs", n < LLONG_MAX ? (long long)n : LLONG_MAX);
+    in->n = plug_whole(net, "inputs", n < 0x1p63 ? (long long)n : LLONG_MAX);
     if (in->n < 1 || in->n > INT_MAX)
         return cfg_fail(net, "inputs", error,
                         "expected height, width and channels, or inputs, of at most %d numbers, "
