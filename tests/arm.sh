@@ -6,10 +6,10 @@ set -eu
 out=$1/arm
 rm -rf "$out"
 mkdir -p "$out"
-sources="tests/arm/products.c $(ls layers/*.c | grep -v -e layers/product.c -e layers/panels.c)"
+sources="tests/arm/products.c $(ls layers/*.c | grep -v layers/product.c)"
 flags='-std=c11 -O3 -ffp-contract=fast -Wno-psabi -Ilayers'
 
-aarch64-linux-gnu-gcc $flags -static $sources -o "$out/arm" -lm
+aarch64-linux-gnu-gcc $flags -static $sources -o "$out/arm" -lm -pthread
 case $(uname -m) in
 aarch64) run= ;;
 *) run=qemu-aarch64-static ;;
@@ -17,8 +17,8 @@ esac
 $run "$out/arm" > "$out/arm.txt"
 
 # What is compared with: the kernels as the Makefile compiles them.
-objects=$(ls "$1"/layers/*.o | grep -v -e /product.o -e /panels.o)
-${CC:-cc} -std=c11 -O2 -Ilayers -Iapprox tests/arm/products.c $objects -o "$out/here" -lm
+objects=$(ls "$1"/layers/*.o | grep -v /product.o)
+${CC:-cc} -std=c11 -O2 -Ilayers -Iapprox tests/arm/products.c $objects -o "$out/here" -lm -pthread
 "$out/here" > "$out/best.txt"
 STRUCTNET_ISA=plain "$out/here" > "$out/plain.txt"
 
