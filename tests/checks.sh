@@ -64,6 +64,18 @@ three_colours() {
         "$out/labels.txt" "$out/backup" > "$out/task.data"
 }
 
+# colour_net NAME: a net for three_colours, of the layers on stdin and an output for each class, as NAME.cfg, and trained, NAME.weights.
+colour_net() {
+    {
+        printf '[net]\nbatch=4\nheight=6\nwidth=6\nchannels=3\nlearning_rate=0.01\nmax_batches=60\n\n'
+        cat
+        printf '\n[connected]\noutput=3\nactivation=linear\n\n[softmax]\n'
+    } > "$out/$1.cfg"
+    try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/$1.cfg"
+    ok "a net trains" is 0
+    cp "$out/backup/$1.weights" "$out/$1.weights"
+}
+
 # Programs to be ended by Ctrl-C. A shell starts its background jobs so that they ignore it; these do not, and each is a process group of
 # its own, as a terminal's foreground job is.
 interruptible() { setsid env --default-signal=INT "$@" > "$out/stdout" 2> "$out/stderr" < /dev/null & process=$!; }

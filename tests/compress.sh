@@ -10,29 +10,11 @@ darknet=$build/darknet
 . tests/checks.sh
 
 three_colours
-cat > "$out/net.cfg" <<'END_CFG'
-# Three colours.
-[net]
-batch=4
-height=6
-width=6
-channels=3
-learning_rate=0.01
-max_batches=60
-
+colour_net net <<'END_CFG'
 [connected]
 output=16
 activation=leaky
-
-[connected]
-output=3
-activation=linear
-
-[softmax]
 END_CFG
-try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/net.cfg"
-ok "a net trains" is 0
-cp "$out/backup/net.weights" "$out/net.weights"
 
 compress() { try "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/task.data" "$@"; }
 # column FILE NAME: of the table, without its head.
@@ -150,15 +132,7 @@ ok "with a test list valid chooses" says 0 '^held .*, 21 images$'
 ok "... and test judges" grep -q '^test .*, 6 images$' "$out/stdout"
 
 # ---- a whole net, convolutions included
-cat > "$out/whole.cfg" <<'END_CFG'
-[net]
-batch=4
-height=6
-width=6
-channels=3
-learning_rate=0.01
-max_batches=60
-
+colour_net whole <<'END_CFG'
 [convolutional]
 batch_normalize=1
 filters=12
@@ -172,16 +146,7 @@ filters=8
 size=1
 stride=1
 activation=leaky
-
-[connected]
-output=3
-activation=linear
-
-[softmax]
 END_CFG
-try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/whole.cfg"
-ok "a net of convolutions trains" is 0
-cp "$out/backup/whole.weights" "$out/whole.weights"
 whole() { try "$structnet" compress "$out/whole.cfg" "$out/whole.weights" "$out/task.data" --layers all "$@"; }
 whole --share 0.2 --madds 0.4 -o "$out/w" --json
 ok "a whole net" is 0

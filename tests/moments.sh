@@ -11,16 +11,7 @@ darknet=$build/darknet
 three_colours
 # More images, so that a layer sees several times more vectors than it has inputs; a fifth of them is a whole number.
 cat "$out/images.txt" "$out/images.txt" "$out/images.txt" | head -n 60 > "$out/more.txt"
-cat > "$out/net.cfg" <<'END_CFG'
-# Three colours, with batch normalisation.
-[net]
-batch=4
-height=6
-width=6
-channels=3
-learning_rate=0.01
-max_batches=60
-
+colour_net net <<'END_CFG'
 [convolutional]
 batch_normalize=1
 filters=12
@@ -35,16 +26,7 @@ filters=8
 size=1
 stride=1
 activation=leaky
-
-[connected]
-output=3
-activation=linear
-
-[softmax]
 END_CFG
-try "$darknet" classifier train "$out/task.data" "$out/net.cfg"
-ok "a net trains" is 0
-cp "$out/backup/net.weights" "$out/net.weights"
 net="$out/net.cfg $out/net.weights"
 
 # ---- moments in place of rows

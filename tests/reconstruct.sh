@@ -11,16 +11,7 @@ darknet=$build/darknet
 
 three_colours
 cat "$out/images.txt" "$out/images.txt" > "$out/more.txt"
-cat > "$out/net.cfg" <<'END_CFG'
-# Three colours, a residual block, and a chain.
-[net]
-batch=4
-height=6
-width=6
-channels=3
-learning_rate=0.01
-max_batches=60
-
+colour_net net <<'END_CFG'
 [convolutional]
 filters=12
 size=3
@@ -52,16 +43,7 @@ probability=0.5
 [connected]
 output=20
 activation=leaky
-
-[connected]
-output=3
-activation=linear
-
-[softmax]
 END_CFG
-try env STRUCTNET_SEED=1 "$darknet" classifier train "$out/task.data" "$out/net.cfg"
-ok "a net trains" is 0
-cp "$out/backup/net.weights" "$out/net.weights"
 net="$out/net.cfg $out/net.weights"
 
 # replaced LAYERS OPTION...: a net of structured layers, each fitted to its own matrix alone.
@@ -131,6 +113,9 @@ try "$structnet" calibrate "$out/small.cfg" "$out/better.weights" "$out/more.txt
 ok "... is taken again afterwards" is 0
 
 # ---- what is refused
+sed 's/^activation=linear/activation=purple/' "$out/small.cfg" > "$out/purple.cfg"
+try "$structnet" reconstruct "$out/purple.cfg" "$out/small.weights" "$out/more.txt" --reference $net -o "$out/bad.weights"
+ok "what is wrong with a cfg, by its name" complains 1 'purple.cfg:[0-9]*: .*activation: unknown activation'
 try "$structnet" reconstruct $net "$out/more.txt" --reference $net -o "$out/bad.weights"
 ok "a net without a structured layer" complains 1 'net.cfg: expected a structured layer, found none'
 sed 's/^output=20/output=24/' "$out/net.cfg" > "$out/other.cfg"

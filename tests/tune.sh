@@ -9,16 +9,7 @@ darknet=$build/darknet
 . tests/checks.sh
 
 three_colours
-cat > "$out/net.cfg" <<'END_CFG'
-# Three colours.
-[net]
-batch=4
-height=6
-width=6
-channels=3
-learning_rate=0.01
-max_batches=60
-
+colour_net net <<'END_CFG'
 [connected]
 output=40
 activation=leaky
@@ -26,16 +17,7 @@ activation=leaky
 [connected]
 output=30
 activation=leaky
-
-[connected]
-output=3
-activation=linear
-
-[softmax]
 END_CFG
-try "$darknet" classifier train "$out/task.data" "$out/net.cfg"
-ok "a net trains" is 0
-cp "$out/backup/net.weights" "$out/net.weights"
 
 # ---- features: as many threads as there may be give the same bytes
 features() { try "$structnet" features "$out/net.cfg" "$out/net.weights" "$@"; }

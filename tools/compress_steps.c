@@ -11,12 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItem(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
-}
-
 /* ---- Names */
 
 /* Of what is made for a layer of a net: the net's name as a number, so that names stay short. */
@@ -101,20 +95,13 @@ enum sn_status compress_features(struct compress *compress, const struct compres
     if (status) return status;
     snprintf(output, sizeof output, "%s.x.npy", path);
     struct step step = { .name = name, .output = output, .is_long = 1 };
-    steps_add(&step, "features");
-    steps_add(&step, "%s", net->cfg);
-    steps_add(&step, "%s", net->weights);
-    steps_add(&step, "%s", images);
-    steps_add(&step, "--layer");
-    steps_add(&step, "%d", layer);
-    steps_add(&step, "--labels");
-    steps_add(&step, "%s", task_find(&compress->task, "labels"));
+    steps_words(&step, (const char *[]){ "features", net->cfg, net->weights, images, NULL });
+    steps_option(&step, "--layer", "%d", layer);
+    steps_option(&step, "--labels", "%s", task_find(&compress->task, "labels"));
     if (request->resize) {
-        steps_add(&step, "--resize");
-        steps_add(&step, "%d", request->resize);
+        steps_option(&step, "--resize", "%d", request->resize);
     }
-    steps_add(&step, "-o");
-    steps_add(&step, "%s", path);
+    steps_option(&step, "-o", "%s", path);
     cJSON *result;
     status = steps_run(&compress->steps, &step, &result, error);
     cJSON_Delete(result);
@@ -140,8 +127,7 @@ enum sn_status compress_open_place(struct compress *compress, struct compress_pl
 
 static void add_seed(const struct compress *compress, struct step *step)
 {
-    steps_add(step, "--seed");
-    steps_add(step, "%llu", (unsigned long long)compress->request->seed);
+    steps_option(step, "--seed", "%llu", (unsigned long long)compress->request->seed);
 }
 
 /* The words of structnet approx. */
@@ -152,30 +138,19 @@ static enum sn_status ask_for_fit(const struct compress *compress,
 {
     char path[STEPS_MAX_PATH];
     if (path_of(compress, candidate->name, path, error)) return error->code;
-    steps_add(step, "approx");
-    steps_add(step, "%s", place->net.cfg);
-    steps_add(step, "%s", place->net.weights);
-    steps_add(step, "--layer");
-    steps_add(step, "%d", candidate->layer);
-    steps_add(step, "--type");
-    steps_add(step, "%s", candidate->type->name);
-    steps_add(step, "--bits");
-    steps_add(step, "%d", candidate->bits);
+    steps_words(step, (const char *[]){ "approx", place->net.cfg, place->net.weights, NULL });
+    steps_option(step, "--layer", "%d", candidate->layer);
+    steps_option(step, "--type", "%s", candidate->type->name);
+    steps_option(step, "--bits", "%d", candidate->bits);
     if (candidate->block > 1) {
-        steps_add(step, "--block");
-        steps_add(step, "%d", candidate->block);
+        steps_option(step, "--block", "%d", candidate->block);
     }
-    steps_add(step, "--bytes");
-    steps_add(step, "%.0f", place->budget);
-    steps_add(step, "--features");
-    steps_add(step, "%s", place->train);
-    steps_add(step, "--holdout");
-    steps_add(step, "0");
-    steps_add(step, "--effort");
-    steps_add(step, "%s", compress->request->effort);
+    steps_option(step, "--bytes", "%.0f", place->budget);
+    steps_option(step, "--features", "%s", place->train);
+    steps_option(step, "--holdout", "0");
+    steps_option(step, "--effort", "%s", compress->request->effort);
     add_seed(compress, step);
-    steps_add(step, "-o");
-    steps_add(step, "%s", path);
+    steps_option(step, "-o", "%s", path);
     return SN_OK;
 }
 
@@ -193,8 +168,8 @@ static enum sn_status fit(struct compress *compress, const struct compress_place
         const char *text = strstr(error->message, ": ");
         snprintf(candidate->why, sizeof candidate->why, "%.200s", text ? text + 2 : error->message);
     }
-    candidate->bytes = number_of(result, "bytes");
-    candidate->madds = number_of(result, "multiply_adds");
+    candidate->bytes = steps_number(result, "bytes");
+    candidate->madds = steps_number(result, "multiply_adds");
     cJSON_Delete(result);
     return SN_OK;
 }
@@ -208,10 +183,10 @@ struct training {
 
 static void take_scores(const cJSON *result, struct training *training)
 {
-    training->before = (struct compress_score){ number_of(result, "loss_before"),
-                                                number_of(result, "top1_before") };
-    training->after = (struct compress_score){ number_of(result, "loss"),
-                                               number_of(result, "top1") };
+    training->before = (struct compress_score){ steps_number(result, "loss_before"),
+                                                steps_number(result, "top1_before") };
+    training->after = (struct compress_score){ steps_number(result, "loss"),
+                                               steps_number(result, "top1") };
 }
 
 /* The words of structnet tune for a net: from the place's layer on, with the dense net as the
@@ -223,33 +198,23 @@ static enum sn_status ask_to_tune(const struct compress *compress,
 {
     char path[STEPS_MAX_PATH];
     if (path_of(compress, step->name, path, error)) return error->code;
-    steps_add(step, "tune");
-    steps_add(step, "%s", net->cfg);
-    steps_add(step, "%s", net->weights);
-    steps_add(step, "--layer");
-    steps_add(step, "%d", place->layer);
-    steps_add(step, "--features");
-    steps_add(step, "%s", place->train);
-    steps_add(step, "--valid");
-    steps_add(step, "%s", place->held);
-    steps_add(step, "--epochs");
-    steps_add(step, "%d", n_epochs);
+    steps_words(step, (const char *[]){ "tune", net->cfg, net->weights, NULL });
+    steps_option(step, "--layer", "%d", place->layer);
+    steps_option(step, "--features", "%s", place->train);
+    steps_option(step, "--valid", "%s", place->held);
+    steps_option(step, "--epochs", "%d", n_epochs);
     add_seed(compress, step);
-    steps_add(step, "-o");
-    steps_add(step, "%s", path);
-    steps_add(step, "--teacher"); /* It takes the word behind its own too. */
-    steps_add(step, "%s", compress->dense.cfg);
-    steps_add(step, "%s", compress->dense.weights);
+    steps_option(step, "-o", "%s", path);
+    steps_words(step,
+                (const char *[]){ "--teacher", compress->dense.cfg, compress->dense.weights,
+                                  NULL });
     return SN_OK;
 }
 
 static void ask_for_time(const struct compress_net *net, int layer, struct step *step)
 {
-    steps_add(step, "bench");
-    steps_add(step, "%s", net->cfg);
-    steps_add(step, "%s", net->weights);
-    steps_add(step, "--layer");
-    steps_add(step, "%d", layer);
+    steps_words(step, (const char *[]){ "bench", net->cfg, net->weights, NULL });
+    steps_option(step, "--layer", "%d", layer);
 }
 
 static enum sn_status take_time(struct compress *compress, struct step *step, double *us,
@@ -259,8 +224,8 @@ static enum sn_status take_time(struct compress *compress, struct step *step, do
     enum sn_status status = steps_run(&compress->steps, step, &result, error);
     if (status) return status;
     const cJSON *head = cJSON_GetArrayItem(cJSON_GetObjectItem(result, "heads"), 0);
-    *us = number_of(head, "ns_cold") / 1000;
-    *net_us = number_of(head, "ns_net") / 1000;
+    *us = steps_number(head, "ns_cold") / 1000;
+    *net_us = steps_number(head, "ns_net") / 1000;
     cJSON_Delete(result);
     return SN_OK;
 }

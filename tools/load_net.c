@@ -69,3 +69,24 @@ network *load_net(const char *cfg, const char *weights)
     load_end_quiet();
     return net;
 }
+
+enum sn_status load_check_whole(const network *net, int first, const char *cfg, const char *weights,
+                                struct sn_error *error)
+{
+    for (int i = first; i < net->n; i++) {
+        const layer *l = &net->layers[i];
+        if (l->dontload || l->dontloadscales)
+            return sn_fail(error, SN_BAD_INPUT,
+                           "%s: layer %d [%s] has dontload=1 or dontloadscales=1, so that %s does "
+                           "not hold all of it",
+                           cfg, i, weights_layer_name(l), weights);
+    }
+    return SN_OK;
+}
+
+struct load_path load_path_of(FILE *file)
+{
+    struct load_path path;
+    snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fileno(file));
+    return path;
+}

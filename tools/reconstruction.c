@@ -40,12 +40,11 @@ static enum sn_status write_cfg(const char *path, int batch, FILE *out, struct s
 static enum sn_status load_for_batch(const char *cfg, const char *weights, int batch, network **net,
                                      struct sn_error *error)
 {
-    char path[32];
+    free_network(load_net(cfg, weights)); /* What is wrong is said of the cfg itself. */
     FILE *file = tmpfile();
     if (!file) return sn_fail(error, SN_IO, "%s: cannot make a temporary file", cfg);
     enum sn_status status = write_cfg(cfg, batch, file, error);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(file));
-    if (!status) *net = load_net(path, weights);
+    if (!status) *net = load_net(load_path_of(file).text, weights);
     fclose(file);
     return status;
 }
@@ -64,13 +63,8 @@ static enum sn_status check_nets(const struct reconstruction_request *request, c
                            "%d",
                            request->cfg, i, other->inputs, other->outputs, request->reference_cfg,
                            l->inputs, l->outputs);
-        if (l->dontload || l->dontloadscales)
-            return sn_fail(error, SN_BAD_INPUT,
-                           "%s: layer %d [%s] has dontload=1 or dontloadscales=1, so that %s does "
-                           "not hold all of it",
-                           request->cfg, i, weights_layer_name(l), request->weights);
     }
-    return SN_OK;
+    return load_check_whole(net, 0, request->cfg, request->weights, error);
 }
 
 /* ---- Blocks */
@@ -272,14 +266,12 @@ enum sn_status reconstruction_write(const struct reconstruction *reconstruction,
                                     struct sn_error *error)
 {
     const char *path = reconstruction->request->weights;
-    char temporary[32];
     FILE *state = tmpfile();
     if (!state) return sn_fail(error, SN_IO, "%s: cannot make a temporary file", path);
-    snprintf(temporary, sizeof temporary, "/proc/self/fd/%d", fileno(state));
     load_begin_quiet();
-    save_weights(reconstruction->net, temporary);
+    save_weights(reconstruction->net, load_path_of(state).text);
     load_end_quiet();
-    enum sn_status status = copy_file(temporary, file, error);
+    enum sn_status status = copy_file(load_path_of(state).text, file, error);
     fclose(state);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <whole_file.h>
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,14 +16,33 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static void add_word(struct step *step, const char *format, va_list arguments)
+{
+    char *word = NULL;
+    if (step->n == STEPS_MAX_WORDS) return;
+    step->words[step->n++] = vasprintf(&word, format, arguments) < 0 ? NULL : word;
+}
+
 void steps_add(struct step *step, const char *format, ...)
 {
     va_list arguments;
-    char *word = NULL;
     va_start(arguments, format);
-    if (step->n == STEPS_MAX_WORDS || vasprintf(&word, format, arguments) < 0) word = NULL;
+    add_word(step, format, arguments);
     va_end(arguments);
-    if (step->n < STEPS_MAX_WORDS) step->words[step->n++] = word;
+}
+
+void steps_words(struct step *step, const char *const words[])
+{
+    for (; *words; words++) steps_add(step, "%s", *words);
+}
+
+void steps_option(struct step *step, const char *name, const char *format, ...)
+{
+    va_list arguments;
+    steps_add(step, "%s", name);
+    va_start(arguments, format);
+    add_word(step, format, arguments);
+    va_end(arguments);
 }
 
 static int has_all_words(const struct step *step)
@@ -294,4 +314,10 @@ char *steps_command(const struct steps *steps, const char *name)
     char *command = record ? strdup(string_of(record, "command")) : NULL;
     cJSON_Delete(record);
     return command;
+}
+
+double steps_number(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItem(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
 }

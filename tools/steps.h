@@ -33,6 +33,14 @@ struct step {
 /* Adds a word of the command line, the command's name first. */
 void steps_add(struct step *step, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Adds words up to a NULL; an option and the word behind it. */
+void steps_words(struct step *step, const char *const words[]);
+void steps_option(struct step *step, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A number of what a command printed, NaN where it printed none. */
+double steps_number(const cJSON *object, const char *key);
+
 /* Runs the command with --json unless its record is there, and frees the words. *result is the
  * object that it printed (cJSON_Delete), or NULL when it failed and may: error has the command's
  * own line then. SN_IO, SN_NO_MEMORY; SN_BAD_INPUT with that line when it may not fail. */

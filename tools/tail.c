@@ -12,17 +12,6 @@
 #include <string.h>
 #include <weights_file.h>
 
-/* A path by which Darknet opens a file that has no name. */
-struct path {
-    char text[32];
-};
-static struct path path_of(FILE *file)
-{
-    struct path path;
-    snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fileno(file));
-    return path;
-}
-
 static void write_net(const struct cfg_section *section, const layer *l, int batch, int adam,
                       FILE *out)
 {
@@ -119,29 +108,17 @@ static enum sn_status take_weights(struct tail *tail, struct sn_error *error)
     return status;
 }
 
-static enum sn_status check_loaded(const struct tail_source *source, struct sn_error *error)
-{
-    for (int i = source->first; i < source->net->n; i++) {
-        const layer *l = &source->net->layers[i];
-        if (l->dontload || l->dontloadscales)
-            return sn_fail(error, SN_BAD_INPUT,
-                           "%s: layer %d [%s] has dontload=1 or dontloadscales=1, so that %s does "
-                           "not hold all of it",
-                           source->cfg, i, weights_layer_name(l), source->weights);
-    }
-    return SN_OK;
-}
-
 static void load(struct tail *tail)
 {
-    tail->net = load_net(path_of(tail->cfg).text, path_of(tail->state).text);
+    tail->net = load_net(load_path_of(tail->cfg).text, load_path_of(tail->state).text);
 }
 
 enum sn_status tail_open(struct tail *tail, const struct tail_source *source, int batch, int adam,
                          struct sn_error *error)
 {
     *tail = (struct tail){ .source = *source, .cfg = tmpfile(), .state = tmpfile() };
-    enum sn_status status = check_loaded(source, error);
+    enum sn_status status = load_check_whole(source->net, source->first, source->cfg,
+                                             source->weights, error);
     if (!status && (!tail->cfg || !tail->state))
         status = sn_fail(error, SN_IO, "%s: cannot make a temporary file", source->cfg);
     if (!status) status = write_cfg(source, batch, adam, tail->cfg, error);
@@ -163,9 +140,9 @@ enum sn_status tail_keep(struct tail *tail, struct sn_error *error)
 {
     struct weights_span span;
     load_begin_quiet();
-    save_weights(tail->net, path_of(tail->state).text);
+    save_weights(tail->net, load_path_of(tail->state).text);
     load_end_quiet();
-    enum sn_status status = weights_span(path_of(tail->state).text, &span, error);
+    enum sn_status status = weights_span(load_path_of(tail->state).text, &span, error);
     if (status || span.file_bytes == span.header_bytes + tail->n_bytes) return status;
     return sn_fail(error, SN_IO, "%s: expected %zu bytes from layer %d on, saved %zu",
                    tail->source.weights, tail->n_bytes, tail->source.first,
@@ -184,8 +161,8 @@ static enum sn_status write_rest(const struct tail *tail, FILE *in, size_t n_lef
 {
     const char *path = tail->source.weights;
     struct weights_span span;
-    enum sn_status status = weights_span(path_of(tail->state).text, &span, error);
-    FILE *state = status ? NULL : fopen(path_of(tail->state).text, "rb");
+    enum sn_status status = weights_span(load_path_of(tail->state).text, &span, error);
+    FILE *state = status ? NULL : fopen(load_path_of(tail->state).text, "rb");
     if (!state) return status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
     if (fseek(state, (long)span.header_bytes, SEEK_SET) || fseek(in, (long)tail->n_bytes, SEEK_CUR))
         status = sn_fail(error, SN_IO, "%s: cannot read", path);

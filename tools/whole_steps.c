@@ -9,22 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItem(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
-}
-
-static void add_words(struct step *step, const char *const *words)
-{
-    for (; *words; words++) steps_add(step, "%s", *words);
-}
-
 static void add_resize(const struct whole *whole, struct step *step)
 {
     if (!whole->compress->request->resize) return;
-    steps_add(step, "--resize");
-    steps_add(step, "%d", whole->compress->request->resize);
+    steps_option(step, "--resize", "%d", whole->compress->request->resize);
 }
 
 /* FOLDER/NAMESUFFIX. */
@@ -99,14 +87,13 @@ enum sn_status whole_moments(const struct whole *whole, const struct compress_ne
         || whole_path(whole, name, ".moments.npy", output, error))
         return error->code;
     struct step step = { .name = name, .output = output, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "features", net->cfg, net->weights, few, "--moments", "--layer",
-                                NULL });
-    steps_add(&step, "%d", layer);
+    steps_words(&step,
+                (const char *[]){ "features", net->cfg, net->weights, few, "--moments", NULL });
+    steps_option(&step, "--layer", "%d", layer);
     if (strcmp(net->weights, dense->weights))
-        add_words(&step, (const char *[]){ "--reference", dense->cfg, dense->weights, NULL });
+        steps_words(&step, (const char *[]){ "--reference", dense->cfg, dense->weights, NULL });
     add_resize(whole, &step);
-    add_words(&step, (const char *[]){ "-o", path, NULL });
+    steps_words(&step, (const char *[]){ "-o", path, NULL });
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
     cJSON_Delete(result);
@@ -123,28 +110,25 @@ enum sn_status whole_ask_for_fit(const struct whole *whole, const struct compres
     if (whole_path(whole, step->name, "", path, error)
         || whole_path(whole, moments, ".moments.npy", input, error))
         return error->code;
-    add_words(step,
-              (const char *[]){ "approx", net->cfg, net->weights, "--type", form->type->name,
-                                "--moments", input, "--judge", input, "--effort", effort, "-o",
-                                path, "--layer", NULL });
-    steps_add(step, "%d", layer->layer->number);
-    steps_add(step, "--bits");
-    steps_add(step, "%d", form->bits);
+    steps_words(step,
+                (const char *[]){ "approx", net->cfg, net->weights, "--type", form->type->name,
+                                  "--moments", input, "--judge", input, "--effort", effort, "-o",
+                                  path, NULL });
+    steps_option(step, "--layer", "%d", layer->layer->number);
+    steps_option(step, "--bits", "%d", form->bits);
     if (form->block > 1) {
-        steps_add(step, "--block");
-        steps_add(step, "%d", form->block);
+        steps_option(step, "--block", "%d", form->block);
     }
     if (!form->type->has_budget) return SN_OK;
-    steps_add(step, "--madds");
-    steps_add(step, "%.0f", form->part * layer->layer->n_values);
+    steps_option(step, "--madds", "%.0f", form->part * layer->layer->n_values);
     return SN_OK;
 }
 
 void whole_take_fit(const cJSON *result, struct whole_form *form)
 {
-    form->bytes = number_of(result, "bytes");
-    form->madds = number_of(result, "multiply_adds");
-    form->error = number_of(result, "output_error");
+    form->bytes = steps_number(result, "bytes");
+    form->madds = steps_number(result, "multiply_adds");
+    form->error = steps_number(result, "output_error");
 }
 
 static int has_statistics(const struct whole *whole)
@@ -164,9 +148,9 @@ enum sn_status whole_calibrate(struct whole *whole, struct sn_error *error)
     if (whole_path(whole, name, ".weights", weights, error) || path_of_few(whole, few, error))
         return error->code;
     struct step step = { .name = name, .output = weights, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "calibrate", whole->net.net.cfg, whole->net.net.weights, few, "-o",
-                                weights, NULL });
+    steps_words(&step,
+                (const char *[]){ "calibrate", whole->net.net.cfg, whole->net.net.weights, few,
+                                  "-o", weights, NULL });
     add_resize(whole, &step);
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
@@ -187,11 +171,10 @@ enum sn_status whole_tune(struct whole *whole, struct sn_error *error)
         || whole_path(whole, "train", ".txt", images, error))
         return error->code;
     struct step step = { .name = name, .output = weights, .is_long = 1 };
-    add_words(&step,
-              (const char *[]){ "reconstruct", whole->net.net.cfg, whole->net.net.weights, images,
-                                "--reference", dense->cfg, dense->weights, "-o", weights,
-                                "--images", NULL });
-    steps_add(&step, "%d", compress->request->n_tune_images);
+    steps_words(&step,
+                (const char *[]){ "reconstruct", whole->net.net.cfg, whole->net.net.weights, images,
+                                  "--reference", dense->cfg, dense->weights, "-o", weights, NULL });
+    steps_option(&step, "--images", "%d", compress->request->n_tune_images);
     add_resize(whole, &step);
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
@@ -212,11 +195,11 @@ enum sn_status whole_judge(struct whole *whole, const struct compress_net *net, 
     snprintf(name, sizeof name, "eval-%s-%s", list, net->name);
     if (whole_path(whole, list, ".data", task, error)) return error->code;
     struct step step = { .name = name, .is_long = 1 };
-    add_words(&step, (const char *[]){ "eval", net->cfg, net->weights, task, NULL });
+    steps_words(&step, (const char *[]){ "eval", net->cfg, net->weights, task, NULL });
     add_resize(whole, &step);
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
-    *top1 = number_of(result, "top1");
+    *top1 = steps_number(result, "top1");
     cJSON_Delete(result);
     return status;
 }
@@ -229,13 +212,13 @@ enum sn_status whole_time(struct whole *whole, struct sn_error *error)
     struct step step = { .name = name };
     steps_add(&step, "bench");
     for (int i = 0; i < whole->n_nets; i++)
-        add_words(&step,
-                  (const char *[]){ whole->nets[i].net.cfg, whole->nets[i].net.weights, NULL });
+        steps_words(&step,
+                    (const char *[]){ whole->nets[i].net.cfg, whole->nets[i].net.weights, NULL });
     cJSON *result;
     enum sn_status status = steps_run(&whole->compress->steps, &step, &result, error);
     const cJSON *heads = cJSON_GetObjectItem(result, "heads");
     for (int i = 0; i < whole->n_nets; i++)
-        whole->nets[i].size.us = number_of(cJSON_GetArrayItem(heads, i), "ns_net") / 1000;
+        whole->nets[i].size.us = steps_number(cJSON_GetArrayItem(heads, i), "ns_net") / 1000;
     cJSON_Delete(result);
     return status;
 }
