@@ -232,7 +232,7 @@ def check_training(build, out):
                              f"{net}.weights"], capture_output=True, text=True)
     after = payload(net)
     head = 4 * n_classes * (1 + model.classifier[1].in_channels)  # Its biases and weights are the last thing in the file.
-    holds = (result.returncode == 0 and result.stdout.count(" images") == 3 and len(after) == len(before)
+    holds = (result.returncode == 0 and "batch 3 of 3:" in result.stdout and len(after) == len(before)
              and after[:-head] == before[:-head] and after[-head:] != before[-head:]
              and numpy.isfinite(numpy.frombuffer(after[-head:], "<f4")).all())
     print(f"{'--freeze, trained':44} {'holds' if holds else 'FAILED'}")
