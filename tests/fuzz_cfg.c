@@ -3,6 +3,7 @@
 #include "fuzz_support.h"
 
 #include <plug_keys.h>
+#include <plug_training.h>
 
 #include <network.h>
 #include <parser.h>
@@ -18,23 +19,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return setenv("STRUCTNET_SEED", "1", 1);
 }
 
-/* With FUZZ_TRAIN set nets are trained too: Darknet still writes out of bounds in some that are
- * accepted, as with a [softmax] before other layers, or padding of 1x1 convolutions. It trains
- * neither GRU nor LSTM on a CPU, which is said before training (plug_training.c). */
-static int can_train(const network *net)
-{
-    if (!getenv("FUZZ_TRAIN")) return 0;
-    for (int i = 0; i < net->n; i++)
-        if (net->layers[i].type == GRU || net->layers[i].type == LSTM) return 0;
-    return 1;
-}
-
 static void use(const void *path)
 {
     srand(1);
     network *net = parse_network_cfg((char *)path);
     network_predict(net, net->input);
-    if (can_train(net)) train_network_datum(net);
+    struct sn_error error = { 0 };
+    if (!plug_training_check_layers(net, "net", &error)) train_network_datum(net);
     free_network(net);
 }
 

@@ -157,6 +157,10 @@ sed '/^\[connected\]$/,/^activation/ s/connected/lstm/; /^activation=leaky$/d' "
 try "$darknet" classifier train "$out/plain.data" "$out/lstm.cfg"
 is_refused() { is 1 && grep -q '^darknet: lstm: layer 1 \[lstm\]: expected a layer that can be trained without a GPU$' "$out/stderr"; }
 ok 'layers that Darknet trains on a GPU alone' is_refused
+awk '/^\[connected\]$/ && !n++ { print "[softmax]" } 1' "$out/net.cfg" > "$out/early.cfg"
+try "$darknet" classifier train "$out/plain.data" "$out/early.cfg"
+is_refused() { is 1 && grep -q '^darknet: early: layer [0-9]* \[softmax\]: expected at most 7 inputs to compare with 7 numbers of truth, found [0-9]*$' "$out/stderr"; }
+ok 'a loss before the end of the net' is_refused
 STRUCTNET_LOG=often refuses 'a wrong STRUCTNET_LOG' "STRUCTNET_LOG: expected a number of batches or 'stock', found 'often'"
 STRUCTNET_SEED=x refuses 'a wrong STRUCTNET_SEED' "STRUCTNET_SEED: expected a whole number from 0 on, found 'x'"
 data wrong plain top=8

@@ -109,6 +109,10 @@ static enum sn_status shape_convolution(const struct step *s)
                         n, groups);
     long long w = positions(s->in.w + 2 * pad, size, stride),
               h = positions(s->in.h + 2 * pad, size, stride);
+    if (size == 1 && pad)
+        return cfg_fail(s->section, "padding", s->error,
+                        "expected none with size=1, whose inputs Darknet does not pad, found %lld",
+                        pad);
     long long channels = s->in.c / groups;
     double window = (double)size * (double)size * (double)channels;
     if (give_image(s, "size", w, h, n) || take(s, "size", "weights", window * (double)n)

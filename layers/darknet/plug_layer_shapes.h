@@ -15,6 +15,7 @@ struct shapes {
     double n_bytes;           /* that weights and outputs take, at least, */
     double n_workspace_bytes; /* and what all layers share */
     struct shape *out;
+    long long n_truths; /* that the last layer with truth=1 gave, 0 before there is one */
 };
 
 /* One layer, whose shape net->out[i] is computed from in. */

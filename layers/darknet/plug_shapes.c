@@ -54,6 +54,23 @@ static enum sn_status read_net(struct shapes *shapes, struct shape *in, struct s
                     INT_MAX, n);
 }
 
+/* Behind a layer with truth=1 losses compare their inputs with its outputs, in predictions too. */
+static enum sn_status check_truths(struct shapes *shapes, int i, struct shape in,
+                                   struct sn_error *error)
+{
+    const struct cfg_section *section = &shapes->text->sections[i + 1];
+    LAYER_TYPE type = plug_section_type(section);
+    int has_loss = type == COST || type == LOGXENT
+        || (type == SOFTMAX && !plug_whole(section, "noloss", 0));
+    if (has_loss && shapes->n_truths && in.n > shapes->n_truths)
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s:%d: [%s]: expected at most %lld inputs, which the layer with truth=1 "
+                       "has as outputs, found %lld",
+                       section->path, section->line, section->name, shapes->n_truths, in.n);
+    if (plug_whole(section, "truth", 0)) shapes->n_truths = shapes->out[i].n;
+    return SN_OK;
+}
+
 static enum sn_status check_layer(struct shapes *shapes, int i, struct shape in,
                                   struct sn_error *error)
 {
@@ -63,7 +80,8 @@ static enum sn_status check_layer(struct shapes *shapes, int i, struct shape in,
     enum sn_status status = plug_layer_shape(&step);
     double n = (double)shapes->out[i].n * (double)shapes->batch;
     shapes->n_bytes += n * sizeof(float);
-    if (status || n <= INT_MAX) return status;
+    if (status) return status;
+    if (n <= INT_MAX) return check_truths(shapes, i, in, error);
     return sn_fail(error, SN_BAD_INPUT,
                    "%s:%d: [%s]: expected at most %d outputs for a batch, found %.0f",
                    section->path, section->line, section->name, INT_MAX, n);

@@ -169,6 +169,48 @@ static void remove_abandoned(void)
     free(start);
 }
 
+/* The numbers of truth that a layer reads for an image, 0 of a layer that has no loss. */
+static int truths_read(const layer *l)
+{
+    switch (l->type) {
+    case SOFTMAX:
+    case LOGXENT:
+    case COST: return l->noloss ? 0 : l->inputs;
+    case DETECTION:
+    case REGION:
+    case YOLO:
+    case ISEG: return l->truths;
+    default: return 0;
+    }
+}
+
+static enum sn_status check_truths(const network *net, const char *name, struct sn_error *error)
+{
+    int n_truths = net->truths;
+    for (int i = 0; i < net->n; i++) {
+        const layer *l = &net->layers[i];
+        int n_read = truths_read(l);
+        if (n_read > n_truths)
+            return sn_fail(error, SN_BAD_INPUT,
+                           "%s: layer %d [%s]: expected at most %d inputs to compare with %d "
+                           "numbers of truth, found %d",
+                           name, i, get_layer_string(l->type), n_truths, n_truths, n_read);
+        if (l->truth) n_truths = l->outputs;
+    }
+    return SN_OK;
+}
+
+enum sn_status plug_training_check_layers(const network *net, const char *name,
+                                          struct sn_error *error)
+{
+    for (int i = 0; i < net->n; i++)
+        if (net->layers[i].type == GRU || net->layers[i].type == LSTM)
+            return sn_fail(error, SN_BAD_INPUT,
+                           "%s: layer %d [%s]: expected a layer that can be trained without a GPU",
+                           name, i, get_layer_string(net->layers[i].type));
+    return check_truths(net, name, error);
+}
+
 enum sn_status plug_training_check_net(const network *net, struct sn_error *error)
 {
     if (net->batch < 1)
@@ -180,12 +222,7 @@ enum sn_status plug_training_check_net(const network *net, struct sn_error *erro
                        "%s: [net]: expected height = width and 3 channels, as Darknet loads images "
                        "for training, found %d x %d x %d",
                        training.name, net->h, net->w, net->c);
-    for (int i = 0; i < net->n; i++)
-        if (net->layers[i].type == GRU || net->layers[i].type == LSTM)
-            return sn_fail(error, SN_BAD_INPUT,
-                           "%s: layer %d [%s]: expected a layer that can be trained without a GPU",
-                           training.name, i, get_layer_string(net->layers[i].type));
-    return SN_OK;
+    return plug_training_check_layers(net, training.name, error);
 }
 
 enum sn_status plug_training_begin(const network *net, struct sn_error *error)

@@ -21,6 +21,12 @@ int plug_training_is_stock_log(void);
 enum sn_status plug_training_check(const struct task *task, const char *cfg,
                                    struct sn_error *error);
 
+/* Layers that Darknet cannot train on a CPU, and losses that read more truth than there is, which
+ * is as many numbers as the net's last layer wants and, behind a layer with truth=1, its outputs,
+ * are SN_BAD_INPUT. name is that of the net in the message. */
+enum sn_status plug_training_check_layers(const network *net, const char *name,
+                                          struct sn_error *error);
+
 /* After it is loaded: what Darknet's loader of images cannot serve is SN_BAD_INPUT. */
 enum sn_status plug_training_check_net(const network *net, struct sn_error *error);
 
