@@ -1,9 +1,8 @@
 """Compares imported nets with torchvision's own. Usage: parity.py BUILD [ARCHITECTURE...]
 
-For each architecture: a model with random weights and randomised BatchNorm statistics is saved in the zip and in the old
-format, both files are imported, and all logits on fixed inputs must agree to 1e-5 (largest difference over largest
-value), with equal argmax. Then the head of the first net of each family is replaced. Exits with 1 when anything is not as
-it should be.
+For each architecture: a model with random weights and randomised BatchNorm statistics is saved and imported, and all
+logits on fixed inputs must agree to 1e-5 (largest difference over largest value), with equal argmax. The first of each
+family is saved in the old format too, and its head is replaced. Exits with 1 when anything is not as it should be.
 """
 import contextlib
 import json
@@ -240,13 +239,13 @@ def check_training(build, out):
     return [] if holds else ["--freeze, trained"]
 
 
-def compare(build, out, name, replaces):
-    """One row of the table, and whether the net agrees; its head is replaced on request."""
+def compare(build, out, name, is_first):
+    """One row of the table, and whether the net agrees; is_first of its family."""
     model = make_model(name)
     x = make_inputs(out, name)
     expected = logits_of(model, x)
     worst, same, seconds = 0, True, 0
-    for is_zip in (True, False):
+    for is_zip in (False, True) if is_first else (True,):
         file, net = f"{out}/{name}.pth", f"{out}/{name}"
         torch.save(model.state_dict(), file, _use_new_zipfile_serialization=is_zip)
         start = time.monotonic()
@@ -256,7 +255,7 @@ def compare(build, out, name, replaces):
         worst = max(worst, difference(found, expected))
         same = same and (found.argmax(1) == expected.argmax(1)).all()
     parameters = sum(p.numel() for p in model.parameters())
-    agrees = worst <= LIMIT and same and (not replaces or approximates(build, out, name))
+    agrees = worst <= LIMIT and same and (not is_first or approximates(build, out, name))
     row = f"{name:14} {parameters:12} {os.path.getsize(file):12} {seconds:9.2f} {worst:11.2e}"
     for suffix in ("pth", "cfg", "weights", "names", "labels"):
         with contextlib.suppress(FileNotFoundError):
