@@ -157,3 +157,47 @@ Test(plug_speed, stock_functions_can_be_chosen)
     cr_assert(chosen.forward == stock.forward);
     free_layer(stock), free_layer(chosen);
 }
+
+Test(plug_speed, fills)
+{
+    static const float values[] = { 0, -0.f, 1.5f };
+    uint64_t seed = 5;
+    for (int stride = 1; stride < 3; stride++)
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            enum { N = 9 };
+            float *ours = random_floats(&seed, 2 * N), *stock = copy_of(ours, 2 * N);
+            __wrap_fill_cpu(N, values[v], ours, stride);
+            __real_fill_cpu(N, values[v], stock, stride);
+            cr_assert(!memcmp(ours, stock, 2 * N * sizeof *ours), "%g, stride %d",
+                      (double)values[v], stride);
+            free(ours), free(stock);
+        }
+}
+
+/* Outputs are the stock ones to the bit, gradients are there again and were not written to, but for
+ * those that a loss computes in a prediction. */
+Test(plug_speed, predictions)
+{
+    static const char text[] =
+        "[net]\nbatch=2\nheight=8\nwidth=8\nchannels=3\n"
+        "[convolutional]\nfilters=4\nsize=3\nstride=1\npad=1\nbatch_normalize=1\n"
+        "activation=leaky\n[maxpool]\nsize=2\nstride=2\n[route]\nlayers=-1\n"
+        "[convolutional]\nfilters=4\nsize=1\nactivation=linear\n[shortcut]\nfrom=-2\n"
+        "activation=linear\n[sss]\noutput=6\nstages=2\nstates=2\nactivation=linear\n[dropout]\n"
+        "[connected]\noutput=5\nactivation=linear\ntruth=1\n[softmax]\n";
+    uint64_t seed = 6;
+    be_quiet();
+    network *net = net_from_text(text, 1);
+    for (int i = 0; i < net->n; i++) {
+        layer *l = &net->layers[i];
+        for (int k = 0; k < l->batch * l->outputs; k++) l->delta[k] = 7;
+    }
+    float *input = random_floats(&seed, (size_t)(net->batch * net->inputs));
+    size_t n = (size_t)(net->batch * net->outputs);
+    float *ours = copy_of(__wrap_network_predict(net, input), n);
+    for (int i = 0; i + 1 < net->n; i++) cr_assert_eq(*net->layers[i].delta, 7, "layer %d", i);
+    cr_assert_neq(*net->layers[net->n - 1].delta, 7);
+    cr_assert(!memcmp(ours, __real_network_predict(net, input), n * sizeof *ours));
+    free(input), free(ours);
+    net_free(net);
+}

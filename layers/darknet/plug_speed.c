@@ -301,3 +301,48 @@ maxpool_layer __wrap_make_maxpool_layer(int batch, int h, int w, int c, int size
     if (!is_stock()) l.forward = forward_maxpool;
     return l;
 }
+
+/* ---- Gradients in predictions */
+
+void __wrap_fill_cpu(int n, float value, float *x, int stride)
+{
+    if (is_stock() || value != 0 || signbit(value) || stride != 1)
+        __real_fill_cpu(n, value, x, stride);
+    else if (n > 0) memset(x, 0, (size_t)n * sizeof *x);
+}
+
+/* Whether the layer's forward pass leaves its gradient alone. */
+static int keeps_delta(const layer *l)
+{
+    switch (l->type) {
+    case RNN:
+    case GRU:
+    case LSTM:
+    case CRNN:
+    case REGION:
+    case YOLO:
+    case DETECTION:
+    case ISEG:
+    case SOFTMAX:
+    case LOGXENT:
+    case COST: return 0;
+    default: return 1;
+    }
+}
+
+/* Predictions need no gradients, which forward_network fills with 0 wherever there are any: as much
+ * memory as the outputs take, which is not even there before it is written. */
+float *__wrap_network_predict(network *net, float *input)
+{
+    float **deltas = is_stock() ? NULL : malloc((size_t)net->n * sizeof *deltas);
+    if (!deltas) return __real_network_predict(net, input);
+    for (int i = 0; i < net->n; i++) {
+        layer *l = &net->layers[i];
+        deltas[i] = l->delta;
+        if (keeps_delta(l)) l->delta = NULL;
+    }
+    float *output = __real_network_predict(net, input);
+    for (int i = 0; i < net->n; i++) net->layers[i].delta = deltas[i];
+    free(deltas);
+    return output;
+}

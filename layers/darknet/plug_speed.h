@@ -15,6 +15,8 @@ void __real_activate_array(float *x, const int n, const ACTIVATION a);
 void __real_gradient_array(const float *x, const int n, const ACTIVATION a, float *delta);
 maxpool_layer __real_make_maxpool_layer(int batch, int h, int w, int c, int size, int stride,
                                         int padding);
+void __real_fill_cpu(int n, float value, float *x, int stride);
+float *__real_network_predict(network *net, float *input);
 
 void __wrap_im2col_cpu(float *data_im, int channels, int height, int width, int ksize, int stride,
                        int pad, float *data_col);
@@ -26,5 +28,7 @@ void __wrap_activate_array(float *x, const int n, const ACTIVATION a);
 void __wrap_gradient_array(const float *x, const int n, const ACTIVATION a, float *delta);
 maxpool_layer __wrap_make_maxpool_layer(int batch, int h, int w, int c, int size, int stride,
                                         int padding);
+void __wrap_fill_cpu(int n, float value, float *x, int stride);
+float *__wrap_network_predict(network *net, float *input);
 
 #endif
