@@ -206,11 +206,12 @@ static void pack_for(struct subject *s)
 }
 
 /* As many copies of each as make all copies together more than the last cache holds, as all are
- * read before the first one is read again. */
+ * read before the first one is read again. Some systems count parts of that cache which this core
+ * cannot fill. */
 static void make_copies(struct subject *subjects, int n)
 {
     long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    double all = 0, most = cache > 0 ? 2.5 * (double)cache : 1e8;
+    double all = 0, most = cache > 0 ? fmin(2.5 * (double)cache, 0x1p28) : 1e8;
     for (int i = 0; i < n; i++) all += (double)subjects[i].n_bytes;
     for (int i = 0; i < n; i++) {
         struct subject *s = &subjects[i];

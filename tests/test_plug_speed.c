@@ -4,6 +4,7 @@
 #include <plug_speed.h>
 
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,4 +201,17 @@ Test(plug_speed, predictions)
     cr_assert(!memcmp(ours, __real_network_predict(net, input), n * sizeof *ours));
     free(input), free(ours);
     net_free(net);
+}
+
+Test(plug_speed, maximum_of_no_numbers)
+{
+    be_quiet();
+    float input[2 * 9];
+    for (int i = 0; i < 2 * 9; i++) input[i] = NAN;
+    maxpool_layer l = __wrap_make_maxpool_layer(1, 3, 3, 2, 2, 1, 2);
+    l.forward(l, (network){ .input = input });
+    for (int i = 0; i < l.outputs; i++)
+        cr_assert(l.indexes[i] / 9 == i / (l.outputs / 2) && l.output[i] == -FLT_MAX, "%d: %d", i,
+                  l.indexes[i]);
+    free_layer(l);
 }

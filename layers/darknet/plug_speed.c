@@ -260,11 +260,12 @@ void __wrap_gradient_array(const float *x, const int n, const ACTIVATION a, floa
 /* ---- Maximum pooling */
 
 /* The index of the largest entry of one window: of the rows and columns from the first to below the
- * last; -1 when there is none above -FLT_MAX. */
+ * last; that of the first one when none is above -FLT_MAX, as where all are NaN. The stock one
+ * gives -1 then, where the backward pass writes. */
 static int largest(const float *image, int width, int top, int bottom, int left, int right,
                    float *most)
 {
-    int index = -1;
+    int index = top * width + left;
     *most = -FLT_MAX;
     for (int h = top; h < bottom; h++)
         for (int w = left; w < right; w++) {
@@ -287,9 +288,9 @@ static void forward_maxpool(const layer l, network net)
         for (int i = 0; i < l.out_h; i++)
             for (int j = 0; j < l.out_w; j++) {
                 int top = i * l.stride - shift, left = j * l.stride - shift;
-                int found = largest(image, l.w, top < 0 ? 0 : top, least_of(top + l.size, l.h),
-                                    left < 0 ? 0 : left, least_of(left + l.size, l.w), output++);
-                *indexes++ = found < 0 ? found : found + plane * area;
+                *indexes++ = plane * area
+                    + largest(image, l.w, top < 0 ? 0 : top, least_of(top + l.size, l.h),
+                              left < 0 ? 0 : left, least_of(left + l.size, l.w), output++);
             }
     }
 }
