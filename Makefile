@@ -1,4 +1,4 @@
-# structnet. Targets: all (default), demo, example-alexnet CHECKPOINT= IMAGES=, example-scratch, test, browser, parity, fuzz, arm, bench, bench-pixels, bench-guard, lint, test-long, asan, coverage, install PREFIX=, clean, deps. See README.md.
+# structnet. Targets: all (default), demo, example-alexnet CHECKPOINT= IMAGES=, example-scratch, test, browser, parity, fuzz, arm, bench, bench-pixels, bench-guard, lint, test-long, asan, valgrind, coverage, install PREFIX=, clean, deps. See README.md.
 
 CC = gcc
 OBJCOPY = objcopy
@@ -60,7 +60,7 @@ libraries = $(BUILD)/libstructnet.a $(BUILD)/$(SONAME)
 LIBRARY_LIBS = -llapacke -lopenblas -lm
 
 # Darknet's sources must be there before their names can be listed, so every build starts a second make.
-.PHONY: all demo example-alexnet example-scratch test browser parity fuzz arm mcu bench bench-pixels bench-guard lint test-long asan coverage install clean deps source binaries run-tests fuzzers tested-programs
+.PHONY: all demo example-alexnet example-scratch test browser parity fuzz arm mcu bench bench-pixels bench-guard lint test-long asan valgrind coverage install clean deps source binaries run-tests fuzzers tested-programs
 all: source
 	@$(MAKE) --no-print-directory binaries
 
@@ -177,6 +177,13 @@ asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='-O1 -g' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' tested-programs
 	sh tests/asan.sh $(BUILD)/asan
+
+# The kernels, for values that nobody set.
+valgrind:
+	@sh tools/deps.sh '$(CC)' valgrind
+	@$(MAKE) --no-print-directory source
+	@$(MAKE) --no-print-directory $(BUILD)/run_tests
+	sh tests/valgrind.sh $(BUILD)
 
 # The lines and branches of our files that the tests reach, as clang counts them.
 coverage:

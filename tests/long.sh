@@ -4,7 +4,7 @@
 # What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
 # pass, no compiler may warn, and the demo must reach its figures in time. Its nets classify all test images alike on the host and on
 # emulated microcontrollers. Then come the limits of time and memory (tests/limits.sh), installation, lint, memory over a long
-# training, coverage and AddressSanitizer; the limits of large matrices are last, since they take longest.
+# training, coverage, AddressSanitizer and valgrind; the limits of large matrices are last, since they take longest.
 set -eu
 
 build=$1 out=$1/long
@@ -62,5 +62,7 @@ echo "make coverage, log in $out/coverage.log"
 make coverage > "$out/coverage.log" 2>&1 || fail "make coverage"
 echo "make asan, log in $out/asan.log"
 make asan > "$out/asan.log" 2>&1 || fail "make asan"
+echo "make valgrind, log in $out/valgrind.log"
+make valgrind > "$out/valgrind.log" 2>&1 || fail "make valgrind"
 limits large
 echo "all long proofs hold"

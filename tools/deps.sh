@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, saying which and why; sudo only when not root.
-# Usage: tools/deps.sh COMPILER [browser|parity|fuzz|arm|asan|bench|lint|mcu], for what these targets need beside
+# Usage: tools/deps.sh COMPILER [browser|parity|fuzz|arm|asan|valgrind|bench|lint|mcu], for what these targets need beside
 set -eu
 
 compiler=${1%% *}  # CC may hold options.
@@ -81,6 +81,9 @@ asan) case ${compiler##*/} in clang*) packages="$packages
 libclang-rt-dev: sanitizers of clang
 llvm: names of functions in their reports
 " ;; esac ;;
+valgrind) packages="$packages
+valgrind: values that nobody set
+" ;;
 bench) packages="$packages
 libgraphblas-dev: sparse products of another library
 librsb-dev: sparse products of another library
