@@ -51,7 +51,7 @@ glyphs_shared = $(addprefix $(BUILD)/,tools/random.o tools/outputs.o layers/dark
 tests = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fuzz_%.c,$(wildcard tests/*.c)))
 binaries = $(BUILD)/darknet $(BUILD)/structnet $(BUILD)/make_glyphs
 # What the tests of the commands run.
-tested_programs = $(addprefix $(BUILD)/,darknet structnet run_tests in_tests/darknet in_tests/structnet old_core.so)
+tested_programs = $(addprefix $(BUILD)/,darknet structnet make_glyphs run_tests in_tests/darknet in_tests/structnet old_core.so)
 
 # The names of structnet.h alone leave the library.
 VERSION = $(shell sed -n 's/^\#define STRUCTNET_VERSION "\(.*\)"/\1/p' layers/structnet.h)
