@@ -4,7 +4,7 @@ set -u
 
 build=$1
 out=$build/test-moments
-structnet=$build/structnet
+structnet=$(cd "$build" && pwd)/structnet  # called from another directory too
 darknet=$build/darknet
 . tests/checks.sh
 
@@ -43,7 +43,7 @@ for type in psm lowrank dense; do
     [ $type != dense ] || budget=
     for from in '--features rows --holdout 0' '--moments f.moments.npy'; do
         # shellcheck disable=SC2086
-        (cd "$out" && "../../$structnet" approx net.cfg net.weights --layer 1 --type $type --bits 4 $budget $from -o fit --json) > "$out/$type.json" 2> "$out/stderr"
+        (cd "$out" && "$structnet" approx net.cfg net.weights --layer 1 --type $type --bits 4 $budget $from -o fit --json) > "$out/$type.json" 2> "$out/stderr"
         status=$?
         ok "$type ${from%% *}" is 0
         cp "$out/fit.cfg" "$out/$type-${from%% *}.cfg"
