@@ -244,8 +244,7 @@ ok "... in batches of the cfg's" [ "$(schedule)" = 'batch=4 subdivisions=1 learn
 folder=$(echo "$out"/wl.parts-*)
 ok "... by the train list, which has no image that judges" [ "$(grep -e train= -e valid= "$folder/train.data") $(cat "$folder/train.txt" \
     "$folder/held.txt" | sort -u | wc -l) $(wc -l < "$folder/train.txt")" = "train=$folder/train.txt 21 17" ]
-step=$(ls "$folder"/????????-*-whole-????????.json)
-step=${step%.json}
+step=$folder/$(ls "$folder" | sed -n 's/^\([0-9a-f]*-[0-9]*-whole-[0-9a-f]*\)\.json$/\1/p')
 ok "... of what Darknet saves the weights stay" [ "$(ls "$step"* | wc -l) $(ls "$folder" | grep -c -e backup -e '_[0-9]*\.weights')" = '4 0' ]
 cp "$out/wl.weights" "$out/first.weights"
 trained --tune whole --tune-batches 400 --tune-rate 0.05 --json

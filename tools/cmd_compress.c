@@ -153,6 +153,11 @@ static int read_target(const char *text)
     return !strcmp(text, "madds");
 }
 
+static int read_count(const char *option, int least)
+{
+    return command_whole_number(&cmd_compress, option, optarg, least, 100000000);
+}
+
 static int read_block(const char *text)
 {
     int block = command_whole_number(&cmd_compress, "--block", text, 4, 8);
@@ -171,23 +176,15 @@ static void take_option(struct arguments *arguments, int option)
         request->max_drop = command_number(command, "--max-drop", optarg, 0, 100) / 100;
         break;
     case 'm': request->madds = command_number(command, "--madds", optarg, 1e-12, 1); break;
-    case 'i':
-        request->n_images = command_whole_number(command, "--images", optarg, 1, 100000000);
-        break;
+    case 'i': request->n_images = read_count("--images", 1); break;
     case 'L':
         request->has_baselines = 1;
         if (strcmp(optarg, "none"))
             request->n_baselines = request_read_bits(command, optarg, request->baselines);
         break;
     case 'T': request->tune = read_tune(optarg); break;
-    case 'E':
-        request->n_tune_images = command_whole_number(command, "--tune-images", optarg, 2,
-                                                      100000000);
-        break;
-    case 'N':
-        request->n_tune_batches = command_whole_number(command, "--tune-batches", optarg, 1,
-                                                       100000000);
-        break;
+    case 'E': request->n_tune_images = read_count("--tune-images", 2); break;
+    case 'N': request->n_tune_batches = read_count("--tune-batches", 1); break;
     case 'R': request->tune_rate = command_number(command, "--tune-rate", optarg, 1e-9, 1e3); break;
     case 'g': request->is_of_madds = read_target(optarg); break;
     case 'P': read_parts(request, optarg); break;

@@ -84,7 +84,8 @@ static enum sn_status write_cfg(const struct whole *whole, const struct schedule
 {
     struct cfg_text *cfg = cfg_read(whole->net.net.cfg, error);
     struct whole_file out = { 0 };
-    enum sn_status status = cfg ? whole_file_open(&out, path, error) : error->code;
+    if (!cfg) return error->code;
+    enum sn_status status = whole_file_open(&out, path, error);
     if (!status) {
         status = write_lines(whole->net.net.cfg, cfg->sections, schedule, out.file, error);
         if (status) whole_file_discard(&out);
