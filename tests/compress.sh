@@ -217,6 +217,97 @@ ok "a budget for no form" complains 1 'expected forms of the layers that keep to
 compress --madds 0.5 -o "$out/bad"
 ok "--madds for one layer" complains 2 '--madds: expected layers that are a whole net'
 
+# ---- a whole net, trained by Darknet
+# A darknet stands beside this structnet that keeps the cfg which it is called with, and what it says.
+mkdir "$out/bin"
+cp "$structnet" "$out/bin/structnet"
+printf '#!/bin/sh\ncp "$4" "%s/trained.cfg"\nexec "%s" "$@" > "%s/trained.log"\n' "$out" "$darknet" "$out" > "$out/bin/darknet"
+chmod +x "$out/bin/darknet"
+# trained OPTION...: of whole.cfg, for classes in another order than it has learned them in.
+printf 'green\nblue\nred\n' > "$out/turned.txt"
+sed "s|^labels=.*|labels=$out/turned.txt|" "$out/task.data" > "$out/turned.data"
+trained() {
+    try "$out/bin/structnet" compress "$out/whole.cfg" "$out/whole.weights" "$out/turned.data" --layers all --share 1 --types pruned --bits 8 \
+        --parts 0.25 --baselines none -o "$out/wl" "$@"
+}
+trained --json
+ok "a net that has learned other classes" [ "$(value top1 "$out/stdout")" = 0 ]
+trained --tune whole --tune-batches 400 --tune-rate 0.05 --json
+ok "--tune whole" is 0
+ok "... teaches it those of the task" [ "$(value top1 "$out/stdout")" = 1 ]
+try "$structnet" check "$out/wl.cfg" "$out/wl.weights"
+ok "... the net is whole" says 0 '^ok$'
+seen() { od -A n -t u8 -j 12 -N 8 "$1" | tr -d ' '; }
+ok "... and has seen no image, as Darknet counts them" [ "$(seen "$out/wl.weights")" = 0 ]
+schedule() { sed -n '/^\[net\]/,/^$/p' "$out/trained.cfg" | grep -e batch -e sub -e rate -e policy -e power -e scales -e steps | tr '\n' ' '; }
+ok "... in batches of the cfg's" [ "$(schedule)" = 'batch=4 subdivisions=1 learning_rate=0.05 max_batches=400 policy=poly power=1 ' ]
+folder=$(echo "$out"/wl.parts-*)
+ok "... by the train list, which has no image that judges" [ "$(grep -e train= -e valid= "$folder/train.data") $(cat "$folder/train.txt" \
+    "$folder/held.txt" | sort -u | wc -l) $(wc -l < "$folder/train.txt")" = "train=$folder/train.txt 21 17" ]
+step=$folder/$(ls "$folder" | sed -n 's/^\([0-9a-f]*-[0-9]*-whole-[0-9a-f]*\)\.json$/\1/p')
+ok "... of what Darknet saves the weights stay" [ "$(ls "$step"* | wc -l) $(ls "$folder" | grep -c -e backup -e '_[0-9]*\.weights')" = '4 0' ]
+cp "$out/wl.weights" "$out/first.weights"
+trained --tune whole --tune-batches 400 --tune-rate 0.05 --json
+ok "... once more, nothing is computed" [ "$(value steps_run "$out/stdout")" = 0 ]
+rm "$step.json"
+trained --tune whole --tune-batches 400 --tune-rate 0.05 --json
+ok "... or the same net" cmp -s "$out/wl.weights" "$out/first.weights"
+interruptible "$out/bin/structnet" compress "$out/whole.cfg" "$out/whole.weights" "$out/turned.data" --layers all --share 1 --types pruned --bits 8 \
+    --parts 0.25 --baselines none -o "$out/wl" --tune whole --tune-batches 200000
+trains() { grep -q '^batch .* of 200000:' "$out/trained.log"; }
+within 60 trains
+interrupt
+finish
+ok "Ctrl-C ends the training" is 130
+is_saved() { at_least "$(seen "$folder"/*.backup)" 40; }
+ok "... which is saved" within 30 is_saved
+# Of the count of images in these weights Darknet has no batch left.
+cp "$step.weights" "$out/late.weights"
+printf '\0\0\200\077' | dd of="$out/late.weights" bs=1 seek=20 conv=notrunc 2> "$out/stderr"
+rm "$step.json"
+cp "$out/late.weights" "$step.backup"
+trained --tune whole --tune-batches 400 --tune-rate 0.05 --json
+ok "... and goes on from there" cmp -s "$step.weights" "$out/late.weights"
+sed 's/^batch=4/batch=1/; s/^max_batches=.*/&\npolicy=steps\nsteps=1,2\nscales=.5,.5/' "$out/whole.cfg" > "$out/one.cfg"
+cp "$out/whole.weights" "$out/one.weights"
+try "$out/bin/structnet" compress "$out/one.cfg" "$out/one.weights" "$out/task.data" --layers all --share 1 --types pruned --bits 8 --parts 0.25 \
+    --baselines none -o "$out/wo" --tune whole
+ok "a cfg of one image is trained by a tenth of its rate in batches of 64 for two passes" [ "$(schedule)" = \
+    'batch=64 subdivisions=4 learning_rate=0.001 max_batches=1 policy=poly power=1 ' ]
+trained --tune whole --tune-rate 1000
+ok "a rate that is too high" complains 1 'darknet: .*-whole-.*: expected a finite loss, found'
+colour_net pooled <<'END_CFG'
+[convolutional]
+filters=12
+size=3
+pad=1
+activation=leaky
+
+[convolutional]
+filters=12
+size=3
+pad=1
+activation=leaky
+
+[avgpool]
+END_CFG
+sed 's/^width=6/width=12/' "$out/pooled.cfg" > "$out/broad.cfg"
+broad() {
+    try "$structnet" compress "$out/broad.cfg" "$out/pooled.weights" "$out/task.data" --layers all --share 1 --types pruned --bits 8 --baselines none \
+        -o "$out/wb" "$@"
+}
+broad --tune whole
+ok "a net that Darknet cannot train" complains 1 'broad: \[net\]: expected height = width and 3 channels, .*, found 6 x 12 x 3'
+ok "... is refused before a fit" [ -z "$(ls "$out"/wb.parts-*/*.cfg 2> "$out/listed")" ]
+broad
+ok "... which can be made smaller" is 0
+whole --share 1 --tune layers --tune-batches 3 -o "$out/bad"
+ok "--tune-batches for layers" complains 2 '--tune-batches: expected --tune whole'
+whole --share 1 --tune whole --tune-images 3 -o "$out/bad"
+ok "--tune-images for the whole net" complains 2 '--tune-images: expected --tune layers'
+whole --share 1 --tune all -o "$out/bad"
+ok "--tune with another word" complains 2 "--tune: expected none, layers or whole, found 'all'"
+
 # ---- what is refused
 try flock "$parts/search.lock" "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/task.data" --share 0.6 -o "$out/small"
 ok "two at a time in a folder" complains 1 'small.parts-[0-9a-f]*: another search works there'

@@ -83,6 +83,7 @@ complete() {
         echo "${COMPREPLY[*]}"' - "$prefix" "$@"
 }
 ok "bash completes commands" [ "$(complete structnet fe)" = features ]
+ok "... and the words of options" [ "$(complete structnet compress --tune w) $(complete structnet compress --target m)" = 'whole madds' ]
 ok "... options" [ "$(complete structnet approx --sh)" = "--share --shrinkage" ]
 ok "... and types" [ "$(complete structnet approx --type p)" = "psm pruned" ]
 

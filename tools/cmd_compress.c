@@ -73,9 +73,15 @@ const struct command cmd_compress = {
         "                  (default 4,3,2), or none\n"
         "  --target T      of a whole net with --max-drop: what is to be least, bytes (default)\n"
         "                  or madds\n"
-        "  --tune T        of a whole net: none (default), or layers: the values are trained so\n"
-        "                  that its blocks give what those of CFG give (structnet reconstruct)\n"
-        "  --tune-images N of the train list, that do so (default 1024)\n",
+        "  --tune T        of a whole net: none (default); layers: the values are trained so\n"
+        "                  that its blocks give what those of CFG give (structnet reconstruct),\n"
+        "                  without labels; or whole: the net goes on learning the classes of the\n"
+        "                  train list by \"darknet classifier train\", the patterns kept, in\n"
+        "                  batches of CFG's size, of 64 images where that is 1\n"
+        "  --tune-images N of the train list, for --tune layers (default 1024)\n"
+        "  --tune-batches N of --tune whole (default: two passes over the train list)\n"
+        "  --tune-rate R   of --tune whole, the learning rate at first, which falls to 0 along a\n"
+        "                  line (default: a tenth of CFG's)\n",
     .print_options = print_options,
     .usage_end =
         "  --bits B,...    of a value, of 32, 8, 4, 3, 2 and 1 (default: all; of a whole net 8,\n"
@@ -136,7 +142,8 @@ static enum compress_tune read_tune(const char *text)
 {
     if (!strcmp(text, "none")) return COMPRESS_TUNE_NONE;
     if (!strcmp(text, "layers")) return COMPRESS_TUNE_LAYERS;
-    command_usage_error(&cmd_compress, "--tune: expected none or layers, found '%s'", text);
+    if (!strcmp(text, "whole")) return COMPRESS_TUNE_WHOLE;
+    command_usage_error(&cmd_compress, "--tune: expected none, layers or whole, found '%s'", text);
 }
 
 static int read_target(const char *text)
@@ -144,6 +151,11 @@ static int read_target(const char *text)
     if (strcmp(text, "bytes") && strcmp(text, "madds"))
         command_usage_error(&cmd_compress, "--target: expected bytes or madds, found '%s'", text);
     return !strcmp(text, "madds");
+}
+
+static int read_count(const char *option, int least)
+{
+    return command_whole_number(&cmd_compress, option, optarg, least, 100000000);
 }
 
 static int read_block(const char *text)
@@ -164,19 +176,16 @@ static void take_option(struct arguments *arguments, int option)
         request->max_drop = command_number(command, "--max-drop", optarg, 0, 100) / 100;
         break;
     case 'm': request->madds = command_number(command, "--madds", optarg, 1e-12, 1); break;
-    case 'i':
-        request->n_images = command_whole_number(command, "--images", optarg, 1, 100000000);
-        break;
+    case 'i': request->n_images = read_count("--images", 1); break;
     case 'L':
         request->has_baselines = 1;
         if (strcmp(optarg, "none"))
             request->n_baselines = request_read_bits(command, optarg, request->baselines);
         break;
     case 'T': request->tune = read_tune(optarg); break;
-    case 'E':
-        request->n_tune_images = command_whole_number(command, "--tune-images", optarg, 2,
-                                                      100000000);
-        break;
+    case 'E': request->n_tune_images = read_count("--tune-images", 2); break;
+    case 'N': request->n_tune_batches = read_count("--tune-batches", 1); break;
+    case 'R': request->tune_rate = command_number(command, "--tune-rate", optarg, 1e-9, 1e3); break;
     case 'g': request->is_of_madds = read_target(optarg); break;
     case 'P': read_parts(request, optarg); break;
     case 'k': request->block = read_block(optarg); break;
@@ -207,6 +216,14 @@ static void check_request(const struct compress_request *request)
         command_usage_error(&cmd_compress,
                             "expected one of --share, --bytes and --max-drop, found %s",
                             n ? "several" : "none");
+    const char *wrong = request->n_tune_images && request->tune != COMPRESS_TUNE_LAYERS
+        ? "--tune-images: expected --tune layers"
+        : request->n_tune_batches && request->tune != COMPRESS_TUNE_WHOLE
+        ? "--tune-batches: expected --tune whole"
+        : request->tune_rate > 0 && request->tune != COMPRESS_TUNE_WHOLE
+        ? "--tune-rate: expected --tune whole"
+        : NULL;
+    if (wrong) command_usage_error(&cmd_compress, "%s", wrong);
     if (!outputs_is_name(request->name)) command_usage_error(&cmd_compress, "expected -o NAME");
 }
 
@@ -223,7 +240,6 @@ static void complete_request(struct compress_request *request, int is_whole)
         : request->n_parts       ? "--parts"
         : request->tune          ? "--tune"
         : request->has_baselines ? "--baselines"
-        : request->n_tune_images ? "--tune-images"
         : request->is_of_madds   ? "--target"
                                  : NULL;
     if (wrong)
@@ -248,17 +264,14 @@ static void complete_request(struct compress_request *request, int is_whole)
 static struct arguments read_arguments(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "share", 1, 0, 's' },     { "bytes", 1, 0, 'b' },
-        { "max-drop", 1, 0, 'd' },  { "layers", 1, 0, 'l' },
-        { "madds", 1, 0, 'm' },     { "images", 1, 0, 'i' },
-        { "block", 1, 0, 'k' },     { "parts", 1, 0, 'P' },
-        { "baselines", 1, 0, 'L' }, { "target", 1, 0, 'g' },
-        { "tune", 1, 0, 'T' },      { "tune-images", 1, 0, 'E' },
-        { "types", 1, 0, 't' },     { "bits", 1, 0, 'B' },
-        { "holdout", 1, 0, 'H' },   { "effort", 1, 0, 'e' },
-        { "resize", 1, 0, 'r' },    { "seed", 1, 0, 'S' },
-        { "output", 1, 0, 'o' },    { "json", 0, 0, 'j' },
-        { "help", 0, 0, 'h' },      { 0 }
+        { "share", 1, 0, 's' },        { "bytes", 1, 0, 'b' },     { "max-drop", 1, 0, 'd' },
+        { "layers", 1, 0, 'l' },       { "madds", 1, 0, 'm' },     { "images", 1, 0, 'i' },
+        { "block", 1, 0, 'k' },        { "parts", 1, 0, 'P' },     { "baselines", 1, 0, 'L' },
+        { "target", 1, 0, 'g' },       { "tune", 1, 0, 'T' },      { "tune-images", 1, 0, 'E' },
+        { "tune-batches", 1, 0, 'N' }, { "tune-rate", 1, 0, 'R' }, { "types", 1, 0, 't' },
+        { "bits", 1, 0, 'B' },         { "holdout", 1, 0, 'H' },   { "effort", 1, 0, 'e' },
+        { "resize", 1, 0, 'r' },       { "seed", 1, 0, 'S' },      { "output", 1, 0, 'o' },
+        { "json", 0, 0, 'j' },         { "help", 0, 0, 'h' },      { 0 }
     };
     struct arguments arguments = { .request = {
                                        .effort = "quick", .max_drop = -1, .holdout = .2 } };

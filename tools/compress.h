@@ -30,7 +30,7 @@ enum {
     COMPRESS_FULL = 50  /* likewise */
 };
 
-enum compress_tune { COMPRESS_TUNE_NONE, COMPRESS_TUNE_LAYERS };
+enum compress_tune { COMPRESS_TUNE_NONE, COMPRESS_TUNE_LAYERS, COMPRESS_TUNE_WHOLE };
 
 struct compress_request {
     const char *cfg, *weights, *data, *name, *types, *effort;
@@ -43,7 +43,9 @@ struct compress_request {
     int baselines[REQUEST_MAX_BITS], n_baselines; /* bits of the nets it is compared with */
     int has_baselines;                            /* whether these were asked for */
     enum compress_tune tune;                      /* a whole net, */
-    int n_tune_images;                            /* by so many images */
+    int n_tune_images;                            /* its layers by so many images, */
+    int n_tune_batches;                           /* or all of it by so many batches; 0: default */
+    double tune_rate;                             /* at first; 0: default */
     int is_of_madds; /* whether max_drop asks a whole net for the least of these */
     double holdout;
     int resize;

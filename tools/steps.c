@@ -90,11 +90,11 @@ char *steps_join(const struct step *step)
     int failed = !has_all_words(step);
     FILE *file = failed ? NULL : open_memstream(&text, &size);
     if (!file) return NULL;
-    fputs("structnet", file);
+    if (!step->is_other) fputs("structnet ", file);
     for (int i = 0; i < step->n; i++) {
         char *word = quote(step->words[i]);
         failed |= !word;
-        if (word) fprintf(file, " %s", word);
+        if (word) fprintf(file, "%s%s", i ? " " : "", word);
         free(word);
     }
     if (!fclose(file) && !failed) return text;
@@ -196,45 +196,72 @@ int steps_n_run(const struct steps *steps) { return ranks_sum(steps->n_run); }
 
 /* ---- Processes */
 
+/* Programs that stand beside this one are found before others of their names. */
+static void look_beside(void)
+{
+    static char *path;
+    char self[STEPS_MAX_PATH];
+    const char *before = getenv("PATH");
+    ssize_t n = path ? -1 : readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0) return;
+    self[n] = '\0';
+    *strrchr(self, '/') = '\0';
+    if (asprintf(&path, "%s%s%s", self, before ? ":" : "", before ? before : "") < 0) path = NULL;
+    else setenv("PATH", path, 1);
+}
+
 /* The command in the place of this process, which ends with its parent. */
-static void become(char **words, FILE *out, FILE *err, pid_t parent) __attribute__((noreturn));
-static void become(char **words, FILE *out, FILE *err, pid_t parent)
+static void become(const struct step *step, FILE *out, FILE *err, pid_t parent)
+    __attribute__((noreturn));
+static void become(const struct step *step, FILE *out, FILE *err, pid_t parent)
 {
     char *arguments[STEPS_MAX_WORDS + 3] = { "structnet" };
-    int n = 0;
+    char **words = step->is_other ? arguments : arguments + 1;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);
-    for (; words[n]; n++) arguments[n + 1] = words[n];
-    arguments[n + 1] = "--json";
-    dup2(fileno(out), STDOUT_FILENO);
+    memcpy(words, step->words, (size_t)step->n * sizeof *words);
+    if (!step->is_other) words[step->n] = "--json";
+    dup2(out ? fileno(out) : STDERR_FILENO, STDOUT_FILENO);
     if (err) dup2(fileno(err), STDERR_FILENO);
-    execv("/proc/self/exe", arguments);
+    if (step->is_other) execvp(*words, words);
+    else execv("/proc/self/exe", arguments);
     _exit(127);
 }
 
 /* Runs a command; its status as waitpid() gives it, -1 when it did not start. */
 static int run(const struct step *step, FILE *out, FILE *err)
 {
-    char *words[STEPS_MAX_WORDS + 1] = { 0 };
     int status;
-    memcpy(words, step->words, (size_t)step->n * sizeof *words);
+    if (step->is_other) look_beside();
     fflush(NULL); /* Nothing that is buffered may be written by two processes. */
     pid_t parent = getpid(), process = fork();
-    if (!process) become(words, out, err, parent);
+    if (!process) become(step, out, err, parent);
     if (process < 0) return -1;
     while (waitpid(process, &status, 0) < 0)
         if (errno != EINTR) return -1;
     return status;
 }
 
+/* The last line of text, which goes; behind warnings and the like an error is what ends a command.
+ */
+static const char *last_line(char *text)
+{
+    size_t n = strlen(text);
+    while (n && text[n - 1] == '\n') text[--n] = '\0';
+    const char *before = strrchr(text, '\n');
+    return before ? before + 1 : text;
+}
+
 /* What a failed command said, as one line. */
 static enum sn_status fail(const struct step *step, int status, FILE *err, struct sn_error *error)
 {
     char *text = err ? read_all(err) : NULL;
-    if (text && *text) sn_fail(error, SN_BAD_INPUT, "%.*s", (int)strcspn(text, "\n"), text);
+    const char *program = step->is_other ? "" : "structnet ";
+    if (text && *text) sn_fail(error, SN_BAD_INPUT, "%s", last_line(text));
     else if (status != -1 && WIFSIGNALED(status))
-        sn_fail(error, SN_IO, "structnet %s: ended by signal %d", step->words[0], WTERMSIG(status));
-    else sn_fail(error, SN_IO, "structnet %s: did not end well", step->words[0]);
+        sn_fail(error, SN_IO, "%s%s: ended by signal %d", program, step->words[0],
+                WTERMSIG(status));
+    else sn_fail(error, SN_IO, "%s%s: did not end well", program, step->words[0]);
     free(text);
     return error->code;
 }
@@ -244,7 +271,7 @@ static cJSON *take_record(const struct step *step, const char *command, int stat
                           FILE *err, struct sn_error *error)
 {
     cJSON *record = cJSON_CreateObject();
-    char *text = read_all(out);
+    char *text = step->is_other ? strdup("{}") : read_all(out);
     cJSON *result = !status && text ? cJSON_Parse(text) : NULL;
     free(text);
     cJSON_AddStringToObject(record, "command", command);
@@ -259,10 +286,12 @@ static cJSON *take_record(const struct step *step, const char *command, int stat
 static cJSON *make_record(const struct steps *steps, const struct step *step, const char *command,
                           struct sn_error *error)
 {
+    /* Of a command that shows its progress: that stands on stderr, of other programs on stdout. */
     int is_seen = step->is_long && isatty(STDERR_FILENO);
-    FILE *out = tmpfile(), *err = is_seen ? NULL : tmpfile();
+    int is_out_seen = is_seen && step->is_other, is_err_seen = is_seen && !step->is_other;
+    FILE *out = is_out_seen ? NULL : tmpfile(), *err = is_err_seen ? NULL : tmpfile();
     cJSON *record = NULL;
-    if (!out || (!err && !is_seen))
+    if ((!out && !is_out_seen) || (!err && !is_err_seen))
         sn_fail(error, SN_IO, "cannot make a temporary file: %s", strerror(errno));
     else record = take_record(step, command, run(step, out, err), out, err, error);
     if (out) fclose(out);

@@ -1,5 +1,6 @@
-/* Longer work as steps, each of which is a command of structnet in a process of its own, as a user
- * would give it: what a step needs of memory ends with it, and the commands can be shown.
+/* Longer work as steps, each of which is a command of structnet, or of a program beside it, in a
+ * process of its own, as a user would give it: what a step needs of memory ends with it, and the
+ * commands can be shown.
  *
  * A step has a name, and FOLDER/NAME.json records its command line and what it printed. The same
  * step is not run again as long as the record has the same command line; whoever chooses the folder
@@ -26,11 +27,13 @@ struct step {
     const char *output; /* a file without which it is run again; NULL: none */
     int may_fail;       /* a failure is its result, and recorded like one */
     int is_long;        /* it shows its own progress */
+    int is_other;       /* the words are a whole command line, of a program that may stand beside
+                         * structnet; what it prints is progress, its result an empty object */
     int n;
     char *words[STEPS_MAX_WORDS + 1]; /* the command and its arguments, free(); NULL: no memory */
 };
 
-/* Adds a word of the command line, the command's name first. */
+/* Adds a word of the command line, the command's name first, or the program's. */
 void steps_add(struct step *step, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Adds words up to a NULL; an option and the word behind it. */
@@ -41,9 +44,10 @@ void steps_option(struct step *step, const char *name, const char *format, ...)
 /* A number of what a command printed, NaN where it printed none. */
 double steps_number(const cJSON *object, const char *key);
 
-/* Runs the command with --json unless its record is there, and frees the words. *result is the
- * object that it printed (cJSON_Delete), or NULL when it failed and may: error has the command's
- * own line then. SN_IO, SN_NO_MEMORY; SN_BAD_INPUT with that line when it may not fail. */
+/* Runs the command, of structnet with --json, unless its record is there, and frees the words.
+ * *result is the object that it printed (cJSON_Delete), or NULL when it failed and may: error has
+ * the command's own line then. SN_IO, SN_NO_MEMORY; SN_BAD_INPUT with that line when it may not
+ * fail. */
 enum sn_status steps_run(struct steps *steps, struct step *step, cJSON **result,
                          struct sn_error *error);
 

@@ -12,6 +12,8 @@ _structnet()
     --type | --types) words=$(sed -n 's/^                    \([a-z][a-z0-9-]*\)  .*/\1/p' <<< "$(structnet approx --help)") ;;
     --effort) words='quick normal thorough' ;;
     --optimizer) words='sgd adam' ;;
+    --target) words='bytes madds' ;;
+    --tune) words='none layers whole' ;;
     *)
         case $word in
         -*) words="$(sed -n 's/^  \(-[a-zA-Z0-9-]*\)\b.*/\1/p' <<< "$help") --help" ;;

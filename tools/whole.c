@@ -4,6 +4,7 @@
 #include "layer_costs.h"
 #include "load_net.h"
 #include "whole_steps.h"
+#include "whole_train.h"
 
 #include <fit.h>
 
@@ -422,9 +423,9 @@ enum sn_status whole_run(struct whole *whole, struct compress *compress, struct 
              compress->request->resize);
     measure_dense(whole);
     struct limits limits = read_limits(whole);
-    if (whole_write_few(whole, error) || whole_write_task(whole, "held", error)
-        || whole_write_task(whole, "test", error) || add_layers(whole, error)
-        || try_layers(whole, error)
+    if (whole_train_check(whole, error) || whole_write_few(whole, error)
+        || whole_write_task(whole, "held", error) || whole_write_task(whole, "test", error)
+        || add_layers(whole, error) || try_layers(whole, error)
         || (compress->request->max_drop >= 0 ? search : make_net)(whole, limits, error))
         return error->code;
     return compare(whole, error);

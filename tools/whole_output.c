@@ -3,6 +3,7 @@
 #include "command.h"
 #include "copy_bytes.h"
 #include "outputs.h"
+#include "whole_steps.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ enum sn_status whole_output_write(const struct whole *whole, const char *command
         || !(weights = outputs_open_named(&outputs, request->name, "weights", error))
         || !(page = outputs_open_named(&outputs, request->name, "report.html", error))
         || !(table = outputs_open_named(&outputs, request->name, "report.tsv", error))
-        || copy_file(net->cfg, cfg, error) || copy_file(net->weights, weights, error)) {
+        || copy_file(net->cfg, cfg, error) || whole_copy_weights(net->weights, weights, error)) {
         outputs_discard(&outputs);
         return error->code;
     }

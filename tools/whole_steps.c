@@ -1,8 +1,11 @@
 #include "whole_steps.h"
 
+#include "copy_bytes.h"
 #include "load_net.h"
+#include "whole_train.h"
 
 #include <fit.h>
+#include <weights_file.h>
 #include <whole_file.h>
 
 #include <math.h>
@@ -59,7 +62,7 @@ enum sn_status whole_write_few(const struct whole *whole, struct sn_error *error
     return status ? status : whole_file_publish(&few, error);
 }
 
-/* FOLDER/LIST.data, the task whose valid list is FOLDER/LIST.txt. */
+/* FOLDER/LIST.data, the task whose valid list, or train list, is FOLDER/LIST.txt. */
 enum sn_status whole_write_task(const struct whole *whole, const char *list, struct sn_error *error)
 {
     const struct compress *compress = whole->compress;
@@ -68,8 +71,9 @@ enum sn_status whole_write_task(const struct whole *whole, const char *list, str
     enum sn_status status = whole_path(whole, list, ".data", path, error);
     if (!status) status = whole_file_open(&data, path, error);
     if (status) return status;
-    fprintf(data.file, "classes=%d\nlabels=%s\nvalid=%s/%s.txt\n", compress->task.n_classes,
-            task_find(&compress->task, "labels"), compress->folder, list);
+    fprintf(data.file, "classes=%d\nlabels=%s\n%s=%s/%s.txt\nbackup=%s\n", compress->task.n_classes,
+            task_find(&compress->task, "labels"), strcmp(list, "train") ? "valid" : "train",
+            compress->folder, list, compress->folder);
     status = whole_file_close(&data, error);
     return status ? status : whole_file_publish(&data, error);
 }
@@ -166,6 +170,7 @@ enum sn_status whole_tune(struct whole *whole, struct sn_error *error)
     const struct compress_net *dense = &compress->dense;
     char name[COMPRESS_MAX_NAME + 32], weights[STEPS_MAX_PATH], images[STEPS_MAX_PATH];
     if (compress->request->tune == COMPRESS_TUNE_NONE) return SN_OK;
+    if (compress->request->tune == COMPRESS_TUNE_WHOLE) return whole_train(whole, error);
     snprintf(name, sizeof name, "%s-%d", whole->net.net.name, compress->request->n_tune_images);
     if (whole_path(whole, name, ".weights", weights, error)
         || whole_path(whole, "train", ".txt", images, error))
@@ -183,6 +188,20 @@ enum sn_status whole_tune(struct whole *whole, struct sn_error *error)
     memcpy(whole->net.net.weights, weights, sizeof weights);
     snprintf(whole->net.net.name, sizeof whole->net.net.name, "%.*s", COMPRESS_MAX_NAME - 1, name);
     return SN_OK;
+}
+
+enum sn_status whole_copy_weights(const char *path, FILE *out, struct sn_error *error)
+{
+    struct weights_span span;
+    enum sn_status status = weights_span(path, &span, error);
+    FILE *in = status ? NULL : fopen(path, "rb");
+    if (!in) return status ? status : sn_fail(error, SN_IO, "%s: cannot read", path);
+    weights_header_write(&span.header, out);
+    if (fseek(in, (long)span.header_bytes, SEEK_SET))
+        status = sn_fail(error, SN_IO, "%s: cannot read", path);
+    if (!status) status = copy_bytes(in, out, span.file_bytes - span.header_bytes, path, error);
+    fclose(in);
+    return status;
 }
 
 /* ---- What it is worth */

@@ -14,7 +14,7 @@ void whole_forget(const struct whole *whole, const char *name, const char *suffi
 /* Writes the few images of the train list, spread evenly. SN_IO, likewise below. */
 enum sn_status whole_write_few(const struct whole *whole, struct sn_error *error);
 
-/* Writes FOLDER/LIST.data, the task whose valid list is FOLDER/LIST.txt. */
+/* Writes FOLDER/LIST.data, the task whose valid list, or train list, is FOLDER/LIST.txt. */
 enum sn_status whole_write_task(const struct whole *whole, const char *list,
                                 struct sn_error *error);
 
@@ -44,5 +44,9 @@ enum sn_status whole_judge(struct whole *whole, const struct compress_net *net, 
 
 /* Times all of whole->nets in one run. */
 enum sn_status whole_time(struct whole *whole, struct sn_error *error);
+
+/* Copies a net's weights with the count of images seen set to 0, as those of a net that was not
+ * trained have it: Darknet's training begins at that count. */
+enum sn_status whole_copy_weights(const char *path, FILE *out, struct sn_error *error);
 
 #endif
