@@ -335,15 +335,16 @@ static int keeps_delta(const layer *l)
  * memory as the outputs take, which is not even there before it is written. */
 float *__wrap_network_predict(network *net, float *input)
 {
-    float **deltas = is_stock() ? NULL : malloc((size_t)net->n * sizeof *deltas);
+    const int n = net->n;
+    float **deltas = is_stock() ? NULL : malloc((size_t)n * sizeof *deltas);
     if (!deltas) return __real_network_predict(net, input);
-    for (int i = 0; i < net->n; i++) {
+    for (int i = 0; i < n; i++) {
         layer *l = &net->layers[i];
         deltas[i] = l->delta;
         if (keeps_delta(l)) l->delta = NULL;
     }
     float *output = __real_network_predict(net, input);
-    for (int i = 0; i < net->n; i++) net->layers[i].delta = deltas[i];
+    for (int i = 0; i < n; i++) net->layers[i].delta = deltas[i];
     free(deltas);
     return output;
 }
