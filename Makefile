@@ -19,7 +19,7 @@ OUR_FLAGS = -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZE) -Ilayers -I
 DARKNET_FLAGS = -O3 -ffast-math -g -w $(SANITIZE) $(if $(SANITIZE),-fno-sanitize=pointer-overflow) -Idarknet/include -Idarknet/src \
 	-Dexit=plug_exit -Drand=plug_rand -Dsrand=plug_srand -Dmalloc=plug_malloc -Dcalloc=plug_calloc -Drealloc=plug_realloc
 WRAP = $(addprefix -Wl$(comma)--wrap=,gemm gemm_cpu error im2col_cpu col2im_cpu forward_batchnorm_layer backward_batchnorm_layer \
-	fill_cpu network_predict activate_array gradient_array make_maxpool_layer load_image load_image_color)
+	free_network fill_cpu network_predict activate_array gradient_array make_maxpool_layer load_image load_image_color)
 # What tests/scarce_memory.c and tests/attempt.c take the place of.
 SCARCE = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free strdup realpath asprintf LAPACKE_dsyevr exit)
 comma = ,

@@ -85,13 +85,6 @@ network *net_from_text(const char *text, unsigned seed)
     return net;
 }
 
-void net_free(network *net)
-{
-    free(net->workspace);
-    free(net->delta);
-    free_network(net);
-}
-
 struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inputs,
                                    struct cfg_text **cfg, struct sn_error *error)
 {

@@ -29,9 +29,6 @@ char *read_file_bytes(const char *path, size_t *n_bytes); /* free() */
 /* A net from the text of its cfg, with Darknet's rand() seeded and its chatter silenced. */
 network *net_from_text(const char *text, unsigned seed);
 
-/* free_network(), and the workspace and gradients that it leaves. */
-void net_free(network *net);
-
 /* The first section of the cfg text that names a family, parsed for the given sizes. cfg_free what
  * *cfg receives. */
 struct sn_matrix *matrix_from_text(const char *section, int n_outputs, int n_inputs,

@@ -57,7 +57,7 @@ static void open_example(struct example *example, int n_images, int n_threads)
     strcpy(example->weights, temporary_path("net.weights"));
     write_file(example->cfg, text, strlen(text));
     save_weights(net, example->weights);
-    net_free(net);
+    free_network(net);
     for (int i = 0; i < n_images; i++) write_picture(example, i, &state);
     example->images = (struct lines){ example->line, n_images };
     struct features_source source = { .cfg = example->cfg,
@@ -185,7 +185,7 @@ Test(calibration, other_bytes_stay)
         cr_assert(!memcmp(l->rolling_mean, expected->rolling_mean, n));
         cr_assert(!memcmp(l->rolling_variance, expected->rolling_variance, n));
     }
-    net_free(net);
+    free_network(net);
     free(after);
     free(before);
     features_close(&example.features);

@@ -225,6 +225,6 @@ Test(cfg, every_layer_that_is_accepted_trains)
         network *net = net_from_text(text, 1);
         train_random(net, 1, 1, &loss);
         cr_expect(isfinite(loss), "%s", layers[i]);
-        net_free(net);
+        free_network(net);
     }
 }

@@ -112,7 +112,7 @@ static void check_outputs(const char *window, const char *family)
         }
     }
     free(dense);
-    net_free(net);
+    free_network(net);
 }
 
 Test(convolution, equals_that_of_the_matrix)
@@ -178,7 +178,7 @@ static void check_gradients(const char *window, const char *family)
     check_numbers(net, c, l->weights, l->weight_updates, n_values, family);
     free(c);
     free(dx);
-    net_free(net);
+    free_network(net);
 }
 
 /* Of values of few bits the gradient passes straight through the rounding. */
@@ -216,7 +216,7 @@ Test(convolution, may_see_the_whole_image)
     cr_assert_eq(net->layers[0].outputs, 4);
     cr_assert_eq(net->layers[1].outputs, 5);
     cr_assert_eq(structured_matrix(&net->layers[1])->n_inputs, 36);
-    net_free(net);
+    free_network(net);
 }
 
 static void parse(const void *argument)
@@ -227,7 +227,7 @@ static void parse(const void *argument)
              (const char *)argument);
     const char *path = temporary_path("net.cfg");
     write_file(path, text, strlen(text));
-    net_free(parse_network_cfg((char *)path));
+    free_network(parse_network_cfg((char *)path));
 }
 
 Test(convolution, refuses_what_it_is_not)

@@ -167,7 +167,7 @@ Test(damage, heads)
                                  1);
     strcpy(path, temporary_path("head.weights"));
     save_weights(net, path);
-    net_free(net);
+    free_network(net);
     strcpy(head_cfg_path, temporary_path("net.cfg"));
     damage_file(path, read_head);
 }
@@ -194,7 +194,7 @@ Test(damage, versions)
                   error.message);
     }
     free(bytes);
-    net_free(net);
+    free_network(net);
 }
 
 Test(damage, weights)
@@ -203,7 +203,7 @@ Test(damage, weights)
     network *net = net_from_text(net_text, 1);
     strcpy(path, temporary_path("net.weights"));
     save_weights(net, path);
-    net_free(net);
+    free_network(net);
     strcpy(cfg_path, temporary_path("net.cfg"));
     damage_file(path, read_weights);
 }

@@ -456,7 +456,7 @@ static void check_training(const struct sn_fit_type *type, const struct sn_fit *
         cr_assert_lt(last, most * first, "%s %s, %d bits: %g after %g", type->name, keys[k],
                      fit->matrix->bits, last, first);
         if (fit->matrix->bits != 32) check_rounded(l);
-        net_free(net);
+        free_network(net);
     }
 }
 
@@ -505,8 +505,8 @@ static void check_straight_through(const struct sn_fit_type *type, const struct 
             check_rounded(l);
         }
         free(before);
-        net_free(net);
-        net_free(twin);
+        free_network(net);
+        free_network(twin);
         few_free(&few);
     }
 }
@@ -574,9 +574,9 @@ static void check_files(const struct sn_fit_type *type, const struct sn_fit *fit
     train_random(third, 4, 3, losses + 4);
     cr_assert(!memcmp(losses, losses + 4, 4 * sizeof *losses));
     free(a), free(b), free(p), free(q);
-    net_free(net);
-    net_free(other);
-    net_free(third);
+    free_network(net);
+    free_network(other);
+    free_network(third);
 }
 
 Test(every_family, a_saved_net_loads_bit_for_bit) { for_each_fit_and_bits(check_files); }

@@ -40,7 +40,7 @@ static void losses_of(const char *text, float *losses)
 {
     network *net = net_from_text(text, 7);
     train_random(net, N_BATCHES, 11, losses);
-    net_free(net);
+    free_network(net);
 }
 
 Test(layer, one_dense_sss_stage_is_bit_identical_to_connected)
@@ -99,7 +99,7 @@ Test(layer, a_frozen_layer_keeps_its_values)
     train_random(net, N_BATCHES, 5, losses);
     cr_assert(!memcmp(before, l->weights, bytes));
     free(before);
-    net_free(net);
+    free_network(net);
 }
 
 /* x after one step of Adam on gradient g, written down from Kingma and Ba's algorithm 1 in double.
@@ -144,7 +144,7 @@ Test(layer, adam_follows_the_paper_on_the_cpu)
             cr_assert_eq(updates[k][5], 0);
         }
     }
-    net_free(net);
+    free_network(net);
 }
 
 Test(layer, training_lowers_the_loss_with_every_family_and_optimiser)
@@ -171,7 +171,7 @@ Test(layer, training_lowers_the_loss_with_every_family_and_optimiser)
         }
         cr_assert_lt(last, first / 2, "%s %s: %g after %g", cases[i / 2].type, optimisers[i % 2],
                      last, first);
-        net_free(net);
+        free_network(net);
     }
 }
 
@@ -191,7 +191,7 @@ static float *words_after(const char *section, int n_threads, int *n_words)
     *n_words = (int)structured_matrix(&net->layers[1])->n_words;
     float *words = malloc((size_t)*n_words * sizeof *words);
     memcpy(words, net->layers[1].weights, (size_t)*n_words * sizeof *words);
-    net_free(net);
+    free_network(net);
     return words;
 }
 
@@ -238,5 +238,5 @@ Test(layer, parts_add_up)
     for (size_t i = 0; i < matrix->n_values; i++)
         cr_assert_float_eq(l->weight_updates[i], dvalues[i], 1e-3);
     free(x), free(y), free(dx), free(found), free(dvalues), free(states), free(dstates);
-    net_free(net);
+    free_network(net);
 }

@@ -222,7 +222,7 @@ static void open_example(struct example *example)
     strcpy(example->weights, temporary_path("net.weights"));
     write_file(example->cfg, text, strlen(text));
     save_weights(net, example->weights);
-    net_free(net);
+    free_network(net);
     for (int i = 0; i < IMAGES; i++) write_picture(example, i, &state);
     example->images = (struct lines){ example->line, IMAGES };
 }

@@ -55,8 +55,8 @@ static void check_training(const char *window, int position, int batch_normalize
                      "%s position %d, batch %d: %g, %g", window, position, b, (double)found[b],
                      (double)expected[b]);
     cr_assert_neq(expected[0], expected[N_BATCHES - 1]);
-    net_free(dense);
-    net_free(sss);
+    free_network(dense);
+    free_network(sss);
 }
 
 Test(pixelwise, trains_as_a_convolution)
@@ -85,8 +85,8 @@ Test(pixelwise, multiplies_by_values_of_few_bits)
             cr_assert_lt(fabsf(found - expected), 1e-5f * fabsf(expected), "position %d: %g, %g",
                          position, (double)found, (double)expected);
         }
-        net_free(dense);
-        net_free(sss);
+        free_network(dense);
+        free_network(sss);
     }
 }
 
@@ -113,8 +113,8 @@ static void check_file(const char *window, int batch_normalize, const char *keys
     cr_assert(n == n_again && !memcmp(saved, again, n));
     free(saved);
     free(again);
-    net_free(net);
-    net_free(other);
+    free_network(net);
+    free_network(other);
 }
 
 Test(pixelwise, save_and_load)

@@ -200,7 +200,7 @@ Test(plug_speed, predictions)
     cr_assert_neq(*net->layers[net->n - 1].delta, 7);
     cr_assert(!memcmp(ours, __real_network_predict(net, input), n * sizeof *ours));
     free(input), free(ours);
-    net_free(net);
+    free_network(net);
 }
 
 Test(plug_speed, maximum_of_no_numbers)

@@ -48,5 +48,5 @@ Test(relu6, in_a_net)
     cr_assert_eq(net->layers[0].outputs, 60);
     cr_assert_eq(net->layers[1].out_w, 5);
     cr_assert_eq(net->layers[1].out_h, 4);
-    net_free(net);
+    free_network(net);
 }

@@ -78,7 +78,7 @@ static void make_example(struct example *example, const char *tail, const char *
 
 static void free_example(struct example *example)
 {
-    net_free(example->net);
+    free_network(example->net);
     samples_free(&example->features);
 }
 

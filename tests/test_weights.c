@@ -68,8 +68,8 @@ Test(weights, save_load_save_is_byte_identical_and_predicts_the_same, .init = se
     for (int i = 0; i < net->outputs * net->batch; i++)
         cr_assert_float_eq(p[i], q[i], 1e-5 * (1 + fabs(p[i])), "output %d", i);
     free(a), free(b), free(x);
-    net_free(net);
-    net_free(other);
+    free_network(net);
+    free_network(other);
 }
 
 Test(weights, payload_is_the_fixed_format, .init = set_paths)
@@ -97,7 +97,7 @@ Test(weights, payload_is_the_fixed_format, .init = set_paths)
     cr_assert(column < 25 && (length == 5 || length == 6), "column %d, row length %d", column,
               length);
     free(bytes);
-    net_free(net);
+    free_network(net);
 }
 
 Test(weights, dontloadscales_reads_a_file_without_batch_statistics, .init = set_paths)
@@ -115,8 +115,8 @@ Test(weights, dontloadscales_reads_a_file_without_batch_statistics, .init = set_
                       4 * structured_matrix(&source->layers[0])->n_values));
     cr_assert_eq(net->layers[0].scales[3], 1);
     cr_assert_eq(net->layers[0].c, structured_load_words(&net->layers[0]) + 30);
-    net_free(net);
-    net_free(source);
+    free_network(net);
+    free_network(source);
 }
 
 static void load_saved(const void *text)
@@ -129,7 +129,7 @@ Test(weights, wrong_lengths_are_refused_with_layer_expected_and_found, .init = s
 {
     char message[4096], *bytes;
     size_t n;
-    net_free(save_trained(3, saved));
+    free_network(save_trained(3, saved));
     bytes = read_file_bytes(saved, &n);
     size_t lengths[] = { 0, 3, 19, 20, 21, n / 2, n - 4, n - 1, n + 1, n + 4 };
     char *longer = calloc(n + 4, 1);
@@ -160,7 +160,7 @@ Test(weights, an_index_out_of_range_is_refused_with_the_layer, .init = set_paths
     cr_assert_eq(run_in_child(load_saved, net_text, message, sizeof message), 1);
     cr_assert(strstr(message, "layer 2 [psm]: factor 1, row 0: column index 65535"), "%s", message);
     free(bytes);
-    net_free(net);
+    free_network(net);
 }
 
 static void check_saved(const void *text)
@@ -233,7 +233,7 @@ Test(weights, damaged_values_of_few_bits_are_refused_with_the_layer, .init = set
         memcpy(bytes + cases[c].at, kept, 4);
     }
     free(bytes);
-    net_free(net);
+    free_network(net);
 }
 
 Test(weights, dontloadscales_reads_few_bits_without_batch_statistics, .init = set_paths)
@@ -249,8 +249,8 @@ Test(weights, dontloadscales_reads_few_bits_without_batch_statistics, .init = se
     cr_assert(!memcmp(net->layers[0].binary_weights, source->layers[0].binary_weights, 4 * 210));
     cr_assert_eq(net->layers[0].scales[3], 1);
     cr_assert_eq(net->layers[0].c, source->layers[0].c + 30);
-    net_free(net);
-    net_free(source);
+    free_network(net);
+    free_network(source);
 }
 
 /* Two layers at 16 pixels; most index words of the first, as wide a gap as 8 bits hold, would be
@@ -273,7 +273,7 @@ Test(weights, check_takes_index_words_for_no_floats, .init = set_paths)
     cr_assert_gt(count_not_finite(bytes + indices, n_indices), 10);
     cr_assert_eq(run_in_child(check_saved, pixels_text, message, sizeof message), 0, "%s", message);
     free(bytes);
-    net_free(net);
+    free_network(net);
 }
 
 Test(weights, check_finds_every_float_that_is_not_finite, .init = set_paths)
@@ -303,7 +303,7 @@ Test(weights, check_finds_every_float_that_is_not_finite, .init = set_paths)
         memcpy(bytes + 20 + 4 * words[i], &kept, sizeof kept);
     }
     free(bytes);
-    net_free(net);
+    free_network(net);
 }
 
 Test(weights, a_stock_net_may_end_behind_any_layer_but_not_within, .init = set_paths)
@@ -323,7 +323,7 @@ Test(weights, a_stock_net_may_end_behind_any_layer_but_not_within, .init = set_p
     write_file(saved, bytes, n - 1);
     cr_assert_eq(run_in_child(load_saved, stock, message, sizeof message), 1);
     free(bytes);
-    net_free(net);
+    free_network(net);
 }
 
 /* A net whose file takes long enough to write for a signal to hit. */
@@ -362,7 +362,7 @@ Test(weights, kill_during_a_save_leaves_the_old_file_whole, .init = set_paths)
     }
     cr_assert_geq(interrupted, 6, "the signal hit the writing only %d times", interrupted);
     free(before);
-    net_free(net);
+    free_network(net);
 }
 
 /* A file size limit stands for a full disk: a write behind it fails. */

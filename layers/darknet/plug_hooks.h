@@ -17,6 +17,10 @@
 /* The cfg that is being parsed, NULL at all other times: Darknet's lists know no line numbers. */
 const struct cfg_text *plug_cfg(void);
 
+/* Frees what Darknet's free_network leaves, too: the workspace, and the gradients of the inputs. */
+void __real_free_network(network *net);
+void __wrap_free_network(network *net);
+
 /* Removes what a save that has not ended has written so far. */
 void plug_discard_save(void);
 

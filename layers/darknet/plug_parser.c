@@ -74,6 +74,13 @@ network *parse_network_cfg(char *path)
     return net;
 }
 
+void __wrap_free_network(network *net)
+{
+    free(net->workspace);
+    free(net->delta);
+    __real_free_network(net);
+}
+
 LAYER_TYPE plug_layer_type(const char *type)
 {
     char name[64];
