@@ -9,7 +9,8 @@ rm -rf "$logs"
 mkdir -p "$logs"
 logs=$(cd "$logs" && pwd)
 # What Darknet's free_network and free_layer forget.
-printf 'leak:%s\n' make_network make_softmax_layer make_connected_layer make_convolutional_layer parse_net_options > "$logs.suppressions"
+printf 'leak:%s\n' make_network make_softmax_layer make_connected_layer make_convolutional_layer make_rnn_layer make_crnn_layer \
+    parse_net_options > "$logs.suppressions"
 export ASAN_OPTIONS=log_path="$logs/asan" LSAN_OPTIONS=suppressions="$logs.suppressions":print_suppressions=0 \
     UBSAN_OPTIONS=log_path="$logs/ubsan":print_stacktrace=1
 

@@ -323,6 +323,7 @@ Test(moments, with_a_reference_and_in_a_file)
     fclose(file);
     cr_assert(!layer_moments_read(path, (int)n, read, &error), "%s", error.message);
     for (int k = 0; k < 2; k++) cr_assert_lt(largest_difference(&parts[k], &read[k]), 1e-5);
+    layer_moments_free(read);
     cr_assert_eq(layer_moments_read(path, 35, read, &error), SN_BAD_INPUT);
     cr_assert(strstr(error.message,
                      "expected moments of 35 inputs, 2 x 37 x 35 or 2 x 72 x 70 values"),
