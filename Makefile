@@ -111,10 +111,11 @@ browser:
 	@$(MAKE) --no-print-directory all
 	sh tests/compress.sh $(BUILD) browser
 
+# Of all architectures, or with PARITY=--first of one of each family.
 parity:
 	@sh tools/deps.sh '$(CC)' parity
 	@$(MAKE) --no-print-directory all
-	/usr/bin/python3 tests/parity.py $(BUILD)
+	/usr/bin/python3 tests/parity.py $(BUILD) $(PARITY)
 
 # libFuzzer, which clang has, on the readers of files from strangers, with AddressSanitizer and UndefinedBehaviorSanitizer. Kernels
 # with all of it would take minutes to compile.

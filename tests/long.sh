@@ -3,8 +3,9 @@
 #
 # What is committed is cloned into a directory with a space in its name. There, with gcc and with clang, the tests must
 # pass, no compiler may warn, and the demo must reach its figures in time. Its nets classify all test images alike on the host and on
-# emulated microcontrollers. Then come the limits of time and memory (tests/limits.sh), installation, lint, memory over a long
-# training, coverage, AddressSanitizer and valgrind; the limits of large matrices are last, since they take longest.
+# emulated microcontrollers. Then come the limits of time and memory (tests/limits.sh), installation, lint, all of
+# torchvision's nets, memory over a long training, coverage, AddressSanitizer and valgrind; the limits of large matrices are last,
+# since they take longest.
 set -eu
 
 build=$1 out=$1/long
@@ -56,6 +57,8 @@ make -s install PREFIX="$out/an installation" > "$out/install.log"
 "$out/an installation/bin/structnet" --help > /dev/null
 echo "make lint, log in $out/lint.log"
 make lint > "$out/lint.log" 2>&1 || fail "make lint"
+echo "make parity, log in $out/parity.log"
+make parity > "$out/parity.log" 2>&1 || fail "make parity"
 echo "ten thousand batches of training, log in $out/soak.log"
 sh bench/soak.sh "$build" > "$out/soak.log" 2>&1 || fail "bench/soak.sh: $(tail -n 1 "$out/soak.log")"
 echo "make coverage, log in $out/coverage.log"
