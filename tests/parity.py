@@ -1,8 +1,8 @@
 """Compares imported nets with torchvision's own. Usage: parity.py BUILD [--first | ARCHITECTURE...], --first of each family
 
 For each architecture: a model with random weights and randomised BatchNorm statistics is saved and imported, and all
-logits on fixed inputs must agree to 1e-5 (largest difference over largest value), with equal argmax. The first of each
-family is saved in the old format too, and its head is replaced. Exits with 1 when anything is not as it should be.
+logits on fixed inputs must agree to 1e-5 (largest difference over largest value), with equal argmax. Both formats of files
+are read, and the head is replaced. Exits with 1 when anything is not as it should be.
 """
 import contextlib
 import json
@@ -239,13 +239,13 @@ def check_training(build, out):
     return [] if holds else ["--freeze, trained"]
 
 
-def compare(build, out, name, is_first):
-    """One row of the table, and whether the net agrees; is_first of its family."""
+def compare(build, out, name):
+    """One row of the table, and whether the net agrees."""
     model = make_model(name)
     x = make_inputs(out, name)
     expected = logits_of(model, x)
     worst, same, seconds = 0, True, 0
-    for is_zip in (False, True) if is_first else (True,):
+    for is_zip in (True, False):
         file, net = f"{out}/{name}.pth", f"{out}/{name}"
         torch.save(model.state_dict(), file, _use_new_zipfile_serialization=is_zip)
         start = time.monotonic()
@@ -255,7 +255,7 @@ def compare(build, out, name, is_first):
         worst = max(worst, difference(found, expected))
         same = same and (found.argmax(1) == expected.argmax(1)).all()
     parameters = sum(p.numel() for p in model.parameters())
-    agrees = worst <= LIMIT and same and (not is_first or approximates(build, out, name))
+    agrees = worst <= LIMIT and same and approximates(build, out, name)
     row = f"{name:14} {parameters:12} {os.path.getsize(file):12} {seconds:9.2f} {worst:11.2e}"
     for suffix in ("pth", "cfg", "weights", "names", "labels"):
         with contextlib.suppress(FileNotFoundError):
@@ -265,25 +265,21 @@ def compare(build, out, name, is_first):
 
 def main():
     build, names = sys.argv[1], sys.argv[2:]
-    is_short = names == ["--first"]
-    has_checks = is_short or not names
-    if has_checks:
-        names = ARCHITECTURES
+    has_checks = names in ([], ["--first"])
+    if names == ["--first"]:
+        families = {re.match("[a-z]+", name)[0]: name for name in reversed(ARCHITECTURES)}
+        names = [name for name in ARCHITECTURES if name in families.values()]
     out = os.path.join(build, "parity")
     os.makedirs(out, exist_ok=True)
     torch.set_num_threads(2)
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
     print(f"{'net':14} {'parameters':>12} {'bytes':>12} {'import, s':>9} {'difference':>11}")
-    failed, families = [], set()
-    for name in names:
+    failed = []
+    for name in names or ARCHITECTURES:
         if not hasattr(torchvision.models, name):
             print(f"{name:14} not in this torchvision")
             continue
-        family = re.match("[a-z]+", name)[0]
-        if is_short and family in families:
-            continue
-        row, agrees = compare(build, out, name, family not in families)
-        families.add(family)
+        row, agrees = compare(build, out, name)
         print(row, "" if agrees else "FAILED", flush=True)
         failed += [] if agrees else [name]
     if has_checks:

@@ -303,8 +303,9 @@ maxpool_layer __wrap_make_maxpool_layer(int batch, int h, int w, int c, int size
     return l;
 }
 
-/* ---- Gradients in predictions */
+/* ---- Filling, and predictions */
 
+/* x[i * stride] = value for i < n. */
 void __wrap_fill_cpu(int n, float value, float *x, int stride)
 {
     if (is_stock() || value != 0 || signbit(value) || stride != 1)
