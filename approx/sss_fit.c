@@ -22,6 +22,7 @@
 #include "fit.h"
 #include "product.h"
 #include "sss.h"
+#include "sss_diagonal.h"
 #include "sss_realise.h"
 #include "sss_reorder.h"
 #include "sss_round.h"
@@ -397,37 +398,6 @@ static enum sn_status fit_two_stages(const float *dense, int n_outputs, int n_in
     return fit_rounded(dense, n_outputs, n_inputs, 0, LOW_RANK, options, fit, error);
 }
 
-/* *bytes <- those of a float matrix with values of so many bits. */
-static enum sn_status bytes_with(struct sn_matrix *matrix, int bits, size_t *bytes,
-                                 struct sn_error *error)
-{
-    enum sn_status status = sn_matrix_set_bits(matrix, bits, 0, error);
-    if (status) return status;
-    *bytes = matrix->n_bytes;
-    return sn_matrix_set_bits(matrix, 32, 0, error);
-}
-
-/* All entries, whatever the budget, which must hold them. */
-static enum sn_status fit_dense(const float *dense, int n_outputs, int n_inputs,
-                                const struct sn_fit_options *options, struct sn_fit *fit,
-                                struct sn_error *error)
-{
-    size_t size = (size_t)n_outputs * (size_t)n_inputs, bytes = 0;
-    struct sss *shape = sss_new(1, &n_inputs, &n_outputs, NULL, NULL, error);
-    if (!shape) return error->code;
-    *fit = (struct sn_fit){ .matrix = &shape->matrix, .words = malloc(size * sizeof(float)) };
-    enum sn_status status = fit->words ? bytes_with(fit->matrix, options->bits, &bytes, error)
-                                       : sn_no_memory(error, "%zu values", size);
-    if (!status && (bytes > options->budget_bytes || size > options->budget_values))
-        status = sn_fail(error, SN_BAD_INPUT,
-                         "all %zu entries take %zu bytes, the budget is too small", size, bytes);
-    if (!status) memcpy(fit->words, dense, size * sizeof *fit->words);
-    if (!status && options->bits < 32) status = sss_round(dense, options, fit, error);
-    if (!status) status = sn_fit_measure(fit, dense, options->weighting, error);
-    if (status) sn_fit_free(fit);
-    return status;
-}
-
 /* Rows of [D C G]; those of [B A] and [F E], which give states, are between them. */
 static void mark_outputs(const struct sn_matrix *matrix, char *marks)
 {
@@ -440,14 +410,17 @@ static void mark_outputs(const struct sn_matrix *matrix, char *marks)
 
 static const struct sn_fit_type types[] = {
     { "sss", "SSS", "sequentially semiseparable", 1, &sss_family, fit_any },
-    { "dense", "dense", "all entries in few bits, written as [sss] with one stage", 0, &sss_family,
-      fit_dense },
+    { "dense", "dense", "all entries in few bits, written as [sss] without states", 0, &sss_family,
+      sss_fit_diagonal },
     { "lowrank", "low rank", "written as [sss] with two stages", 1, &sss_family, fit_two_stages },
     { 0 }
 };
 
 static const struct sn_fit_option fit_options[] = {
-    { "stages", "N", 1, 1000000, NULL, "sss: N equal segments instead of a search" }, { 0 }
+    { "stages", "N", 1, 1000000, NULL,
+      "sss: N equal segments instead of a search; dense: only the\n"
+      "entries of N equal blocks on the diagonal" },
+    { 0 }
 };
 
 const struct sn_fitter sss_fitter = { .types = types,

@@ -141,12 +141,10 @@ struct sss *sss_new_ordered(int n_stages, const int *inputs, const int *outputs,
     return shape;
 }
 
-/* Cuts total into n_stages nearly equal parts: part k is floor((k+1) total/N) - floor(k total/N).
- */
-static void equal_parts(int total, int n_stages, int *parts)
+/* Part k of total cut into n_stages nearly equal ones: floor((k+1) total/N) - floor(k total/N). */
+static int equal_part(int total, int n_stages, long k)
 {
-    for (long k = 0; k < n_stages; k++)
-        parts[k] = (int)((k + 1) * total / n_stages - k * total / n_stages);
+    return (int)((k + 1) * total / n_stages - k * total / n_stages);
 }
 
 /* The list under key, or equal parts of total when it is absent. Its sum must be total. */
@@ -154,7 +152,7 @@ static enum sn_status read_parts(const struct cfg_section *section, const char *
                                  int n_stages, int *parts, struct sn_error *error)
 {
     if (!cfg_find(section, key)) {
-        equal_parts(total, n_stages, parts);
+        for (long k = 0; k < n_stages; k++) parts[k] = equal_part(total, n_stages, k);
         return SN_OK;
     }
     enum sn_status status = cfg_list(section, key, 0, n_stages, parts, error);
@@ -249,16 +247,39 @@ static struct sn_matrix *sss_parse(const struct cfg_section *section, int n_outp
     return shape ? &shape->matrix : NULL;
 }
 
+/* The list, but for equal parts of total, which are what it is without one. */
+static void print_parts(FILE *file, const char *key, int total, int n_stages, const int *parts)
+{
+    int is_equal = n_stages <= total;
+    for (long k = 0; k < n_stages && is_equal; k++)
+        is_equal = parts[k] == equal_part(total, n_stages, k);
+    if (!is_equal) cfg_print_list(file, key, n_stages, parts);
+}
+
+/* The lists, or one size that all inner boundaries have. */
+static void print_states(FILE *file, const struct sss *shape)
+{
+    const int *causal = shape->causal + 1, *anticausal = shape->anticausal + 1;
+    int n = shape->n_stages - 1, is_equal = 1;
+    for (int k = 0; k < n && is_equal; k++)
+        is_equal = causal[k] == causal[0] && anticausal[k] == causal[0];
+    if (is_equal) {
+        fprintf(file, "states=%d\n", causal[0]);
+        return;
+    }
+    cfg_print_list(file, "causal", n, causal);
+    cfg_print_list(file, "anticausal", n, anticausal);
+}
+
 static void sss_print_keys(const struct sn_matrix *matrix, FILE *file)
 {
     const struct sss *shape = (const struct sss *)matrix;
     fprintf(file, "stages=%d\n", shape->n_stages);
     if (shape->order) fprintf(file, "order=%s\n", order_names[shape->order]);
     if (shape->n_stages == 1) return;
-    cfg_print_list(file, "inputs", shape->n_stages, shape->inputs);
-    cfg_print_list(file, "outputs", shape->n_stages, shape->outputs);
-    cfg_print_list(file, "causal", shape->n_stages - 1, shape->causal + 1);
-    cfg_print_list(file, "anticausal", shape->n_stages - 1, shape->anticausal + 1);
+    print_parts(file, "inputs", matrix->n_inputs, shape->n_stages, shape->inputs);
+    print_parts(file, "outputs", matrix->n_outputs, shape->n_stages, shape->outputs);
+    print_states(file, shape);
 }
 
 static void fill_uniform(float *values, size_t n, double scale, float (*uniform)(float, float))

@@ -245,7 +245,7 @@ printf '[net]\nbatch=1\ninputs=4\n[connected]\noutput=3 # a\0b\n' > "$out/bad.cf
 try "$structnet" info "$out/bad.cfg"
 ok "a zero byte in a cfg" complains 1 'found a zero byte at offset 47'
 for wrong in learning_rate=abc dontload=yes batch_normalize=2 smooth=nan stages=100000; do
-    sed "/^\[sss\]/,\$ { /^inputs=/d; /^outputs=/d; /^causal=/d; /^anticausal=/d }
+    sed "/^\[sss\]/,\$ { /^inputs=/d; /^outputs=/d; /^causal=/d; /^anticausal=/d; /^states=/d }
         s/^stages=.*/stages=2\nstates=1\n$wrong/" "$out/sss.cfg" | awk '!/^stages=2$/ || "'$wrong'" !~ /^stages/' > "$out/bad.cfg"
     try "$structnet" info "$out/bad.cfg"
     ok "$wrong" complains 1 "bad.cfg:[0-9]*: \[sss\] ${wrong%=*}: expected .* found '*${wrong#*=}"
@@ -461,6 +461,45 @@ EOF2
     ok "... and a structured head sees the same" cmp -s "$out/pixel.x.npy" "$out/pixel-sss.x.npy"
     ok "all bytes, equal accuracy" [ "$(value top1 "$out/dense.json")" = "$(value top1 "$out/sss.json")" ]
 done
+
+# ---- a convolution of groups
+sed '/^# *the head/d; s/^filters=12$/&  # as many groups/; 0,/^pad=1/s//pad=1\ngroups = 3  # channels/' "$out/pixel.cfg" > "$out/groups.cfg"
+rm -f "$out"/backup/groups*
+try "$darknet" classifier train "$out/task.data" "$out/groups.cfg"
+ok "a net with groups trains" is 0
+python3 -c 'import sys, struct, random
+random.seed(1)
+values = [random.gauss(0, 1) for i in range(5 * 108)]
+header = ("%-117s\n" % {"descr": "<f4", "fortran_order": False, "shape": (5, 3, 6, 6)}).encode()
+open(sys.argv[1], "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + struct.pack("<540f", *values))' "$out/groups.x.npy"
+apart() {
+    try "$structnet" run "$out/groups.cfg" "$out/backup/groups.weights" --input "$out/groups.x.npy" -o "$out/groups.y.npy"
+    try "$structnet" run "$out/grouped.cfg" "$out/grouped.weights" --input "$out/groups.x.npy" -o "$out/grouped.y.npy"
+    python3 -c 'import sys, struct
+a, b = [struct.unpack("<15f", open(name, "rb").read()[-60:]) for name in sys.argv[1:]]
+print(max(abs(x - y) for x, y in zip(a, b)))' "$out/groups.y.npy" "$out/grouped.y.npy"
+}
+approx_groups() { try "$structnet" approx "$out/groups.cfg" "$out/backup/groups.weights" --layer 0 -o "$out/grouped" "$@"; }
+approx_groups --type dense
+ok "approx keeps groups apart" says 0 '^bytes      432 of 432, share 1.0000$'
+ok "... as stages without states" [ "$(sed -n '/^\[sss\]/,/^$/p' "$out/grouped.cfg" | grep -c -e '^stages=3$' -e '^states=0$' -e '^filters=12  # as many groups$' -e '^groups')" = 3 ]
+ok "... the same net" at_least 1e-6 "$(apart)"
+approx_groups --type dense --bits 8
+ok "... in 8 bits" says 0 '^bytes      132 of 432, share 0.3056$'
+ok "... a little away from it" at_least .02 "$(apart)"
+ok "... but not the same" at_least "$(apart)" 1e-7
+approx_groups --type psm --share 0.5
+ok "... a type that would mix them" complains 1 'groups.cfg: layer 0 has groups=3, which only structnet approx --type dense keeps$'
+approx_groups --type auto --share 0.5
+ok "... auto" complains 1 'layer 0 has groups=3, which only'
+try "$structnet" sweep "$out/groups.cfg" "$out/backup/groups.weights" --layer 0 --no-plot -o "$out/swept"
+ok "... sweep" complains 1 'layer 0 has groups=3, which only'
+approx_groups --type dense --bits 8 --features "$out/pixel"
+ok "... features" complains 1 'layer 0 has groups=3, whose matrix is fitted without --features$'
+try "$structnet" features "$out/groups.cfg" "$out/backup/groups.weights" "$out/images.txt" --layer 0 -o "$out/bad"
+ok "... whose features are none" complains 1 'layer 0 is \[convolutional\], expected a connected or structured layer, or a convolution of one group'
+approx_groups --type dense --stages 13
+ok "... whatever --stages says" is 0
 
 # ---- a convolution of 3 x 3 at every second pixel
 sed '0,/^pad=1/s//pad=1\nstride=2/' "$out/pixel.cfg" > "$out/patch.cfg"

@@ -276,6 +276,35 @@ ok "a cfg of one image is trained by a tenth of its rate in batches of 64 for tw
     'batch=64 subdivisions=4 learning_rate=0.001 max_batches=1 policy=poly power=1 ' ]
 trained --tune whole --tune-rate 1000
 ok "a rate that is too high" complains 1 'darknet: .*-whole-.*: expected a finite loss, found'
+colour_net depth <<'END_CFG'
+[convolutional]
+filters=32
+size=3
+pad=1
+activation=leaky
+
+[convolutional]
+batch_normalize=1
+groups=32
+filters=32
+size=3
+pad=1
+activation=leaky
+
+[convolutional]
+filters=32
+size=1
+activation=leaky
+END_CFG
+depth() { try "$structnet" compress "$out/depth.cfg" "$out/depth.weights" "$out/task.data" --share 0.3 --types pruned --bits 4 --layers "$1" --baselines 3 -o "$out/wd" --json; }
+depth all
+ok "a net with a layer of groups" is 0
+ok "... which has 8 bits" [ "$(tr '\n' ' ' < "$out/wd.cfg" | grep -c '\[sss\] batch_normalize=1 filters=32 size=3 pad=1 activation=leaky stages=32 states=0 bits=8')" = 1 ]
+ok "... in its table" grep -q '^1	dense	8	1	net	352	10368	' "$out/wd.report.tsv"
+try "$structnet" check "$out/wd.cfg" "$out/wd.weights"
+ok "... the net is whole" says 0 '^ok$'
+depth 0,1,2
+ok "... asked for by its number" grep -q '^1	dense	8	1	net	352	10368	' "$out/wd.report.tsv"
 colour_net pooled <<'END_CFG'
 [convolutional]
 filters=12

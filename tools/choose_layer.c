@@ -6,7 +6,7 @@
 #include <structured_layer.h>
 #include <weights_file.h>
 
-static int has_matrix(const layer *l) { return layer_matrix(l).n_rows != 0; }
+static int has_matrix(const layer *l) { return layer_matrix(l).n_blocks == 1; }
 
 static int is_connected(const layer *l) { return l->type == CONNECTED; }
 
@@ -18,7 +18,7 @@ static int is_connected_or_structured(const layer *l)
 static int is_dense_matrix(const layer *l)
 {
     int is_plain = l->type == CONNECTED || (!l->flipped && !l->numload && l->dot == 0);
-    return is_plain && has_matrix(l) && !structured_matrix(l);
+    return is_plain && layer_matrix(l).n_blocks && !structured_matrix(l);
 }
 
 static int gives_outputs(const layer *l)
@@ -42,8 +42,8 @@ const struct layer_kind choose_layer_matrix = {
 const struct layer_kind choose_layer_dense = {
     .is_preferred = is_connected,
     .is_allowed = is_dense_matrix,
-    .none = "expected a [connected] layer or a convolution of one group, found none",
-    .expected = "[connected], or [convolutional] of one group, and with size=1 of stride=1"
+    .none = "expected a [connected] or [convolutional] layer, found none",
+    .expected = "[connected], or [convolutional], with size=1 of stride=1"
 };
 
 const struct layer_kind choose_layer_outputs = { .is_preferred = gives_outputs,

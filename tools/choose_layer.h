@@ -19,8 +19,8 @@ struct layer_kind {
 /* A layer whose inputs can be seen: connected or structured, else a convolution of one group. */
 extern const struct layer_kind choose_layer_matrix;
 
-/* A layer that can be replaced: its weights are its matrix, row by row, in the file too. Connected,
- * else a convolution of one group. */
+/* A layer that can be replaced: its weights are the blocks of its matrix, row by row, in the file
+ * too. Connected, else a convolution. */
 extern const struct layer_kind choose_layer_dense;
 
 /* Any layer; by default the one whose outputs are the net's, before [softmax], [cost] and

@@ -184,10 +184,18 @@ static enum sn_status check_types(const struct approx_request *request,
 {
     const struct sn_fit_type *type;
     for (int i = 0; (type = sn_fit_type_at(i)); i++)
-        if ((request->automatic || type == request->type)
-            && replace_check(problem, type->family, error))
+        if ((request->automatic || type == request->type) && replace_check(problem, type, error))
             return error->code;
     return SN_OK;
+}
+
+/* The blocks of a matrix that has some are its stages. */
+static void set_stages(const struct problem *problem, struct request *request)
+{
+    for (int i = 0; i < REQUEST_MAX_SETTINGS; i++)
+        if (problem->n_blocks > 1 && request->settings[i].name
+            && !strcmp(request->settings[i].name, "stages"))
+            request->settings[i].value = problem->n_blocks;
 }
 
 /* The smaller of two limits, where 0 is none. */
@@ -287,8 +295,10 @@ static int run(int argc, char **argv)
     struct report report = { .is_choice = request.automatic };
     command_use_threads(1);
     if (problem_read(&problem, &request.common, request.automatic, &error)
-        || check_types(&request, &problem, &error)
-        || run_candidates(&request, &problem, &report, &error)
+        || check_types(&request, &problem, &error))
+        sn_die(&error);
+    set_stages(&problem, &request.common);
+    if (run_candidates(&request, &problem, &report, &error)
         || write_files(&request, &problem, &report.rows[report.chosen], &error))
         sn_die(&error);
     if (request.json) report_print_json(&report, &problem);

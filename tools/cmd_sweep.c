@@ -235,7 +235,8 @@ static int run(int argc, char **argv)
     command_use_threads(request.n_workers);
     snprintf(table.path, sizeof table.path, "%s.tsv", request.name);
     if ((!request.no_plot && plot_check(&error))
-        || problem_read(&problem, &request.common, 0, &error))
+        || problem_read(&problem, &request.common, 0, &error)
+        || problem_check_type(&problem, NULL, &error))
         sn_die(&error);
     table.fingerprint = sweep_table_fingerprint(&problem, request.types, request.shares);
     add_cells(&request, &table);

@@ -49,17 +49,21 @@ static void drop_small(struct compress *compress)
     struct compress all = *compress;
     compress->n_layers = 0;
     for (int i = 0; i < all.n_layers; i++)
-        if (!all.layers[i].is_small) compress->layers[compress->n_layers++] = all.layers[i];
+        if (!all.layers[i].is_minor) compress->layers[compress->n_layers++] = all.layers[i];
     if (compress_is_whole(compress)) *compress = all;
 }
 
 static void add_layer(struct compress *compress, const network *net, int number)
 {
     struct layer_matrix matrix = layer_matrix(&net->layers[number]);
-    double n_values = (double)matrix.n_rows * matrix.n_columns;
+    double n_values = (double)matrix.n_rows * matrix.n_columns / matrix.n_blocks;
     compress->layers[compress->n_layers++] = (struct compress_layer){
-        number, (double)sizeof(float) * n_values, n_values, matrix.n_pixels,
-        compress->request->all_layers && is_small(net, number)
+        number,
+        (double)sizeof(float) * n_values,
+        n_values,
+        matrix.n_pixels,
+        matrix.n_blocks > 1 || (compress->request->all_layers && is_small(net, number)),
+        matrix.n_blocks > 1
     };
 }
 

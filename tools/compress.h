@@ -59,7 +59,8 @@ struct compress_layer {
     int number;
     double bytes;              /* of its matrix as floats */
     double n_values, n_pixels; /* of its matrix; places that it is applied at */
-    int is_small;              /* of all layers it is one that holds next to nothing */
+    int is_minor;              /* of a whole net it keeps all entries in 8 bits, else it stays */
+    int has_groups;            /* its matrix has blocks, which no moments are taken for */
 };
 
 /* A net in two files; by its name steps tell apart what they are made of. */

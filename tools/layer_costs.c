@@ -6,23 +6,22 @@
 static int is_plain_convolution(const layer *l)
 {
     int is_1x1 = l->size == 1, is_at_pixels = l->stride == 1 && l->pad == 0;
-    return l->type == CONVOLUTIONAL && l->groups <= 1 && !l->binary && !l->xnor
-        && (!is_1x1 || is_at_pixels);
+    return l->type == CONVOLUTIONAL && !l->binary && !l->xnor && (!is_1x1 || is_at_pixels);
 }
 
-static struct layer_matrix matrix_at(int n_rows, struct sn_window window)
+static struct layer_matrix matrix_at(int n_rows, int n_blocks, struct sn_window window)
 {
     return (struct layer_matrix){ n_rows, (int)sn_window_inputs(&window),
-                                  (int)sn_window_places(&window), window };
+                                  (int)sn_window_places(&window), n_blocks, window };
 }
 
 struct layer_matrix layer_matrix(const layer *l)
 {
     const struct sn_matrix *matrix = structured_matrix(l);
-    if (matrix) return matrix_at(matrix->n_outputs, structured_window(l));
-    if (l->type == CONNECTED) return matrix_at(l->outputs, sn_window_of_vector(l->inputs));
+    if (matrix) return matrix_at(matrix->n_outputs, 1, structured_window(l));
+    if (l->type == CONNECTED) return matrix_at(l->outputs, 1, sn_window_of_vector(l->inputs));
     if (is_plain_convolution(l))
-        return matrix_at(l->n,
+        return matrix_at(l->n, l->groups > 1 ? l->groups : 1,
                          (struct sn_window){ l->c, l->h, l->w, l->size, l->stride, l->pad, l->out_h,
                                              l->out_w });
     return (struct layer_matrix){ 0 };

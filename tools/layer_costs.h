@@ -6,12 +6,14 @@
 #include <stddef.h>
 #include <window.h>
 
-/* The matrix of a connected or structured layer, or of a convolution of one group: y = W x, W of
- * n_rows x n_columns, x the patch at each of the window's n_pixels places (1 for vectors). Outputs
- * of several places lie as Darknet's images do, channel by channel. All zero for any other layer:
- * a convolution with size=1 and a stride or padding is one, as Darknet computes something else. */
+/* The matrix of a connected or structured layer, or of a convolution: y = W x, W of n_rows x
+ * n_columns, x the patch at each of the window's n_pixels places (1 for vectors). Outputs of
+ * several places lie as Darknet's images do, channel by channel. Of a convolution of groups, W has
+ * as many equal blocks on its diagonal and nothing beside them; else n_blocks is 1. All zero for
+ * any other layer: a convolution with size=1 and a stride or padding is one, as Darknet computes
+ * something else. */
 struct layer_matrix {
-    int n_rows, n_columns, n_pixels;
+    int n_rows, n_columns, n_pixels, n_blocks;
     struct sn_window window;
 };
 struct layer_matrix layer_matrix(const layer *l);

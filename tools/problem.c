@@ -44,10 +44,49 @@ static enum sn_status take_batchnorm(struct problem *problem, const layer *l,
     return SN_OK;
 }
 
+/* W of the layer, n_blocks times n_rows x n_columns one behind the other in the weights. */
+static void spread_blocks(const layer *l, int n_blocks, size_t n_rows, size_t n_columns,
+                          float *dense)
+{
+    const float *row = l->weights;
+    for (size_t k = 0; k < (size_t)n_blocks; k++)
+        for (size_t i = 0; i < n_rows; i++, row += n_columns)
+            memcpy(dense + ((k * n_rows + i) * (size_t)n_blocks + k) * n_columns, row,
+                   n_columns * sizeof *row);
+}
+
+static enum sn_status take_matrix(struct problem *problem, const layer *l, struct sn_error *error)
+{
+    struct layer_matrix matrix = layer_matrix(l);
+    size_t m = (size_t)matrix.n_rows, n = (size_t)matrix.n_columns / (size_t)matrix.n_blocks;
+    char where[512];
+    problem->n_outputs = matrix.n_rows;
+    problem->n_inputs = matrix.n_columns;
+    problem->n_blocks = matrix.n_blocks;
+    snprintf(where, sizeof where, "%s: layer %d", problem->request->weights, problem->layer);
+    enum sn_status status = sn_entries_check(where, l->weights, m, n, error);
+    if (status) return status;
+    problem->dense = calloc(m * n * (size_t)matrix.n_blocks, sizeof *problem->dense);
+    problem->bias = copy_floats(l->biases, m);
+    if (!problem->dense || !problem->bias)
+        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", where);
+    spread_blocks(l, matrix.n_blocks, m / (size_t)matrix.n_blocks, n, problem->dense);
+    return SN_OK;
+}
+
+static enum sn_status check_samples(const struct problem *problem, struct sn_error *error)
+{
+    const struct request *request = problem->request;
+    if (problem->n_blocks == 1 || (!request->features && !request->moments)) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: layer %d has groups=%d, whose matrix is fitted without %s", request->cfg,
+                   problem->layer, problem->n_blocks,
+                   request->features ? "--features" : "--moments");
+}
+
 static enum sn_status read_layer(struct problem *problem, struct sn_error *error)
 {
     const struct request *request = problem->request;
-    char where[512];
     problem->net = load_net(request->cfg, request->weights);
     enum sn_status status = choose_layer(problem->net, request->cfg, request->layer,
                                          &choose_layer_dense, &problem->layer, error);
@@ -57,14 +96,8 @@ static enum sn_status read_layer(struct problem *problem, struct sn_error *error
         return sn_fail(error, SN_BAD_INPUT,
                        "%s: layer %d has dontload=1, so that %s does not hold it", request->cfg,
                        problem->layer, request->weights);
-    size_t m = (size_t)(problem->n_outputs = layer_matrix(l).n_rows);
-    size_t n = (size_t)(problem->n_inputs = layer_matrix(l).n_columns);
-    snprintf(where, sizeof where, "%s: layer %d", request->weights, problem->layer);
-    if ((status = sn_entries_check(where, l->weights, m, n, error))) return status;
-    problem->dense = copy_floats(l->weights, m * n);
-    problem->bias = copy_floats(l->biases, m);
-    if (!problem->dense || !problem->bias)
-        return sn_fail(error, SN_NO_MEMORY, "%s: out of memory", where);
+    if ((status = take_matrix(problem, l, error)) || (status = check_samples(problem, error)))
+        return status;
     return l->batch_normalize ? take_batchnorm(problem, l, error) : SN_OK;
 }
 
@@ -211,7 +244,7 @@ static enum sn_status read_moments(struct problem *problem, struct sn_error *err
 enum sn_status problem_read(struct problem *problem, const struct request *request, int halves,
                             struct sn_error *error)
 {
-    *problem = (struct problem){ .request = request, .layer = -1 };
+    *problem = (struct problem){ .request = request, .layer = -1, .n_blocks = 1 };
     enum sn_status status = request->matrix ? read_matrix(problem, error)
                                             : read_layer(problem, error);
     if (!status && request->features) status = read_features(problem, halves, error);
@@ -232,9 +265,18 @@ void problem_free(struct problem *problem)
     *problem = (struct problem){ 0 };
 }
 
+enum sn_status problem_check_type(const struct problem *problem, const struct sn_fit_type *type,
+                                  struct sn_error *error)
+{
+    if (problem->n_blocks == 1 || (type && !type->has_budget)) return SN_OK;
+    return sn_fail(error, SN_BAD_INPUT,
+                   "%s: layer %d has groups=%d, which only structnet approx --type dense keeps",
+                   problem->request->cfg, problem->layer, problem->n_blocks);
+}
+
 double problem_dense_bytes(const struct problem *problem)
 {
-    return (double)sizeof(float) * problem->n_outputs * problem->n_inputs;
+    return (double)sizeof(float) * problem->n_outputs * problem->n_inputs / problem->n_blocks;
 }
 
 /* A millionth of a byte covers the rounding of a share that means whole bytes. */

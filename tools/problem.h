@@ -19,8 +19,9 @@ struct problem {
     network *net; /* NULL for a matrix from a file */
     int layer;    /* in net; -1 without one */
     int n_outputs, n_inputs;
-    float *dense;                      /* W, n_outputs x n_inputs */
-    float *bias;                       /* b */
+    int n_blocks; /* that W has on its diagonal, with nothing beside them; 1: W is one block */
+    float *dense; /* W, n_outputs x n_inputs */
+    float *bias;  /* b */
     float *gain, *offset;              /* NULL without batch normalisation */
     struct samples fit, choose, judge; /* parts of samples; all empty without features */
     float *mean;                       /* of fit, n_inputs; NULL without features and moments */
@@ -35,6 +36,11 @@ struct problem {
 enum sn_status problem_read(struct problem *problem, const struct request *request, int halves,
                             struct sn_error *error);
 void problem_free(struct problem *problem);
+
+/* SN_BAD_INPUT where W has more than one block and the type, or any type where that is NULL, would
+ * not keep them apart. */
+enum sn_status problem_check_type(const struct problem *problem, const struct sn_fit_type *type,
+                                  struct sn_error *error);
 
 /* Bytes of W as float32, and how many of them a share is. */
 double problem_dense_bytes(const struct problem *problem);

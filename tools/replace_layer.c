@@ -16,23 +16,34 @@ static int is_convolution(const struct problem *problem)
     return problem->net->layers[problem->layer].type == CONVOLUTIONAL;
 }
 
-static enum sn_status check_section(struct cfg_section section, const struct sn_family *family,
-                                    struct sn_error *error)
+/* The key of a convolution of groups that a structured section has not: its matrix keeps them
+ * apart. NULL: none. */
+static const struct cfg_key *dropped_key(const struct problem *problem,
+                                         const struct cfg_section *section)
+{
+    return problem->n_blocks > 1 ? cfg_find(section, "groups") : NULL;
+}
+
+static enum sn_status check_section(struct cfg_section section, const struct cfg_key *dropped,
+                                    const struct sn_family *family, struct sn_error *error)
 {
     for (const char *const *key = family->keys; *key; key++)
         if (cfg_find(&section, *key))
             return cfg_fail(&section, *key, error, "expected no key of [%s] here", family->name);
     section.name = family->name;
+    if (dropped) section.keys[dropped - section.keys] = section.keys[--section.n_keys];
     return plug_check_keys(NULL, &section, error);
 }
 
-enum sn_status replace_check(const struct problem *problem, const struct sn_family *family,
+enum sn_status replace_check(const struct problem *problem, const struct sn_fit_type *type,
                              struct sn_error *error)
 {
     if (!problem->net) return SN_OK;
-    struct cfg_text *cfg = cfg_read(problem->request->cfg, error);
+    enum sn_status status = problem_check_type(problem, type, error);
+    struct cfg_text *cfg = status ? NULL : cfg_read(problem->request->cfg, error);
     if (!cfg) return error->code;
-    enum sn_status status = check_section(cfg->sections[problem->layer + 1], family, error);
+    const struct cfg_section *section = &cfg->sections[problem->layer + 1];
+    status = check_section(*section, dropped_key(problem, section), type->family, error);
     cfg_free(cfg);
     return status;
 }
@@ -40,10 +51,14 @@ enum sn_status replace_check(const struct problem *problem, const struct sn_fami
 /* Copies cfg to out with the section of the layer turned into the matrix' section: its name
  * replaced within its line, the shape behind its last key, with what [convolutional] takes for
  * granted. All other lines stay as they are. */
-static enum sn_status write_section(const char *path, const struct cfg_section *section,
-                                    int convolution, const struct sn_matrix *matrix, FILE *out,
+static enum sn_status write_section(const struct problem *problem,
+                                    const struct cfg_section *section,
+                                    const struct sn_matrix *matrix, FILE *out,
                                     struct sn_error *error)
 {
+    const char *path = problem->request->cfg;
+    const struct cfg_key *dropped = dropped_key(problem, section);
+    int convolution = is_convolution(problem);
     char *line = NULL;
     size_t size = 0;
     int last = section->n_keys ? section->keys[section->n_keys - 1].line : section->line;
@@ -52,7 +67,7 @@ static enum sn_status write_section(const char *path, const struct cfg_section *
     for (int number = 1; getline(&line, &size, in) >= 0; number++) {
         char *bracket = number == section->line ? strchr(line, ']') : NULL;
         if (bracket) fprintf(out, "[%s%s", matrix->family->name, bracket);
-        else fputs(line, out);
+        else if (!dropped || number != dropped->line) fputs(line, out);
         if (number != last) continue;
         if (!strchr(line, '\n')) fputc('\n', out);
         if (convolution && !cfg_find(section, "filters"))
@@ -118,10 +133,8 @@ enum sn_status replace_write(const struct problem *problem,
                              cfg, weights, error);
     struct cfg_text *text = cfg_read(problem->request->cfg, error);
     if (!text) return error->code;
-    enum sn_status status = write_section(problem->request->cfg,
-                                          &text->sections[problem->layer + 1],
-                                          is_convolution(problem), approximation->fit.matrix, cfg,
-                                          error);
+    enum sn_status status = write_section(problem, &text->sections[problem->layer + 1],
+                                          approximation->fit.matrix, cfg, error);
     cfg_free(text);
     return status ? status : write_weights(problem, approximation, weights, error);
 }

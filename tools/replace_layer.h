@@ -7,9 +7,10 @@
 
 #include <stdio.h>
 
-/* Whether a section of family can stand where the problem's layer stands: SN_BAD_INPUT names the
- * first key that the family sets itself, or that no structured section has. */
-enum sn_status replace_check(const struct problem *problem, const struct sn_family *family,
+/* Whether what a type makes can stand where the problem's layer stands: SN_BAD_INPUT as
+ * problem_check_type, and it names the first key that the type's family sets itself, or that no
+ * structured section has. */
+enum sn_status replace_check(const struct problem *problem, const struct sn_fit_type *type,
                              struct sn_error *error);
 
 /* Writes the net: the cfg with its comments and order, every other weight bit for bit, the count of

@@ -59,8 +59,7 @@ void request_print_settings(void);
 
 #define REQUEST_HELP                                                                         \
     "  --layer N       of CFG, counted from 0 as Darknet prints them; default: the last\n"   \
-    "                  connected layer, or the last convolution of one group in a net\n"     \
-    "                  without one\n"                                                        \
+    "                  connected layer, or the last convolution in a net without one\n"      \
     "  --matrix W.npy  a matrix, outputs x inputs, instead of CFG and WEIGHTS\n"             \
     "  --bias B.npy    its bias, one value per output; default: zeros\n"                     \
     "  --features F    inputs of the layer, rows x inputs (of a convolution: places x\n"     \

@@ -43,7 +43,7 @@ static enum sn_status add_forms(const struct whole *whole, struct whole_layer *l
 {
     const struct compress_request *request = whole->compress->request;
     const struct sn_fit_type *type;
-    if (layer->layer->is_small) layer->forms[layer->n++] = dense_form(layer, WHOLE_SMALL_BITS);
+    if (layer->layer->is_minor) layer->forms[layer->n++] = dense_form(layer, WHOLE_SMALL_BITS);
     if (layer->n) return SN_OK;
     for (int t = 0; (type = sn_fit_type_at(t)); t++) {
         int n_parts = type->has_budget ? request->n_parts : 1;
@@ -81,7 +81,7 @@ static enum sn_status try_form(struct whole *whole, struct whole_layer *layer,
     cJSON *result;
     snprintf(moments, sizeof moments, "dense-%d-%s", layer->layer->number, whole->images);
     if (whole_ask_for_fit(whole, dense, layer, form, moments, "quick", &step, error)
-        || (!steps_is_done(steps, &step)
+        || (!layer->layer->has_groups && !steps_is_done(steps, &step)
             && whole_moments(whole, dense, layer->layer->number, moments, error))
         || steps_run(steps, &step, &result, error))
         return error->code;
@@ -217,7 +217,7 @@ static enum sn_status replace(struct whole *whole, struct whole_layer *layer,
     layer->found = layer->forms[layer->chosen];
     if (whole_ask_for_fit(whole, net, layer, &layer->found, moments,
                           whole->compress->request->effort, &step, error)
-        || (!steps_is_done(steps, &step)
+        || (!layer->layer->has_groups && !steps_is_done(steps, &step)
             && whole_moments(whole, net, layer->layer->number, moments, error))
         || steps_run(steps, &step, &result, error))
         return error->code;
@@ -387,7 +387,7 @@ static enum sn_status make_few_bits(const struct whole *whole, int bits, struct 
     few = *whole;
     for (int i = 0; i < few.n; i++) {
         struct whole_layer *layer = &few.layers[i];
-        layer->forms[0] = dense_form(layer, layer->layer->is_small ? WHOLE_SMALL_BITS : bits);
+        layer->forms[0] = dense_form(layer, layer->layer->is_minor ? WHOLE_SMALL_BITS : bits);
         few.layers[i].n = 1;
         few.layers[i].chosen = 0;
     }

@@ -116,8 +116,9 @@ enum sn_status whole_ask_for_fit(const struct whole *whole, const struct compres
         return error->code;
     steps_words(step,
                 (const char *[]){ "approx", net->cfg, net->weights, "--type", form->type->name,
-                                  "--moments", input, "--judge", input, "--effort", effort, "-o",
-                                  path, NULL });
+                                  "--effort", effort, "-o", path, NULL });
+    if (!layer->layer->has_groups)
+        steps_words(step, (const char *[]){ "--moments", input, "--judge", input, NULL });
     steps_option(step, "--layer", "%d", layer->layer->number);
     steps_option(step, "--bits", "%d", form->bits);
     if (form->block > 1) {
@@ -133,6 +134,7 @@ void whole_take_fit(const cJSON *result, struct whole_form *form)
     form->bytes = steps_number(result, "bytes");
     form->madds = steps_number(result, "multiply_adds");
     form->error = steps_number(result, "output_error");
+    if (isnan(form->error)) form->error = steps_number(result, "error");
 }
 
 static int has_statistics(const struct whole *whole)

@@ -23,13 +23,14 @@ enum sn_status whole_write_task(const struct whole *whole, const char *list,
 enum sn_status whole_moments(const struct whole *whole, const struct compress_net *net, int layer,
                              const char *name, struct sn_error *error);
 
-/* The words that fit form to a layer of net by the moments of that name. */
+/* The words that fit form to a layer of net by the moments of that name; without, where its matrix
+ * has blocks. */
 enum sn_status whole_ask_for_fit(const struct whole *whole, const struct compress_net *net,
                                  const struct whole_layer *layer, const struct whole_form *form,
                                  const char *moments, const char *effort, struct step *step,
                                  struct sn_error *error);
 
-/* What they came to. */
+/* What they came to; the error is that of the matrix where nothing else judged. */
 void whole_take_fit(const cJSON *result, struct whole_form *form);
 
 /* Takes the statistics of batch normalisation of whole->net again, where it has some. */
