@@ -119,7 +119,7 @@ static enum sn_status round_factor(struct chain *chain, int j, int bits, size_t 
         status = sn_no_memory(error, "rounding a PSM approximation");
     for (size_t i = 0; !status && i < m * n; i++) difference[i] = search->w[i] - difference[i];
     struct sn_part part = {
-        m, (size_t)chain->sizes[j], (size_t)chain->sizes[j + 1], n, o, z, difference
+        m, (size_t)chain->sizes[j], (size_t)chain->sizes[j + 1], n, o, z, difference, 0, 0, 0
     };
     if (!status)
         status = sn_round_part(&part, search->options->weighting, &rounding, count, fit, sweeps,

@@ -54,15 +54,18 @@ enum sn_status sn_round_rows(struct sn_rounding *rounding, size_t count, int swe
 /* Where X stands in W ~ What = A + O X Z, X of a x b. */
 struct sn_part {
     size_t m, a, b, n;
-    const float *o;    /* m x a; NULL: I, with m = a */
-    const float *z;    /* b x n; NULL: I, with b = n */
-    float *difference; /* W - What, m x n, which follows X */
+    const float *o;                /* m x a; NULL: I, with m = a */
+    const float *z;                /* b x n; NULL: I, with b = n */
+    float *difference;             /* W - What, m x n, which follows X */
+    size_t first, n_units, column; /* rows first and on of z, so many, are I's from column on; they
+                                    * cost nothing */
 };
 
 /* Rounds the X of rounding (values, scales, bits, flags and stop set; values is a x b) in its
  * place: unless it is rounded already, first fits its float values in fit sweeps. count and sweeps
  * as in sn_round_rows. weighting has M, NULL: I. SN_NO_MEMORY is the only failure. Cost, besides
- * sn_round_rows's: m n b + b n^2 + b^2 n multiply-adds, with an O m a (n + a) more. */
+ * sn_round_rows's, with c = b - n_units:
+ * m n b + c n^2 + b c n multiply-adds, with an O m a (n + a) more. */
 enum sn_status sn_round_part(const struct sn_part *part, const struct sn_weighting *weighting,
                              struct sn_rounding *rounding, size_t count, int fit, int sweeps,
                              struct sn_error *error);

@@ -21,18 +21,57 @@ static void rest_free(struct rest *rest)
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) free(arrays[k]);
 }
 
+/* Rows first to end of Z M, and those columns of G = Z M Z^T, once all of Z M is there. */
+static void weigh_rows(const struct sn_part *p, const float *moment, size_t first, size_t end,
+                       float *weighted)
+{
+    float *out = weighted + first * p->n;
+    const float *z = p->z + first * p->n;
+    if (end == first) return;
+    if (moment) sn_gemm(0, 0, end - first, p->n, p->n, 1, z, p->n, moment, p->n, 0, out, p->n);
+    else memcpy(out, z, (end - first) * p->n * sizeof *out);
+}
+
+static void take_columns(const struct sn_part *p, const struct rest *rest, size_t first, size_t end)
+{
+    if (end > first)
+        sn_gemm(0, 1, p->b, end - first, p->n, 1, rest->weighted, p->n, p->z + first * p->n, p->n,
+                0, rest->gram + first, p->b);
+}
+
+/* The same where Z has rows of I. */
+static void take_units(const struct sn_part *p, const float *moment, const struct rest *rest)
+{
+    const float *rows = (moment ? moment + p->column * p->n : p->z + p->first * p->n);
+    if (!p->n_units) return;
+    memcpy(rest->weighted + p->first * p->n, rows, p->n_units * p->n * sizeof *rows);
+}
+
+static void take_unit_columns(const struct sn_part *p, const struct rest *rest)
+{
+    for (size_t i = 0; i < p->b && p->n_units; i++)
+        memcpy(rest->gram + i * p->b + p->first, rest->weighted + i * p->n + p->column,
+               p->n_units * sizeof(float));
+}
+
 static int take_gram(const struct sn_part *p, const float *moment, struct rest *rest)
 {
+    size_t end = p->first + p->n_units;
     if (!moment && !p->z) return 1;
     rest->weighted = malloc(p->b * p->n * sizeof(float));
     rest->gram = malloc(p->b * p->b * sizeof(float));
     if (!rest->weighted || !rest->gram) return 0;
-    if (moment && p->z)
-        sn_gemm(0, 0, p->b, p->n, p->n, 1, p->z, p->n, moment, p->n, 0, rest->weighted, p->n);
-    else memcpy(rest->weighted, moment ? moment : p->z, p->b * p->n * sizeof(float));
-    if (p->z)
-        sn_gemm(0, 1, p->b, p->b, p->n, 1, rest->weighted, p->n, p->z, p->n, 0, rest->gram, p->b);
-    else memcpy(rest->gram, rest->weighted, p->b * p->b * sizeof(float));
+    if (!p->z) {
+        memcpy(rest->weighted, moment, p->b * p->n * sizeof(float));
+        memcpy(rest->gram, moment, p->b * p->b * sizeof(float));
+        return 1;
+    }
+    weigh_rows(p, moment, 0, p->first, rest->weighted);
+    take_units(p, moment, rest);
+    weigh_rows(p, moment, end, p->b, rest->weighted);
+    take_columns(p, rest, 0, p->first);
+    take_unit_columns(p, rest);
+    take_columns(p, rest, end, p->b);
     return 1;
 }
 

@@ -103,7 +103,7 @@ static enum sn_status search_all(const struct sss_problem *problem, struct sss_f
 {
     double lost;
     struct sss_plan *dense = sss_plan_equal(1, problem->n_outputs, problem->n_inputs, error);
-    enum sn_status status = sss_examine_new(problem, found, dense, &lost, error);
+    enum sn_status status = sss_examine_new(problem, found, dense, SSS_MOST_ROUNDS, &lost, error);
     if (!status) status = sss_examine_windows(problem, found, error);
     if (!status) status = examine_low_rank(problem, found, error);
     if (!status) status = sss_examine_exact(problem, found, error);
@@ -128,7 +128,7 @@ static enum sn_status search_given(const struct sss_problem *problem, int stages
     struct sss_plan *plan = sss_plan_equal(stages, m, n, error);
     if (!plan) return SN_NO_MEMORY;
     size_t diagonal = sss_plan_diagonal_values(plan);
-    enum sn_status status = sss_examine_new(problem, found, plan, &lost, error);
+    enum sn_status status = sss_examine_new(problem, found, plan, SSS_MOST_ROUNDS, &lost, error);
     if (status || found->best.plan) return status;
     if (diagonal > problem->budget)
         return sn_fail(error, SN_BAD_INPUT,

@@ -121,7 +121,8 @@ static enum sn_status improve_order(struct reordered *to, int by_rows, int *gain
     memcpy(to->spare, list, size * sizeof *list);
     for (size_t i = 0; i < size; i++) list[i] = to->spare[to->now[i]];
     load_order(to);
-    status = sss_examine_new(&to->problem, &tried, sss_plan_copy(best->plan, error), &lost, error);
+    status = sss_examine_new(&to->problem, &tried, sss_plan_copy(best->plan, error),
+                             SSS_MOST_ROUNDS, &lost, error);
     *gained = !status && tried.best.plan && tried.best.lost < 0.9995 * best->lost;
     if (*gained) {
         struct sss_candidate former = *best;

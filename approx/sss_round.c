@@ -213,17 +213,22 @@ static const struct steps efforts[] = {
 /* Rounds x (a x b) between o and z for the rows first .. first + m of the difference. */
 static enum sn_status round_block(struct job *job, float *x, float *scales, size_t first, size_t m,
                                   size_t a, size_t b, const float *o, const float *z,
-                                  struct sn_error *error)
+                                  size_t first_unit, int stage, struct sn_error *error)
 {
     const struct steps *steps = &efforts[job->options->effort];
     size_t n = (size_t)job->shape->matrix.n_inputs;
-    struct sn_part part = { m, a, b, n, o, z, job->difference + first * n };
+    struct sn_part part = { m, a, b, n, o, z, job->difference + first * n, 0, 0, 0 };
     struct sn_rounding rounding = { .bits = job->bits,
                                     .block = 1,
                                     .is_rounded = job->is_rounded,
                                     .values = x,
                                     .scales = scales,
                                     .stop = job->options->stop };
+    if (z) {
+        part.first = first_unit;
+        part.n_units = (size_t)job->shape->inputs[stage];
+        part.column = job->columns[stage];
+    }
     return sn_round_part(&part, job->moment ? &job->weighting : NULL, &rounding, 0, steps->fit,
                          steps->sweeps, error);
 }
@@ -260,16 +265,20 @@ static enum sn_status round_states(struct job *job, int direction, int i, struct
            m = direction == CAUSAL ? all - first : job->rows[step.to];
     enum sn_status status = SN_OK;
     if (step.a && b && m) {
-        float *x = floats(step.a * b), *z = floats(b * n);
-        if (!x || !z) status = sn_no_memory(error, "rounding an SSS approximation");
+        int is_all = !step.s && step.n == n;
+        float *x = floats(step.a * b), *z = is_all ? NULL : floats(b * n);
+        if (!x || (!z && !is_all)) status = sn_no_memory(error, "rounding an SSS approximation");
         for (int back = 0; back < 2 && !status; back++) {
             copy_columns(x, step.a, b, 0, step.states, step.s, back);
             copy_columns(x, step.a, b, step.s, step.inputs, step.n, back);
             if (back) break;
-            copy_map(z, job->maps[direction][step.from], step.s, n);
-            unit_rows(z + step.s * n, job->columns[step.stage], step.n, n);
+            if (z) {
+                copy_map(z, job->maps[direction][step.from], step.s, n);
+                unit_rows(z + step.s * n, job->columns[step.stage], step.n, n);
+            }
             status = round_block(job, x, job->scales[3 * step.stage + 1 + (size_t)direction], first,
-                                 m, step.a, b, job->outputs[direction][step.to], z, error);
+                                 m, step.a, b, job->outputs[direction][step.to], z, step.s,
+                                 (int)step.stage, error);
         }
         free(x);
         free(z);
@@ -300,8 +309,8 @@ static enum sn_status round_outputs(struct job *job, int k, struct sn_error *err
             copy_map(z + n * n_all, job->maps[CAUSAL][k], s, n_all);
             copy_map(z + (n + s) * n_all, job->maps[ANTICAUSAL][k + 1], t, n_all);
         }
-        status = round_block(job, x, job->scales[3 * (size_t)k], job->rows[k], m, m, b, NULL, z,
-                             error);
+        status = round_block(job, x, job->scales[3 * (size_t)k], job->rows[k], m, m, b, NULL, z, 0,
+                             k, error);
     }
     free(x);
     free(z);

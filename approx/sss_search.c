@@ -197,11 +197,12 @@ enum sn_status sss_examine(const struct sss_problem *problem, struct sss_found *
 }
 
 enum sn_status sss_examine_new(const struct sss_problem *problem, struct sss_found *found,
-                               struct sss_plan *plan, double *lost, struct sn_error *error)
+                               struct sss_plan *plan, int rounds, double *lost,
+                               struct sn_error *error)
 {
     *lost = INFINITY;
     if (!plan) return SN_NO_MEMORY;
-    enum sn_status status = sss_examine(problem, found, plan, SSS_MOST_ROUNDS, lost, error);
+    enum sn_status status = sss_examine(problem, found, plan, rounds, lost, error);
     free(plan);
     return status;
 }

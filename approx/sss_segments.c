@@ -20,6 +20,15 @@ static int fewest_stages(const struct sss_problem *problem, int limit)
     return (int)stages;
 }
 
+/* Whether a search is to be short and each plan takes long: then plans are few, at powers of 2, and
+ * each is measured once. */
+static int is_coarse(const struct sss_problem *problem)
+{
+    const size_t large = (size_t)1 << 22;
+    return problem->options->effort == SN_QUICK
+        && (size_t)problem->n_outputs * (size_t)problem->n_inputs > large;
+}
+
 /* Whether a search tries n_stages equal stages after first, the fewest. A small matrix has all
  * numbers up to 64 tried, a larger one those next to 2^(i/2). Common divisors of both sizes, which
  * give stages that are all alike, are tried up to any number. */
@@ -27,6 +36,7 @@ static int tries(const struct sss_problem *problem, int first, int n_stages)
 {
     enum { SMALL = 64 * 64, MOST = 64 };
     int m = problem->n_outputs, n = problem->n_inputs;
+    if (is_coarse(problem)) return n_stages == first || (n_stages & (n_stages - 1)) == 0;
     if (n_stages == first || (m % n_stages == 0 && n % n_stages == 0)) return 1;
     if ((size_t)m * (size_t)n <= SMALL && n_stages <= MOST) return 1;
     return n_stages == (int)lrint(exp2(rint(2 * log2(n_stages)) / 2));
@@ -46,8 +56,8 @@ static enum sn_status refine_stages(const struct sss_problem *problem, struct ss
             int other = middle + sign * step;
             double lost;
             if (other < first || other > sss_larger(m, n)) continue;
-            status = sss_examine_new(problem, found, sss_plan_equal(other, m, n, error), &lost,
-                                     error);
+            status = sss_examine_new(problem, found, sss_plan_equal(other, m, n, error),
+                                     SSS_MOST_ROUNDS, &lost, error);
             int won = found->best.plan && found->best.plan->n_stages == other;
             if (lost < lowest || won) lowest = lost, stages = other;
         }
@@ -58,18 +68,18 @@ static enum sn_status refine_stages(const struct sss_problem *problem, struct ss
 enum sn_status sss_search_equal(const struct sss_problem *problem, struct sss_found *found,
                                 struct sn_error *error)
 {
-    enum { PATIENCE = 5 };
     int m = problem->n_outputs, n = problem->n_inputs, most = sss_smaller(m, n), worse = 0,
-        best = 0;
+        best = 0, patience = is_coarse(problem) ? 2 : 5;
     int first = sss_larger(2, fewest_stages(problem, sss_larger(m, n)));
     enum sn_status status = SN_OK;
     double lowest = INFINITY;
-    for (int stages = first; !status && (stages == first || stages <= most) && worse < PATIENCE;
+    for (int stages = first; !status && (stages == first || stages <= most) && worse < patience;
          stages++) {
         if (stages > sss_larger(m, n) || sss_stopped(problem)) break;
         if (!tries(problem, first, stages)) continue;
         double lost;
-        status = sss_examine_new(problem, found, sss_plan_equal(stages, m, n, error), &lost, error);
+        status = sss_examine_new(problem, found, sss_plan_equal(stages, m, n, error),
+                                 is_coarse(problem) ? 1 : SSS_MOST_ROUNDS, &lost, error);
         worse++;
         int won = found->best.plan
             && found->best.plan->n_stages == stages; /* Perhaps with fewer values. */
@@ -77,7 +87,7 @@ enum sn_status sss_search_equal(const struct sss_problem *problem, struct sss_fo
         sss_report(problem, found,
                    SSS_SEARCH_PART * fmin(1, log(stages) / log(sss_larger(3, most + 1))));
     }
-    if (!status && best && lowest <= 1.1 * found->best.lost)
+    if (!status && best && !is_coarse(problem) && lowest <= 1.1 * found->best.lost)
         status = refine_stages(problem, found, first, best, lowest, error);
     return status;
 }

@@ -293,7 +293,8 @@ wrong 'no classes' "task.data: classes: expected a whole number from 1 on, found
 wrong 'a loss without end' 'expected a finite loss, found ' train change net.cfg 's/^learning_rate=.*/learning_rate=1e20/'
 fresh
 try "$structnet" check "$out/case/net.cfg" "$out/case/net.weights" "$out/case/task.data"
-ok 'check: the task itself' says 0 '^memory *[1-9][0-9]* bytes'
+ok 'check: the task itself' says 0 '^memory *[0-9]* bytes'
+[ -n "${SANITIZED-}" ] || ok '... with the bytes of its net' grep -q '^memory *[1-9]' "$out/stdout"
 for file in net.cfg task.data labels.txt train.txt valid.txt; do sed 's/$/\r/' "$out/case/$file" > "$out/line" && mv "$out/line" "$out/case/$file"; done
 try "$structnet" check "$out/case/net.cfg" "$out/case/net.weights" "$out/case/task.data"
 ok 'check: lines that end in CRLF' says 0 '^ok$'
@@ -364,9 +365,7 @@ within_space() { (ulimit -v $space; exec timeout 60 "$@"); }
 is_not_loaded() { [ "$status $(wc -l < "$out/stderr")" = '127 1' ] && grep -q 'error while loading shared libraries' "$out/stderr"; }
 is_line_or_fine() { [ "$status $(wc -l < "$out/stderr")" = '0 0' ] || { [ "$status" = 1 ] && [ "$(wc -l < "$out/stderr")" = 1 ] && grep -q memory "$out/stderr"; }; }
 { npy '<f4' '7, 108'; zeros 3024; } > "$out/rows.npy"
-space=4000000
-try within_space "$structnet" --version
-if is 0; then
+if [ -z "${SANITIZED-}" ]; then
     for space in 60000 100000 150000 220000; do
         for arguments in "run $out/net.cfg $out/net.weights --input $out/rows.npy -o $out/o.npy" "check $out/net.cfg $out/net.weights" \
             "approx --matrix $out/some.npy --type psm --share 0.5 -o $out/std" "eval $out/net.cfg $out/net.weights $out/task.data" \

@@ -92,7 +92,8 @@ static struct sn_rounding rounding_of(struct problem *p, int bits, int is_sparse
 static struct sn_part part_of(struct problem *p)
 {
     return (struct sn_part){
-        p->m, p->a, p->b, p->n, p->has_o ? p->o : NULL, p->has_z ? p->z : NULL, p->difference
+        p->m,          p->a, p->b, p->n, p->has_o ? p->o : NULL, p->has_z ? p->z : NULL,
+        p->difference, 0,    0,    0
     };
 }
 
@@ -148,6 +149,30 @@ Test(rounding, ends_where_no_entry_alone_can_be_better)
         static const float zeros[MOST * MOST];
         cr_assert_leq(best_step(&p, bits, is_sparse), 1e-6 * error_of(&p, zeros),
                       "%d bits, case %d", bits, c);
+    }
+}
+
+/* Rows of Z that are rows of I give the same whether that is said or not. */
+Test(rounding, knows_rows_of_the_identity)
+{
+    enum { FIRST = 4, UNITS = 9, COLUMN = 20 };
+    static struct problem said, unsaid;
+    for (int c = 0; c < 4; c++) {
+        struct problem *both[] = { &said, &unsaid };
+        for (int k = 0; k < 2; k++) {
+            struct problem *p = both[k];
+            make(p, c / 2, 1, 1, (uint64_t)c + 70);
+            for (size_t i = 0; i < UNITS; i++)
+                for (size_t j = 0; j < p->n; j++) p->z[(FIRST + i) * p->n + j] = j == COLUMN + i;
+            take_difference(p, p->x, p->difference);
+            struct sn_rounding rounding = rounding_of(p, 4, 0);
+            struct sn_part part = part_of(p);
+            if (!k) part.first = FIRST, part.n_units = UNITS, part.column = COLUMN;
+            cr_assert(
+                !sn_round_part(&part, c % 2 ? &p->weighting : NULL, &rounding, 0, 20, 40, NULL));
+        }
+        for (size_t i = 0; i < said.a * said.b; i++)
+            cr_assert_float_eq(said.x[i], unsaid.x[i], 1e-5, "case %d", c);
     }
 }
 

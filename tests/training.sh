@@ -211,7 +211,7 @@ for signal in HUP:129 INT:130 TERM:143; do
     ok '... and a whole .backup' says 0 ok
 done
 ok 'no temporary file stays' [ "$(ls "$out/backup" | grep -c tmp)" = 0 ]
-cfg twice batch=50000 max_batches=1000000 # a batch takes a while
+cfg twice batch=20000 max_batches=1000000 # a batch takes a while
 STRUCTNET_LOG=1 interruptible "$darknet" classifier train "$out/plain.data" "$out/twice.cfg"
 within 30 grep -q '^batch ' "$out/stdout"
 interrupt
