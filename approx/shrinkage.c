@@ -100,12 +100,26 @@ static size_t part_of(size_t budget, double part)
     return size < (double)SIZE_MAX ? (size_t)size : SIZE_MAX;
 }
 
-/* A quick fit within part of the budget. PADDING is for the arrays of a type whose bytes the
- * budget may equal. */
-static struct sn_fit_options simplify(const struct sn_fit_type *type,
-                                      const struct sn_fit_options *options, double part)
+/* As many floats as the budget holds values of few bits, at most half of so many entries, since all
+ * of them would leave no error to compare. */
+static void use_floats(struct sn_fit_options *options, size_t n_entries)
 {
-    enum { PADDING = 16 };
+    size_t n_values = n_entries / 2;
+    if (options->budget_bytes < SIZE_MAX / 8)
+        n_values = (size_t)fmin((double)n_values,
+                                8. * (double)options->budget_bytes / options->bits);
+    if (n_values < options->budget_values) options->budget_values = n_values;
+    options->budget_bytes = SIZE_MAX;
+    options->bits = 32;
+}
+
+/* A quick fit within part of the budget; of very many columns without rounding, which would take
+ * most of the time. PADDING is for the arrays of a type whose bytes the budget may equal. */
+static struct sn_fit_options simplify(const struct sn_fit_type *type,
+                                      const struct sn_fit_options *options, int rows, int n,
+                                      double part)
+{
+    enum { PADDING = 16, MANY_COLUMNS = 8192 };
     struct sn_fit_options simple = *options;
     simple.budget_bytes = part_of(options->budget_bytes, part);
     simple.budget_values = part_of(options->budget_values, part);
@@ -113,6 +127,8 @@ static struct sn_fit_options simplify(const struct sn_fit_type *type,
         simple.budget_bytes += PADDING;
     simple.effort = SN_QUICK;
     simple.progress = NULL;
+    if (type->has_budget && options->bits < 32 && n > MANY_COLUMNS)
+        use_floats(&simple, (size_t)rows * (size_t)n);
     return simple;
 }
 
@@ -139,7 +155,7 @@ static enum sn_status search_new(struct search *s, const struct sn_fit_type *typ
     int rows = m < MOST_ROWS ? m : MOST_ROWS;
     size_t width = (size_t)n, size = (size_t)rows * width;
     *s = (struct search){ .type = type->has_budget ? sn_fit_simplest(type->family) : type,
-                          .options = simplify(type, options, (double)rows / m),
+                          .options = simplify(type, options, rows, n, (double)rows / m),
                           .rows = rows,
                           .n = n,
                           .part = malloc(size * sizeof *s->part) };

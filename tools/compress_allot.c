@@ -4,14 +4,16 @@
 
 #include "approximation.h"
 
+#include <fit.h>
+
 #include <math.h>
 #include <string.h>
 
 static const double shares[] = { .02, .05, .1, .2, .4 };
 enum { N_SHARES = sizeof shares / sizeof *shares };
 
-/* By what layers are compared: the first type that has a budget, in 4 bits where they are asked
- * for. */
+/* By what layers are compared: the simplest type of the first family with a budget, in 4 bits where
+ * they are asked for. */
 static struct compress_candidate probe(const struct compress_request *request)
 {
     struct compress_candidate candidate = { .bits = request->bits[0], .block = 1 };
@@ -20,6 +22,7 @@ static struct compress_candidate probe(const struct compress_request *request)
     for (int i = 0; (candidate.type = sn_fit_type_at(i)); i++)
         if (candidate.type->has_budget && approximation_is_in(request->types, candidate.type))
             break;
+    if (candidate.type) candidate.type = sn_fit_simplest(candidate.type->family);
     return candidate;
 }
 
