@@ -206,6 +206,12 @@ enum sn_status sn_fit(const struct sn_fit_type *type, const float *dense, int n_
 
 /* ---- What fits share */
 
+int sn_fit_is_coarse(const struct sn_fit_options *options, int n_outputs, int n_inputs)
+{
+    const size_t large = (size_t)1 << 22;
+    return options->effort == SN_QUICK && (size_t)n_outputs * (size_t)n_inputs > large;
+}
+
 enum sn_status sn_fit_set_bits(struct sn_fit *fit, int bits, struct sn_error *error)
 {
     struct sn_matrix *matrix = fit->matrix;

@@ -32,6 +32,9 @@ int sn_fit_has_option(const struct sn_fit_type *type, const char *name);
 /* The value of a setting; 0 where the options have none of that name. */
 int sn_fit_setting(const struct sn_fit_options *options, const char *name);
 
+/* Whether a quick fit of a matrix is to take fewer steps than others, since each takes long. */
+int sn_fit_is_coarse(const struct sn_fit_options *options, int n_outputs, int n_inputs);
+
 /* Gives a float fit values of few bits; they and the structure stay, and the scales (stored.h) are
  * 0 for the caller to set. The only failures are those of sn_set_bits, and SN_NO_MEMORY; *fit is
  * empty then. */

@@ -93,9 +93,17 @@ struct steps {
     int rounds, fit, sweeps;
 };
 
-static const struct steps efforts[] = {
-    [SN_NORMAL] = { 4, 6, 12 }, [SN_QUICK] = { 1, 4, 5 }, [SN_THOROUGH] = { 12, 12, 40 }
-};
+static const struct steps *steps_of(const struct psm_search *search)
+{
+    static const struct steps
+        coarse = { 0, 2, 2 },
+        efforts[] = {
+            [SN_NORMAL] = { 4, 6, 12 }, [SN_QUICK] = { 1, 4, 5 }, [SN_THOROUGH] = { 12, 12, 40 }
+        };
+    return sn_fit_is_coarse(search->options, search->m, search->n)
+        ? &coarse
+        : &efforts[search->options->effort];
+}
 
 /* Fits the float values of factor j to the others and rounds them to bits; when it is rounded
  * already, improves its codes. count and sweeps as in sn_round_rows. */
@@ -103,7 +111,7 @@ static enum sn_status round_factor(struct chain *chain, int j, int bits, size_t 
                                    struct sn_error *error)
 {
     const struct psm_search *search = chain->search;
-    int fit = chain->n_factors > 1 && bits < 32 ? efforts[search->options->effort].fit : 0;
+    int fit = chain->n_factors > 1 && bits < 32 ? steps_of(search)->fit : 0;
     size_t m = (size_t)search->m, n = (size_t)search->n;
     float *o = NULL, *z = NULL, *difference = NULL;
     struct sn_rounding rounding = { .bits = bits,
@@ -219,10 +227,10 @@ static enum sn_status round_chain(struct chain *chain, struct sn_error *error)
 {
     const volatile sig_atomic_t *stop = chain->search->options->stop;
     double before = INFINITY;
-    int sweeps = efforts[chain->search->options->effort].sweeps;
+    int sweeps = steps_of(chain->search)->sweeps;
     enum sn_status fits = trim(chain, error);
     if (fits) return fits;
-    for (int round = 0; round <= efforts[chain->search->options->effort].rounds; round++) {
+    for (int round = 0; round <= steps_of(chain->search)->rounds; round++) {
         for (int j = chain->n_factors - 1; j >= 0; j--) {
             enum sn_status status = round_factor(chain, j, chain->bits, 0, sweeps, error);
             if (status) return status;
@@ -241,7 +249,7 @@ static enum sn_status round_chain(struct chain *chain, struct sn_error *error)
 static enum sn_status round_one(struct chain *chain, struct sn_error *error)
 {
     const struct psm_search *search = chain->search;
-    int sweeps = efforts[search->options->effort].sweeps;
+    int sweeps = steps_of(search)->sweeps;
     size_t count = 0;
     double excess;
     while ((excess = excess_of(chain, &count)) > 1 || (excess > 0 && !chain->is_rounded)) {

@@ -1,4 +1,5 @@
 #include "sss_segments.h"
+#include "fit.h"
 #include "sss_cuts.h"
 
 #include <math.h>
@@ -20,13 +21,10 @@ static int fewest_stages(const struct sss_problem *problem, int limit)
     return (int)stages;
 }
 
-/* Whether a search is to be short and each plan takes long: then plans are few, at powers of 2, and
- * each is measured once. */
+/* Then plans are few, at powers of 2, and each is measured once. */
 static int is_coarse(const struct sss_problem *problem)
 {
-    const size_t large = (size_t)1 << 22;
-    return problem->options->effort == SN_QUICK
-        && (size_t)problem->n_outputs * (size_t)problem->n_inputs > large;
+    return sn_fit_is_coarse(problem->options, problem->n_outputs, problem->n_inputs);
 }
 
 /* Whether a search tries n_stages equal stages after first, the fewest. A small matrix has all
