@@ -7,12 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The rest of the file as a string, free(); NULL and error when it cannot be read or held. */
+/* The rest of the file as a string, free(), as far as a zero byte, after which nothing matters:
+ * some files have no end. NULL and error when it cannot be read or held. */
 static char *read_all(FILE *file, const char *path, size_t *n_bytes, struct sn_error *error)
 {
-    size_t capacity = 0, n = 0;
+    const size_t limit = (size_t)1 << 28;
+    size_t capacity = 0, n = 0, before;
     char *text = NULL;
     do {
+        if (n > limit) {
+            sn_fail(error, SN_BAD_INPUT, "%s: expected at most %zu bytes, found more", path, limit);
+            goto fail;
+        }
         capacity = 2 * capacity + 4096;
         char *grown = realloc(text, capacity);
         if (!grown) {
@@ -20,8 +26,9 @@ static char *read_all(FILE *file, const char *path, size_t *n_bytes, struct sn_e
             goto fail;
         }
         text = grown;
+        before = n;
         n += fread(text + n, 1, capacity - n - 1, file);
-    } while (n == capacity - 1);
+    } while (n == capacity - 1 && !memchr(text + before, 0, n - before));
     if (ferror(file)) {
         sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
         goto fail;

@@ -359,6 +359,39 @@ rm -r "$elsewhere"
 "$structnet" approx --matrix "$out/some.npy" --type sss --share 0.5 --dense-out /dev/stdout -o "$out/std" > "$out/std.npy" 2> "$out/stderr"
 ok "the standard output as a file of two things" [ "$? $(grep -c '/dev/stdout: is the standard output, expected another file$' "$out/stderr") $(ls "$out"/std.cfg 2>&1 | grep -c 'No such')" = '1 1 1' ]
 
+# ---- files without an end
+space=4000000
+[ -z "${SANITIZED-}" ] || space=unlimited # AddressSanitizer takes more
+endless() { try timeout 60 sh -c "ulimit -v $space"'; exec "$@"' sh "$@"; }
+endless "$structnet" info /dev/zero
+ok "a cfg without an end" complains 1 '^structnet info: /dev/zero: expected text, found a zero byte at offset 0$'
+endless "$structnet" eval "$out/net.cfg" "$out/net.weights" /dev/zero
+ok "a .data file" complains 1 '/dev/zero:1: expected text, found a zero byte$'
+endless "$structnet" features "$out/net.cfg" "$out/net.weights" /dev/zero -o "$out/o"
+ok "a list" complains 1 '/dev/zero:1: expected text, found a zero byte$'
+{ head -c 20000 /dev/zero | tr '\0' x; echo; } > "$out/long.txt"
+try "$structnet" features "$out/net.cfg" "$out/net.weights" "$out/long.txt" -o "$out/o"
+ok "a line that is no path" complains 1 'long.txt:1: expected at most 16384 bytes in a line, found more$'
+ln -sf /dev/full "$out/full.tsv"
+endless "$structnet" sweep --matrix "$out/some.npy" --shares 0.3 --types pruned --bits 8 --no-plot -o "$out/full"
+ok "sweep's table on a full disk" complains 1 'full.tsv: cannot write: No space left on device$'
+rm "$out/full.tsv"
+for file in png svg; do
+    ln -sf /dev/full "$out/full.$file"
+    endless "$structnet" sweep --matrix "$out/some.npy" --shares 0.3 --types pruned --bits 8 -o "$out/full"
+    ok "its $file" complains 1 "full.$file: cannot write: No space left on device\$"
+    rm "$out/full.$file"
+done
+rm "$out/full.tsv"
+for file in cfg weights report.html report.tsv; do
+    rm -f "$out/full.cfg" "$out/full.weights" "$out"/full.report.*
+    ln -s /dev/full "$out/full.$file"
+    endless "$structnet" compress "$out/net.cfg" "$out/net.weights" "$out/task.data" --share 0.5 --types pruned --bits 8 -o "$out/full"
+    ok "compress with its $file there" complains 1 "full.$file: cannot write: No space left on device\$"
+    ok "... leaves no other file" [ "$(cd "$out" && echo full.[crw]*)" = "full.$file" ]
+done
+rm -rf "$out"/full.*
+
 # ---- an address space in which OpenBLAS would try for ever, or end in a signal; AddressSanitizer takes more than any of these
 within_space() { (ulimit -v $space; exec timeout 60 "$@"); }
 # Below what the libraries take it is the loader that says so.

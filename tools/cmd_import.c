@@ -4,6 +4,7 @@
 #include "import_net.h"
 #include "outputs.h"
 
+#include <lines.h>
 #include <plug_errors.h>
 
 #include <cjson/cJSON.h>
@@ -166,30 +167,24 @@ static int find_class(const char *line)
 static enum sn_status read_classes(const char *path, int rows[IMAGENET_CLASSES], int *n,
                                    struct sn_error *error)
 {
-    char *line = NULL, taken[IMAGENET_CLASSES] = { 0 };
-    size_t size = 0;
-    enum sn_status status = SN_OK;
-    FILE *file = fopen(path, "r");
-    if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
+    char taken[IMAGENET_CLASSES] = { 0 };
+    struct lines lines;
+    enum sn_status status = lines_read(path, &lines, error);
     *n = 0;
-    for (int number = 1; !status && getline(&line, &size, file) >= 0; number++) {
-        line[strcspn(line, "\r\n")] = '\0';
+    for (int i = 0; !status && i < lines.n; i++) {
+        const char *line = lines.line[i];
         if (!*line) continue;
         int class = find_class(line);
         if (class < 0)
             status = sn_fail(error, SN_BAD_INPUT,
                              "%s:%d: expected a name or synset id of ImageNet, found '%.80s'", path,
-                             number, line);
+                             i + 1, line);
         else if (taken[class]++)
-            status = sn_fail(error, SN_BAD_INPUT, "%s:%d: '%.80s' is already given", path, number,
+            status = sn_fail(error, SN_BAD_INPUT, "%s:%d: '%.80s' is already given", path, i + 1,
                              line);
         else rows[(*n)++] = class;
     }
-    if (!status && ferror(file)) status = sn_fail(error, SN_IO, "%s: cannot read", path);
-    if (!status && !*n)
-        status = sn_fail(error, SN_BAD_INPUT, "%s: expected classes, found none", path);
-    free(line);
-    fclose(file);
+    lines_free(&lines);
     return status;
 }
 

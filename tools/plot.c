@@ -1,9 +1,12 @@
 #include "plot.h"
 
+#include "copy_bytes.h"
 #include "outputs.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* In pixels. */
 enum { PANEL_WIDTH = 520, PANEL_HEIGHT = 380, MARGIN = 70, LEGEND_WIDTH = 240 };
@@ -83,14 +86,6 @@ static void print_front(FILE *gnuplot, int k, int n_curves, const struct plot_cu
 
 /* ---- Pictures */
 
-/* A string of gnuplot's, in which only the quote is special. */
-static void print_quoted(FILE *file, const char *text)
-{
-    fputc('\'', file);
-    for (; *text; text++) fprintf(file, *text == '\'' ? "''" : "%c", *text);
-    fputc('\'', file);
-}
-
 static void print_panel(FILE *gnuplot, int k, int n_curves, const struct plot_curve *curves,
                         const struct plot_axis *x, const struct plot_axis *y)
 {
@@ -126,18 +121,16 @@ static void print_legend(FILE *gnuplot, int n_curves, const struct plot_curve *c
     fprintf(gnuplot, "\n");
 }
 
-/* One picture; gnuplot itself opens the output, a file that outputs_open made. The legend stands
- * right of the panels. */
-static void print_picture(FILE *gnuplot, const char *terminal, const struct whole_file *file,
-                          int n_curves, const struct plot_curve *curves,
-                          const struct plot_grid *grid)
+/* One picture into the file of that descriptor. The legend stands right of the panels. */
+static void print_picture(FILE *gnuplot, const char *terminal, int picture, int n_curves,
+                          const struct plot_curve *curves, const struct plot_grid *grid)
 {
     double width = grid->n_y * PANEL_WIDTH + LEGEND_WIDTH, height = grid->n_x * PANEL_HEIGHT;
     double right = 1 - LEGEND_WIDTH / width, top = 1 - MARGIN / 3. / height;
-    fprintf(gnuplot, "set terminal %s size %g,%g\nset output ", terminal, width, height);
-    print_quoted(gnuplot, file->temporary ? file->temporary : file->path);
+    fprintf(gnuplot, "set terminal %s size %g,%g\nset output '/proc/%d/fd/%d'\n", terminal, width,
+            height, (int)getpid(), picture);
     fprintf(gnuplot,
-            "\nunset key\nset border\nset tics\n"
+            "unset key\nset border\nset tics\n"
             "set multiplot layout %d,%d margins %g,%g,%g,%g spacing %g,%g\n",
             grid->n_x, grid->n_y, MARGIN / width, right, MARGIN / height, top, MARGIN / width,
             MARGIN / height);
@@ -163,39 +156,60 @@ static void print_data(FILE *gnuplot, int n_curves, const struct plot_curve *cur
                         points);
 }
 
-static enum sn_status draw(const struct outputs *outputs, int n_curves,
+enum { N_PICTURES = 2 };
+
+static const char *const suffixes[N_PICTURES] = { "png", "svg" };
+
+/* Draws into the files of these descriptors. */
+static enum sn_status draw(const int *pictures, const char *name, int n_curves,
                            const struct plot_curve *curves, const struct plot_grid *grid,
                            struct sn_error *error)
 {
-    static const char *const terminals[] = { "pngcairo", "svg" };
+    static const char *const terminals[N_PICTURES] = { "pngcairo", "svg" };
     struct point *points = malloc((count_lines(n_curves, curves) + 1) * sizeof *points);
     if (!points) return sn_fail(error, SN_NO_MEMORY, "the plots: out of memory");
     /* NOLINTNEXTLINE(cert-env33-c): likewise; no text of others is in the command. */
     FILE *gnuplot = popen("gnuplot > /dev/null 2>&1", "w");
     if (gnuplot) {
         print_data(gnuplot, n_curves, curves, grid, points);
-        for (int k = 0; k < 2; k++)
-            print_picture(gnuplot, terminals[k], &outputs->files[k], n_curves, curves, grid);
+        for (int k = 0; k < N_PICTURES; k++)
+            print_picture(gnuplot, terminals[k], pictures[k], n_curves, curves, grid);
     }
     free(points);
     if (!gnuplot) return sn_fail(error, SN_IO, "gnuplot: cannot start");
-    return pclose(gnuplot)
-        ? sn_fail(error, SN_IO, "gnuplot: cannot draw %s", outputs->files[0].path)
-        : SN_OK;
+    return pclose(gnuplot) ? sn_fail(error, SN_IO, "gnuplot: cannot draw %s.png", name) : SN_OK;
 }
 
+static enum sn_status publish(const int *pictures, const char *name, const char *const *inputs,
+                              struct sn_error *error)
+{
+    struct outputs outputs;
+    enum sn_status status = SN_OK;
+    outputs_begin(&outputs, inputs);
+    for (int k = 0; k < N_PICTURES && !status; k++) {
+        char path[32];
+        FILE *out = outputs_open_named(&outputs, name, suffixes[k], error);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", pictures[k]);
+        status = out ? copy_file(path, out, error) : error->code;
+    }
+    if (!status) return outputs_publish(&outputs, error);
+    outputs_discard(&outputs);
+    return status;
+}
+
+/* gnuplot tells nobody that a disk is full, so that it draws into memory. */
 enum sn_status plot_write(const char *name, int n_curves, const struct plot_curve *curves,
                           const struct plot_grid *grid, const char *const *inputs,
                           struct sn_error *error)
 {
-    struct outputs outputs;
-    outputs_begin(&outputs, inputs);
-    outputs_hold(); /* Nobody could tell gnuplot that its files are gone. */
-    if (!outputs_open_named(&outputs, name, "png", error)
-        || !outputs_open_named(&outputs, name, "svg", error)
-        || draw(&outputs, n_curves, curves, grid, error)) {
-        outputs_discard(&outputs);
-        return error->code;
-    }
-    return outputs_publish(&outputs, error);
+    int pictures[N_PICTURES];
+    enum sn_status status = SN_OK;
+    for (int k = 0; k < N_PICTURES; k++)
+        if ((pictures[k] = memfd_create(suffixes[k], MFD_CLOEXEC)) < 0)
+            status = sn_no_memory(error, "the plots");
+    if (!status) status = draw(pictures, name, n_curves, curves, grid, error);
+    if (!status) status = publish(pictures, name, inputs, error);
+    for (int k = 0; k < N_PICTURES; k++)
+        if (pictures[k] >= 0) close(pictures[k]);
+    return status;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static uint32_t checksum(uint32_t crc, const void *data, size_t n)
@@ -97,6 +98,8 @@ enum sn_status sweep_table_resume(struct sweep_table *table, struct sn_error *er
     size_t size = 0;
     char found[9] = "none", expected[9];
     int is_known = 0;
+    struct stat about;
+    if (!stat(table->path, &about) && !S_ISREG(about.st_mode)) return SN_OK;
     FILE *file = fopen(table->path, "r");
     if (!file && errno == ENOENT) return SN_OK;
     if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", table->path, strerror(errno));

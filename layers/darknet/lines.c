@@ -29,11 +29,15 @@ static enum sn_status append(struct lines *lines, const char *path, const char *
     return SN_OK;
 }
 
-static enum sn_status read_line(struct lines *lines, const char *path, char *line, size_t n_bytes,
+static enum sn_status read_line(struct lines *lines, const char *path, char *line, int n_bytes,
                                 struct sn_error *error)
 {
     size_t n_mark = lines->n ? 0 : cfg_mark_bytes(line);
-    if (strlen(line) < n_bytes)
+    if (n_bytes > LINES_LONGEST)
+        return sn_fail(error, SN_BAD_INPUT,
+                       "%s:%d: expected at most %d bytes in a line, found more", path, lines->n + 1,
+                       LINES_LONGEST);
+    if (strlen(line) < (size_t)n_bytes)
         return sn_fail(error, SN_BAD_INPUT, "%s:%d: expected text, found a zero byte", path,
                        lines->n + 1);
     trim(line + n_mark);
@@ -44,23 +48,35 @@ static enum sn_status read_line(struct lines *lines, const char *path, char *lin
     return append(lines, path, line + n_mark, error);
 }
 
+/* Reads a line without its end into line[LINES_LONGEST + 1], as far as a zero byte or what is too
+ * long, so that files without an end are no trouble. Returns its bytes; -1: the file ends. */
+static int next_line(FILE *file, char *line)
+{
+    int n = 0, byte = getc(file);
+    if (byte == EOF) return -1;
+    for (; byte != EOF && byte != '\n' && n <= LINES_LONGEST; byte = getc(file)) {
+        line[n++] = (char)byte;
+        if (!byte) break;
+    }
+    line[n <= LINES_LONGEST ? n : LINES_LONGEST] = '\0';
+    return n;
+}
+
 enum sn_status lines_read(const char *path, struct lines *lines, struct sn_error *error)
 {
     enum sn_status status = SN_OK;
-    char *line = NULL;
-    size_t size = 0;
+    char line[LINES_LONGEST + 1];
     *lines = (struct lines){ 0 };
     FILE *file = fopen(path, "r");
     if (!file) return sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
-    for (ssize_t n; !status && (n = getline(&line, &size, file)) >= 0;)
-        status = read_line(lines, path, line, (size_t)n, error);
+    for (int n; !status && (n = next_line(file, line)) >= 0;)
+        status = read_line(lines, path, line, n, error);
     if (!status && ferror(file))
         status = sn_fail(error, SN_IO, "%s: cannot read: %s", path, strerror(errno));
     while (lines->n && !*lines->line[lines->n - 1]) free(lines->line[--lines->n]);
     if (!status && !lines->n)
         status = sn_fail(error, SN_BAD_INPUT, "%s: expected lines, found none", path);
     if (status) lines_free(lines);
-    free(line);
     fclose(file);
     return status;
 }
