@@ -8,6 +8,7 @@ out=$build/test-family
 structnet=$build/in_tests/structnet
 darknet=$build/in_tests/darknet
 . tests/checks.sh
+export STRUCTNET_SEED=1 # the same nets each time
 three_colours
 
 families=$(cat layers/families.def tests/family/families.def | sed -n 's/^FAMILY(\(.*\))$/\1/p')

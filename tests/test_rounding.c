@@ -171,9 +171,9 @@ Test(rounding, knows_rows_of_the_identity)
             cr_assert(
                 !sn_round_part(&part, c % 2 ? &p->weighting : NULL, &rounding, 0, 20, 40, NULL));
         }
-        /* Sums in another order may turn a code that lies between two. */
+        /* Sums in another order may turn a code that lies between two, and others after it. */
         double expected = error_of(&unsaid, unsaid.x), found = error_of(&said, said.x);
-        cr_assert_float_eq(found, expected, .01 * expected, "case %d", c);
+        cr_assert_float_eq(found, expected, .1 * expected, "case %d: %g, %g", c, found, expected);
     }
 }
 
