@@ -73,7 +73,7 @@ Test(panels, parts_cover_all_and_depend_on_sizes_alone)
 }
 
 /* c = a b, or of transposed ones, of sizes that are cut; bit for bit, and near OpenBLAS' own. */
-Test(panels, a_product_does_not_depend_on_the_number_of_threads)
+Test(panel_products, do_not_depend_on_the_number_of_threads)
 {
     enum { M = 530, N = 300, K = 13600 };
     uint64_t seed = 1;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the Criterion tests of the kernels under valgrind, which finds what AddressSanitizer does not: values that nobody set. It
-# knows no AVX-512, whose kernels AddressSanitizer tests alone. Usage: tests/valgrind.sh BUILD.
+# knows no AVX-512, whose kernels AddressSanitizer tests alone. Large products of OpenBLAS (panel_products) would take hours. Usage:
+# tests/valgrind.sh BUILD.
 set -eu
 
 build=$1 logs=$1/valgrind
