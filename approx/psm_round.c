@@ -93,6 +93,7 @@ struct steps {
     int rounds, fit, sweeps;
 };
 
+/* Those of the search's effort, fewer where each takes long. */
 static const struct steps *steps_of(const struct psm_search *search)
 {
     static const struct steps

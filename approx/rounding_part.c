@@ -42,7 +42,7 @@ static void take_columns(const struct sn_part *p, const struct rest *rest, size_
 /* The same where Z has rows of I. */
 static void take_units(const struct sn_part *p, const float *moment, const struct rest *rest)
 {
-    const float *rows = (moment ? moment + p->column * p->n : p->z + p->first * p->n);
+    const float *rows = moment ? moment + p->column * p->n : p->z + p->first * p->n;
     if (!p->n_units) return;
     memcpy(rest->weighted + p->first * p->n, rows, p->n_units * p->n * sizeof *rows);
 }

@@ -103,8 +103,8 @@ enum sn_status sss_consider(const struct sss_problem *problem, struct sss_found 
 enum sn_status sss_examine(const struct sss_problem *problem, struct sss_found *found,
                            struct sss_plan *plan, int rounds, double *lost, struct sn_error *error);
 
-/* sss_examine() for a plan that may be NULL because memory ran out, and that is
- * freed. *lost is infinite where it would be left alone. */
+/* sss_examine() for a plan that may be NULL because memory ran out, and that is freed. *lost is
+ * infinite where it would be left alone. */
 enum sn_status sss_examine_new(const struct sss_problem *problem, struct sss_found *found,
                                struct sss_plan *plan, int rounds, double *lost,
                                struct sn_error *error);

@@ -21,7 +21,7 @@ static int fewest_stages(const struct sss_problem *problem, int limit)
     return (int)stages;
 }
 
-/* Then plans are few, at powers of 2, and each is measured once. */
+/* Whether plans are to be few, at powers of 2, and each measured once. */
 static int is_coarse(const struct sss_problem *problem)
 {
     return sn_fit_is_coarse(problem->options, problem->n_outputs, problem->n_inputs);

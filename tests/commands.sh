@@ -463,7 +463,7 @@ EOF2
 done
 
 # ---- a convolution of groups
-sed '/^# *the head/d; s/^filters=12$/&  # as many groups/; 0,/^pad=1/s//pad=1\ngroups = 3  # channels/' "$out/pixel.cfg" > "$out/groups.cfg"
+sed 's/^filters=12$/&  # as many groups/; 0,/^pad=1/s//pad=1\ngroups = 3  # channels/' "$out/pixel.cfg" > "$out/groups.cfg"
 rm -f "$out"/backup/groups*
 try "$darknet" classifier train "$out/task.data" "$out/groups.cfg"
 ok "a net with groups trains" is 0
