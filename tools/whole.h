@@ -12,8 +12,8 @@
  * thousandth of the net, and convolutions of groups, keep all entries in 8 bits, those of less than
  * WHOLE_TINY values stay. Then the layers are replaced one behind the other, each fitted to what
  * the net as it was gives there by what the replaced ones before it give (moments.h), and in the
- * end the statistics of batch normalisation are taken again (calibration.h). In between the values may be trained, without
- * labels (reconstruction.h) or with them (whole_train.h).
+ * end the statistics of batch normalisation are taken again (calibration.h). In between the values
+ * may be trained, without labels (reconstruction.h) or with them (whole_train.h).
  *
  * Beside it nets are made that keep all entries, in several numbers of bits: in bytes alone these
  * are the better ones, so that every figure stands beside theirs.
