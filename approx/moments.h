@@ -62,12 +62,12 @@ enum sn_status sn_moments_target(const float *w, size_t m, size_t n,
                                  const struct sn_weighting *weighting, float *target,
                                  struct sn_error *error);
 
-/* What sn_weighting_choose does, from the moments of samples that fit and of others that are held
- * out: the weighting is that of both together. target (m x n) receives the matrix to approximate,
- * sn_moments_target's. shrinkage > 0 is taken instead of the chosen one. */
+/* What sn_weighting_choose does, from the moments of two parts, samples that fit and others that
+ * are held out: the weighting is that of both together. target (m x n) receives the matrix to
+ * approximate, sn_moments_target's. shrinkage > 0 is taken instead of the chosen one. */
 enum sn_status sn_moments_choose(const struct sn_fit_type *type,
                                  const struct sn_fit_options *options, const float *dense, int m,
-                                 int n, const struct sn_covariance parts[2], double shrinkage,
+                                 int n, const struct sn_covariance *parts, double shrinkage,
                                  struct sn_weighting *weighting, float *target,
                                  struct sn_error *error);
 
