@@ -265,7 +265,7 @@ static enum sn_status choose_by_moments(const struct sn_fit_type *type,
 
 enum sn_status sn_moments_choose(const struct sn_fit_type *type,
                                  const struct sn_fit_options *options, const float *dense, int m,
-                                 int n, const struct sn_covariance parts[2], double shrinkage,
+                                 int n, const struct sn_covariance *parts, double shrinkage,
                                  struct sn_weighting *weighting, float *target,
                                  struct sn_error *error)
 {
