@@ -112,10 +112,14 @@ struct sn_micro_sss {
 };
 void sn_micro_sss(const void *layer, const void *in, const void *other, void *out, void *scratch);
 
+/* The same at one place of an image: in is v itself, int16, of which input_order takes some. */
+void sn_micro_sss_at(const void *layer, const void *in, const void *other, void *out,
+                     void *scratch);
+
 /* PSM (layers/psm.h), at every pixel: factors from the right to the left. A factor has groups of
  * block rows, 1 or 4, of n blocks each, a column each. Of 4 rows, blocks stand in pairs, the last
  * with one of zeros where they are odd: rows 0 and 1 of the first, of the second, then rows 2
- * and 3. Scratch: a batch's sums, and as int16 the inputs and the two largest inner vectors. */
+ * and 3. Scratch: a batch's sums, and as int16 the two largest inner vectors and the inputs. */
 struct sn_micro_factor {
     uint16_t n_rows, n_columns;
     uint8_t block;
@@ -132,13 +136,21 @@ struct sn_micro_psm {
 };
 void sn_micro_psm(const void *layer, const void *in, const void *other, void *out, void *scratch);
 
-/* A layer that takes a vector, at every place of an image: its inputs are the patch of channels x
- * size x size pixels there, outside the image zero, its outputs one number of each channel, step
- * places. As integers; micro_float.h has that of floats. Scratch: the patch, up to a multiple of 4
- * bytes, then the layer's. */
+/* The same at one place of an image: in is v itself, int16, of which the columns of the first
+ * factor take some. Scratch: without the inputs. */
+void sn_micro_psm_at(const void *layer, const void *in, const void *other, void *out,
+                     void *scratch);
+
+/* SSS or PSM at every place of an image: its inputs are of the patch of channels x size x size
+ * pixels there, outside the image zero, its outputs one number of each channel, step places. No
+ * patch is copied: the rows that a row of outputs needs lie in a band, v of channel c, row i and
+ * column j at (i channels + c) span + pad + j, and where the layer looks for its inputs is said in
+ * such numbers, from the patch's corner on. As integers; micro_float.h has that of floats. Scratch:
+ * the band of size channels span numbers, then the layer's. */
 struct sn_micro_patches {
+    struct sn_micro_input input; /* of a row: its pixels are side by side */
     uint16_t channels, height, width, size, stride, pad, out_height, out_width;
-    int8_t zero;       /* that of the layer's input */
+    uint16_t span;     /* width + 2 pad, up to a multiple of 2 */
     uint8_t is_wide;   /* outputs are int16, else int8 */
     uint16_t n_floats; /* outputs, of floats alone */
     void (*run)(const void *layer, const void *in, const void *other, void *out, void *scratch);

@@ -98,8 +98,8 @@ struct sn_micro_float_psm {
 void sn_micro_float_psm(const void *layer, const void *in, const void *other, void *out,
                         void *scratch);
 
-/* A layer that takes a vector, at every place of an image (struct sn_micro_patches). Scratch: the
- * patch and the outputs at one place, then the layer's. */
+/* A layer of one pixel, at every place of an image (struct sn_micro_patches). Scratch: the band and
+ * the outputs at one place, then the layer's. */
 void sn_micro_float_patches(const void *layer, const void *in, const void *other, void *out,
                             void *scratch);
 

@@ -6,14 +6,21 @@
 static void take_patch(const struct sn_micro_convolution *c, const int8_t *in, int row, int column,
                        int16_t *v)
 {
-    int zero = c->input.zero, size = c->size;
+    int one = 1 << c->input.shift, zero = c->input.zero, size = c->size, height = c->height,
+        width = c->width,
+        is_inside = row >= 0 && row + size <= height && column >= 0 && column + size <= width;
     for (size_t n = c->channels; n > 0; n--, in += c->input.pixels)
-        for (int i = row; i < row + size; i++)
-            for (int j = column; j < column + size; j++) {
-                int inside = i >= 0 && i < c->height && j >= 0 && j < c->width;
-                int q = inside ? in[i * c->width + j] - zero : 0;
-                *v++ = (int16_t)(q * (1 << c->input.shift));
-            }
+        for (int i = row; i < row + size; i++) {
+            const int8_t *from = in + i * width;
+            if (is_inside)
+                for (int j = column; j < column + size; j++)
+                    *v++ = (int16_t)((from[j] - zero) * one);
+            else
+                for (int j = column; j < column + size; j++) {
+                    int is_pixel = i >= 0 && i < height && j >= 0 && j < width;
+                    *v++ = (int16_t)(is_pixel ? (from[j] - zero) * one : 0);
+                }
+        }
 }
 
 void sn_micro_convolution(const void *layer, const void *in, const void *other, void *out,
@@ -40,23 +47,37 @@ void sn_micro_convolution(const void *layer, const void *in, const void *other, 
         }
 }
 
+/* The largest of some rows of some columns of an image. */
+static inline int largest(const int8_t *from, int rows, int columns, int width)
+{
+    int most = -128;
+    for (; rows > 0; rows--, from += width)
+        for (int x = 0; x < columns; x++)
+            if (from[x] > most) most = from[x];
+    return most;
+}
+
+static inline int between(int x, int low, int high) { return x < low ? low : x > high ? high : x; }
+
 void sn_micro_maxpool(const void *layer, const void *in, const void *other, void *out,
                       void *scratch)
 {
     const struct sn_micro_maxpool *m = layer;
     const int8_t *from = in;
     int8_t *to = out;
+    int height = m->height, width = m->width, size = m->size;
     (void)other;
     (void)scratch;
-    for (size_t c = 0; c < m->channels; c++, from += (size_t)m->height * m->width)
-        for (int i = -m->before; i < m->out_height * m->stride - m->before; i += m->stride)
-            for (int j = -m->before; j < m->out_width * m->stride - m->before; j += m->stride) {
-                int8_t most = -128;
-                for (int y = i < 0 ? 0 : i; y < i + m->size && y < m->height; y++)
-                    for (int x = j < 0 ? 0 : j; x < j + m->size && x < m->width; x++)
-                        if (from[y * m->width + x] > most) most = from[y * m->width + x];
-                *to++ = most;
+    for (size_t c = m->channels; c > 0; c--, from += height * width)
+        for (int i = 0; i < m->out_height; i++) {
+            int top = between(i * m->stride - m->before, 0, height),
+                bottom = between(i * m->stride - m->before + size, 0, height);
+            const int8_t *line = from + top * width;
+            for (int j = 0, x = -m->before; j < m->out_width; j++, x += m->stride) {
+                int left = between(x, 0, width), right = between(x + size, 0, width);
+                *to++ = (int8_t)largest(line + left, bottom - top, right - left, width);
             }
+        }
 }
 
 void sn_micro_avgpool(const void *layer, const void *in, const void *other, void *out,

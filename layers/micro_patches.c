@@ -1,34 +1,33 @@
 /* Layers of integers at every place of an image (micro.h). */
 #include "micro.h"
 
-/* The patch whose corner is at row, column of the image. */
-static void take_patch(const struct sn_micro_patches *s, const int8_t *in, int row, int column,
-                       int8_t *patch)
+/* v of a row of all channels, outside the image zero; beside it the band is zero already. */
+static void take_row(const struct sn_micro_patches *s, const int8_t *in, int row, int16_t *v)
 {
-    int size = s->size, height = s->height, width = s->width,
-        is_inside = row >= 0 && row + size <= height && column >= 0 && column + size <= width;
-    for (size_t n = s->channels; n > 0; n--, in += (size_t)height * (size_t)width)
-        for (int i = row; i < row + size; i++) {
-            const int8_t *from = in + (ptrdiff_t)i * width;
-            if (is_inside)
-                for (int j = column; j < column + size; j++) *patch++ = from[j];
-            else
-                for (int j = column; j < column + size; j++)
-                    *patch++ = (int8_t)(i >= 0 && i < height && j >= 0 && j < width ? from[j]
-                                                                                    : s->zero);
-        }
+    size_t width = s->width;
+    int is_inside = row >= 0 && row < s->height;
+    in += (ptrdiff_t)row * s->width;
+    v += s->pad;
+    for (size_t n = s->channels; n > 0; n--, in += s->height * width, v += s->span) {
+        if (is_inside) sn_micro_take(&s->input, in, 0, width, v);
+        else
+            for (size_t j = 0; j < width; j++) v[j] = 0;
+    }
 }
 
 void sn_micro_patches(const void *layer, const void *in, const void *other, void *out,
                       void *scratch)
 {
     const struct sn_micro_patches *s = layer;
-    size_t n = (size_t)s->channels * s->size * s->size;
-    char *inner = (char *)scratch + (n + 3) / 4 * 4, *to = out;
+    size_t line = (size_t)s->channels * s->span, n = s->size * line;
+    int16_t *band = scratch;
+    char *to = out;
     (void)other;
-    for (int i = 0; i < s->out_height; i++)
-        for (int j = 0; j < s->out_width; j++, to += 1 << s->is_wide) {
-            take_patch(s, in, i * s->stride - s->pad, j * s->stride - s->pad, scratch);
-            s->run(s->layer, scratch, 0, to, inner);
-        }
+    for (size_t k = 0; k < n; k++) band[k] = 0;
+    for (int i = 0; i < s->out_height; i++) {
+        for (int k = 0; k < s->size; k++)
+            take_row(s, in, i * s->stride - s->pad + k, band + (size_t)k * line);
+        for (int j = 0; j < s->out_width; j++, to += 1 << s->is_wide)
+            s->run(s->layer, band + j * s->stride, 0, to, band + n);
+    }
 }

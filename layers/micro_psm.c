@@ -118,46 +118,85 @@ static __attribute__((noinline)) int32_t dot_row(const int8_t *w, const uint16_t
     return a;
 }
 
+/* Where a factor's next group starts. */
+struct groups {
+    const uint16_t *lengths, *columns;
+    const int8_t *w;
+};
+
+/* The a of n rows; apart from one another, since both take all registers. */
+static __attribute__((noinline)) void multiply_blocks(struct groups *groups, const int16_t *v,
+                                                      int32_t *a, size_t n)
+{
+    const uint16_t *lengths = groups->lengths, *columns = groups->columns;
+    const int8_t *w = groups->w;
+    for (int32_t *end = a + n; a < end; a += ROWS) {
+        size_t count = *lengths++;
+        dot(w, columns, count, v, a);
+        w += PAIR * count;
+        columns += 2 * count;
+    }
+    *groups = (struct groups){ lengths, columns, w };
+}
+
+static __attribute__((noinline)) void multiply_rows(struct groups *groups, const int16_t *v,
+                                                    int32_t *a, size_t n)
+{
+    for (int32_t *end = a + n; a < end;) {
+        size_t count = *groups->lengths++;
+        *a++ = dot_row(groups->w, groups->columns, count, v);
+        groups->w += count;
+        groups->columns += count;
+    }
+}
+
 /* The outputs of a factor to the target. */
 static void multiply_factor(const struct sn_micro_factor *f, const int16_t *v, int32_t *sums,
                             struct sn_micro_target *target)
 {
     struct sn_micro_rows rows = { 0, f->rows.scales, f->rows.bias };
-    const int8_t *w = f->rows.weights;
-    const uint16_t *lengths = f->lengths, *columns = f->columns;
-    size_t block = f->block, n_rows;
-    for (size_t left = f->n_rows; left > 0; left -= n_rows) {
-        n_rows = left < SN_MICRO_BATCH ? left : SN_MICRO_BATCH;
-        for (int32_t *a = sums, *end = a + n_rows; a < end; a += block) {
-            size_t n = *lengths++;
-            if (block == ROWS) dot(w, columns, n, v, a);
-            else *a = dot_row(w, columns, n, v);
-            w += (block == ROWS ? PAIR : 1) * n;
-            columns += (block == ROWS ? 2 : 1) * n;
-        }
-        sn_micro_finish(&rows, sums, n_rows, target);
+    struct groups groups = { f->lengths, f->columns, f->rows.weights };
+    size_t n;
+    for (size_t left = f->n_rows; left > 0; left -= n) {
+        n = left < SN_MICRO_BATCH ? left : SN_MICRO_BATCH;
+        if (f->block == ROWS) multiply_blocks(&groups, v, sums, n);
+        else multiply_rows(&groups, v, sums, n);
+        sn_micro_finish(&rows, sums, n, target);
     }
+}
+
+/* One place, of inputs v. */
+static void multiply_place(const struct sn_micro_psm *s, const int16_t *v, int32_t *sums, char *out)
+{
+    int16_t *inner = (int16_t *)(void *)(sums + SN_MICRO_BATCH);
+    for (size_t k = 0; k < s->n_factors; k++) {
+        const struct sn_micro_factor *f = &s->factors[k];
+        int16_t *next = inner + (k & 1) * s->most_inner;
+        struct sn_micro_target target = { &f->output, 0, (char *)next };
+        if (k + 1u == s->n_factors) {
+            target.order = s->output_order;
+            target.out = out;
+        }
+        multiply_factor(f, v, sums, &target);
+        v = next;
+    }
+}
+
+void sn_micro_psm_at(const void *layer, const void *in, const void *other, void *out, void *scratch)
+{
+    (void)other;
+    multiply_place(layer, in, scratch, out);
 }
 
 void sn_micro_psm(const void *layer, const void *in, const void *other, void *out, void *scratch)
 {
     const struct sn_micro_psm *s = layer;
+    const struct sn_micro_factor *last = s->factors + s->n_factors - 1;
     int32_t *sums = scratch;
-    int16_t *v = (int16_t *)(void *)(sums + SN_MICRO_BATCH),
-            *inner[2] = { v + s->n_inputs, v + s->n_inputs + s->most_inner };
+    int16_t *v = (int16_t *)(void *)(sums + SN_MICRO_BATCH) + 2 * s->most_inner;
     (void)other;
     for (size_t p = 0; p < s->input.pixels; p++) {
-        const int16_t *from = v;
         sn_micro_take(&s->input, (const int8_t *)in + p, 0, s->n_inputs, v);
-        for (size_t k = 0; k < s->n_factors; k++) {
-            const struct sn_micro_factor *f = &s->factors[k];
-            struct sn_micro_target target = { &f->output, 0, (char *)inner[k & 1] };
-            if (k + 1u == s->n_factors) {
-                target.order = s->output_order;
-                target.out = (char *)out + (p << f->output.is_wide);
-            }
-            multiply_factor(f, from, sums, &target);
-            from = inner[k & 1];
-        }
+        multiply_place(s, v, sums, (char *)out + (p << last->output.is_wide));
     }
 }

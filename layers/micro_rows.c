@@ -59,6 +59,17 @@ static inline void finish(struct sn_micro_rows *rows, const int32_t *a, size_t n
     size_t is_wide = output->is_wide, step = (size_t)output->step << is_wide;
     int32_t high = output->high, low = output->low;
     char *out = target->out;
+#ifndef __OPTIMIZE_SIZE__
+    /* Most rows of convolutions: without what others need, registers hold all. */
+    if (bias && order && !is_wide && !table) {
+        for (; scale != end; scale++) {
+            int32_t t = micro_scale(*a++, *scale, *bias++) >> (*scale & 31);
+            if (t > high) t = high;
+            if (t < low) t = low;
+            out[*order++ * step] = (char)t;
+        }
+    }
+#endif
     while (scale != end) {
         int word = *scale++, e = word & 31;
         int32_t t = micro_scale(*a++, word, bias ? *bias++ : (1 << e) >> 1) >> e;

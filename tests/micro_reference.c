@@ -55,16 +55,24 @@ static const struct sn_micro_output state = { -32767, 32767, 1, 0, 1, NULL };
 
 enum { MOST = 4096 };
 
-static void sss_pixel(const struct sn_micro_sss *s, const int8_t *in, void *out, size_t pixel)
+/* v of all inputs of a pixel. */
+static int64_t *take_pixel(const struct sn_micro_input *input, size_t n, const int8_t *in,
+                           size_t pixel)
+{
+    int64_t *v = calloc(n + 1, sizeof *v);
+    for (size_t j = 0; j < n; j++) v[j] = take(input, in[j * input->pixels + pixel]);
+    return v;
+}
+
+static void sss_place(const struct sn_micro_sss *s, const int64_t *in, void *out, size_t pixel)
 {
     struct sn_micro_rows rows = s->rows;
-    size_t pixels = s->input.pixels, n_stages = s->stages.n_stages, done = 0;
+    size_t n_stages = s->stages.n_stages, done = 0;
     int64_t *u = calloc(s->stages.n_inputs + 1u, sizeof *u), *v = calloc(MOST, sizeof *v),
             *z = calloc((n_stages + 1) * MOST, sizeof *z), *x = calloc(MOST, sizeof *x);
     const uint16_t *sizes = s->stages.sizes;
     for (size_t j = 0; j < s->stages.n_inputs; j++)
-        u[j] = take(&s->input,
-                    in[(s->stages.input_order ? s->stages.input_order[j] : j) * pixels + pixel]);
+        u[j] = in[s->stages.input_order ? s->stages.input_order[j] : j];
     size_t first = s->stages.n_inputs;
     for (size_t k = n_stages; k-- > 0;) {
         size_t n = sizes[4 * k], next = k + 1 < n_stages ? sizes[4 * k + 7] : 0;
@@ -102,11 +110,10 @@ static int64_t entry(const int8_t *weights, size_t p, size_t r, size_t block)
     return weights[p / 2 * 8 + r / 2 * 4 + p % 2 * 2 + r % 2];
 }
 
-static void psm_pixel(const struct sn_micro_psm *s, const int8_t *in, void *out, size_t pixel)
+static void psm_place(const struct sn_micro_psm *s, const int64_t *in, void *out, size_t pixel)
 {
-    size_t pixels = s->input.pixels;
-    int64_t *v = calloc(MOST, sizeof *v), *y = calloc(MOST, sizeof *y);
-    for (size_t j = 0; j < s->n_inputs; j++) v[j] = take(&s->input, in[j * pixels + pixel]);
+    const int64_t *v = in;
+    int64_t *y = calloc(MOST, sizeof *y), *before = calloc(MOST, sizeof *before);
     for (size_t k = 0; k < s->n_factors; k++) {
         const struct sn_micro_factor *f = &s->factors[k];
         const int8_t *weights = f->rows.weights;
@@ -126,9 +133,10 @@ static void psm_pixel(const struct sn_micro_psm *s, const int8_t *in, void *out,
                 columns += n;
             }
         }
-        memcpy(v, y, MOST * sizeof *v);
+        memcpy(before, y, MOST * sizeof *v);
+        v = before;
     }
-    free(v), free(y);
+    free(before), free(y);
 }
 
 static void convolution(const struct sn_micro_convolution *c, const int8_t *in, void *out)
@@ -190,22 +198,26 @@ static void sum(const struct sn_micro_sum *s, const int8_t *in, const int8_t *ot
     }
 }
 
+/* Input k of a patch is channel, row, column of it; in the band it stands elsewhere. */
 static void patches(const struct sn_micro_patches *s, const int8_t *in, char *out)
 {
-    const struct sn_micro_step step = { .run = s->run, .layer = s->layer };
     int n_inputs = s->channels * s->size * s->size;
-    int8_t *patch = calloc((size_t)n_inputs, 1);
+    int64_t *band = calloc((size_t)s->size * s->channels * s->span, sizeof *band);
     for (int p = 0; p < s->out_height * s->out_width; p++) {
+        char *to = out + p * (s->is_wide ? 2 : 1);
         for (int k = 0; k < n_inputs; k++) {
-            int c = k / (s->size * s->size),
-                h = p / s->out_width * s->stride + k / s->size % s->size - s->pad,
-                w = p % s->out_width * s->stride + k % s->size - s->pad,
+            int c = k / (s->size * s->size), i = k / s->size % s->size, j = k % s->size,
+                h = p / s->out_width * s->stride + i - s->pad,
+                w = p % s->out_width * s->stride + j - s->pad,
                 is_inside = h >= 0 && h < s->height && w >= 0 && w < s->width;
-            patch[k] = is_inside ? in[(c * s->height + h) * s->width + w] : s->zero;
+            band[(i * s->channels + c) * s->span + j] = is_inside
+                ? take(&s->input, in[(c * s->height + h) * s->width + w])
+                : 0;
         }
-        micro_reference(&step, patch, NULL, out + p * (s->is_wide ? 2 : 1));
+        if (s->run == sn_micro_sss_at) sss_place(s->layer, band, to, 0);
+        else psm_place(s->layer, band, to, 0);
     }
-    free(patch);
+    free(band);
 }
 
 void micro_reference(const struct sn_micro_step *step, const int8_t *in, const int8_t *other,
@@ -214,9 +226,17 @@ void micro_reference(const struct sn_micro_step *step, const int8_t *in, const i
     const struct sn_micro_sss *s = step->layer;
     const struct sn_micro_psm *p = step->layer;
     if (step->run == sn_micro_sss)
-        for (size_t i = 0; i < s->input.pixels; i++) sss_pixel(s, in, out, i);
+        for (size_t i = 0; i < s->input.pixels; i++) {
+            int64_t *v = take_pixel(&s->input, s->stages.n_inputs, in, i);
+            sss_place(s, v, out, i);
+            free(v);
+        }
     else if (step->run == sn_micro_psm)
-        for (size_t i = 0; i < p->input.pixels; i++) psm_pixel(p, in, out, i);
+        for (size_t i = 0; i < p->input.pixels; i++) {
+            int64_t *v = take_pixel(&p->input, p->n_inputs, in, i);
+            psm_place(p, v, out, i);
+            free(v);
+        }
     else if (step->run == sn_micro_patches) patches(step->layer, in, out);
     else if (step->run == sn_micro_convolution) convolution(step->layer, in, out);
     else if (step->run == sn_micro_maxpool) maxpool(step->layer, in, out);

@@ -187,112 +187,142 @@ Test(micro, convolutions_and_pools_equal_the_definition)
     }
 }
 
-/* Around a connected layer; the patches have any size. */
-Test(micro, patches_equal_the_definition)
+/* Stages of random sizes, at so many pixels; orders are drawn for *n inputs and *m outputs. */
+static struct sn_micro_sss draw_sss(int pixels, int *n, int *m)
 {
-    seed = 6;
-    for (int trial = 0; trial < 100; trial++) {
-        int size = draw(1, 4), stride = draw(1, 3), pad = draw(0, size), c = draw(1, 5),
-            h = draw(size, 9), w = draw(size, 9), m = draw(1, 18),
-            out_h = (h + 2 * pad - size) / stride + 1, out_w = (w + 2 * pad - size) / stride + 1;
-        fill_arrays();
-        struct sn_micro_convolution inner = connected(draw_input(1), draw_output(out_h * out_w),
-                                                      c * size * size, m);
-        struct sn_micro_patches layer = { (uint16_t)c,
-                                          (uint16_t)h,
-                                          (uint16_t)w,
-                                          (uint16_t)size,
-                                          (uint16_t)stride,
-                                          (uint16_t)pad,
-                                          (uint16_t)out_h,
-                                          (uint16_t)out_w,
-                                          (int8_t)inner.input.zero,
-                                          inner.output.is_wide,
-                                          0,
-                                          sn_micro_convolution,
-                                          &inner };
-        compare(&(struct sn_micro_step){ .run = sn_micro_patches, .layer = &layer }, "patches",
-                trial, size);
+    int n_stages = draw(1, 6), most_columns = 0, most_states = 0, before = 0;
+    *n = *m = 0;
+    for (int k = 0; k < n_stages; k++) {
+        sizes[4 * k] = (uint16_t)draw(0, 17);
+        sizes[4 * k + 1] = (uint16_t)draw(0, 34);
+        sizes[4 * k + 2] = (uint16_t)(k + 1 < n_stages ? draw(0, 6) : 0);
+        sizes[4 * k + 3] = (uint16_t)(k ? draw(0, 6) : 0);
     }
+    for (int k = 0; k < n_stages; k++) {
+        int next = k + 1 < n_stages ? sizes[4 * k + 7] : 0, row = sizes[4 * k] + before + next;
+        most_columns = row > most_columns ? row : most_columns;
+        most_states = before > most_states ? before : most_states;
+        before = sizes[4 * k + 2];
+        *n += sizes[4 * k];
+        *m += sizes[4 * k + 1];
+    }
+    int8_t *row = weights;
+    for (int k = n_stages; k-- > 0;)
+        row = pad_rows(row, sizes[4 * k + 3],
+                       sizes[4 * k] + (k + 1 < n_stages ? sizes[4 * k + 7] : 0));
+    for (int k = 0; k < n_stages; k++) {
+        int next = k + 1 < n_stages ? sizes[4 * k + 7] : 0,
+            known = sizes[4 * k] + (k ? sizes[4 * k - 2] : 0);
+        row = pad_rows(row, sizes[4 * k + 1], known + next);
+        row = pad_rows(row, sizes[4 * k + 2], known);
+    }
+    draw_order(orders[0], *n);
+    draw_order(orders[1], *m);
+    return (struct sn_micro_sss){
+        .input = draw_input(pixels),
+        .output = draw_output(pixels),
+        .stages = { (uint16_t)n_stages, (uint16_t)*n, (uint16_t)((most_columns + 3) / 4 * 4),
+                    (uint16_t)((most_states + 1) / 2 * 2), sizes, draw(0, 1) ? orders[0] : NULL,
+                    draw(0, 1) ? orders[1] : NULL },
+        .rows = { weights, scales, biases }
+    };
 }
 
 Test(micro, sss_equals_the_definition)
 {
     seed = 4;
     for (int trial = 0; trial < 200; trial++) {
-        int n_stages = draw(1, 6), most_columns = 0, most_states = 0, n = 0, m = 0, before = 0;
+        int n, m;
         fill_arrays();
-        for (int k = 0; k < n_stages; k++) {
-            sizes[4 * k] = (uint16_t)draw(0, 17);
-            sizes[4 * k + 1] = (uint16_t)draw(0, 34);
-            sizes[4 * k + 2] = (uint16_t)(k + 1 < n_stages ? draw(0, 6) : 0);
-            sizes[4 * k + 3] = (uint16_t)(k ? draw(0, 6) : 0);
-        }
-        for (int k = 0; k < n_stages; k++) {
-            int next = k + 1 < n_stages ? sizes[4 * k + 7] : 0, row = sizes[4 * k] + before + next;
-            most_columns = row > most_columns ? row : most_columns;
-            most_states = before > most_states ? before : most_states;
-            before = sizes[4 * k + 2];
-            n += sizes[4 * k];
-            m += sizes[4 * k + 1];
-        }
-        int8_t *row = weights;
-        for (int k = n_stages; k-- > 0;)
-            row = pad_rows(row, sizes[4 * k + 3],
-                           sizes[4 * k] + (k + 1 < n_stages ? sizes[4 * k + 7] : 0));
-        for (int k = 0; k < n_stages; k++) {
-            int next = k + 1 < n_stages ? sizes[4 * k + 7] : 0,
-                known = sizes[4 * k] + (k ? sizes[4 * k - 2] : 0);
-            row = pad_rows(row, sizes[4 * k + 1], known + next);
-            row = pad_rows(row, sizes[4 * k + 2], known);
-        }
-        draw_order(orders[0], n);
-        draw_order(orders[1], m);
-        int pixels = draw(1, 3);
-        struct sn_micro_sss layer = {
-            .input = draw_input(pixels),
-            .output = draw_output(pixels),
-            .stages = { (uint16_t)n_stages, (uint16_t)n, (uint16_t)((most_columns + 3) / 4 * 4),
-                        (uint16_t)((most_states + 1) / 2 * 2), sizes, draw(0, 1) ? orders[0] : NULL,
-                        draw(0, 1) ? orders[1] : NULL },
-            .rows = { weights, scales, biases }
-        };
+        struct sn_micro_sss layer = draw_sss(draw(1, 3), &n, &m);
         compare(&(struct sn_micro_step){ .run = sn_micro_sss, .layer = &layer }, "sss", trial,
-                n_stages);
+                layer.stages.n_stages);
     }
+}
+
+/* Up to three factors of so many columns, at so many pixels; orders are drawn for the outputs. */
+static struct sn_micro_psm draw_psm(int pixels, int n, struct sn_micro_factor factors[3])
+{
+    int n_factors = draw(1, 3), n_inputs = n, block = draw(0, 1) ? 4 : 1, at = 0;
+    for (int k = 0; k < n_factors; k++) {
+        int m = draw(1, 34), groups = (m + block - 1) / block;
+        for (int g = 0; g < groups; g++) lengths[0][at + g] = (uint16_t)draw(0, 4);
+        for (int i = 0; i < 400; i++) columns[0][400 * k + i] = (uint16_t)draw(0, n - 1);
+        factors[k] = (struct sn_micro_factor){ (uint16_t)m,
+                                               (uint16_t)n,
+                                               (uint8_t)block,
+                                               k + 1 < n_factors ? sn_micro_state
+                                                                 : draw_output(pixels),
+                                               lengths[0] + at,
+                                               columns[0] + 400 * k,
+                                               { weights + 4000 * k, scales + 100 * k, biases } };
+        at += groups;
+        n = m;
+    }
+    draw_order(orders[0], n);
+    return (struct sn_micro_psm){
+        draw_input(pixels),           (uint16_t)n_factors, (uint16_t)n_inputs, 34, factors,
+        draw(0, 1) ? orders[0] : NULL
+    };
 }
 
 Test(micro, psm_equals_the_definition)
 {
     seed = 5;
     for (int trial = 0; trial < 200; trial++) {
-        int n_factors = draw(1, 3), n = draw(1, 17), n_inputs = n, block = draw(0, 1) ? 4 : 1,
-            pixels = draw(1, 3);
         struct sn_micro_factor factors[3];
-        int at = 0;
         fill_arrays();
-        for (int k = 0; k < n_factors; k++) {
-            int m = draw(1, 34), groups = (m + block - 1) / block;
-            for (int g = 0; g < groups; g++) lengths[0][at + g] = (uint16_t)draw(0, 4);
-            for (int i = 0; i < 400; i++) columns[0][400 * k + i] = (uint16_t)draw(0, n - 1);
-            factors[k] = (struct sn_micro_factor){
-                (uint16_t)m,
-                (uint16_t)n,
-                (uint8_t)block,
-                k + 1 < n_factors ? sn_micro_state : draw_output(pixels),
-                lengths[0] + at,
-                columns[0] + 400 * k,
-                { weights + 4000 * k, scales + 100 * k, biases }
-            };
-            at += groups;
-            n = m;
-        }
-        draw_order(orders[0], n);
-        struct sn_micro_psm layer = {
-            draw_input(pixels),           (uint16_t)n_factors, (uint16_t)n_inputs, 34, factors,
-            draw(0, 1) ? orders[0] : NULL
-        };
+        struct sn_micro_psm layer = draw_psm(draw(1, 3), draw(1, 17), factors);
         compare(&(struct sn_micro_step){ .run = sn_micro_psm, .layer = &layer }, "psm", trial,
-                block);
+                factors[0].block);
+    }
+}
+
+static struct sn_micro_patches draw_patches(void)
+{
+    int size = draw(1, 4), stride = draw(1, 3), pad = draw(0, size), h = draw(size, 9),
+        w = draw(size, 9);
+    return (struct sn_micro_patches){ .input = draw_input(1),
+                                      .channels = (uint16_t)draw(1, 5),
+                                      .height = (uint16_t)h,
+                                      .width = (uint16_t)w,
+                                      .size = (uint16_t)size,
+                                      .stride = (uint16_t)stride,
+                                      .pad = (uint16_t)pad,
+                                      .out_height = (uint16_t)((h + 2 * pad - size) / stride + 1),
+                                      .out_width = (uint16_t)((w + 2 * pad - size) / stride + 1),
+                                      .span = (uint16_t)((w + 2 * pad + 1) / 2 * 2) };
+}
+
+/* Somewhere in the patch at the band's left end. */
+static uint16_t draw_place(const struct sn_micro_patches *p)
+{
+    int row = draw(0, p->size - 1), channel = draw(0, p->channels - 1);
+    return (uint16_t)((row * p->channels + channel) * p->span + draw(0, p->size - 1));
+}
+
+Test(micro, patches_equal_the_definition)
+{
+    seed = 6;
+    for (int trial = 0; trial < 200; trial++) {
+        struct sn_micro_patches layer = draw_patches();
+        int places = layer.out_height * layer.out_width, n, m;
+        struct sn_micro_factor factors[3];
+        fill_arrays();
+        struct sn_micro_psm psm = draw_psm(places, 17, factors);
+        for (int i = 0; i < 400; i++) columns[0][i] = draw_place(&layer);
+        layer.run = sn_micro_psm_at;
+        layer.layer = &psm;
+        layer.is_wide = factors[psm.n_factors - 1].output.is_wide;
+        compare(&(struct sn_micro_step){ .run = sn_micro_patches, .layer = &layer },
+                "psm of patches", trial, layer.size);
+        struct sn_micro_sss sss = draw_sss(places, &n, &m);
+        for (int i = 0; i < n; i++) orders[0][i] = draw_place(&layer);
+        sss.stages.input_order = orders[0];
+        layer.run = sn_micro_sss_at;
+        layer.layer = &sss;
+        layer.is_wide = sss.output.is_wide;
+        compare(&(struct sn_micro_step){ .run = sn_micro_patches, .layer = &layer },
+                "sss of patches", trial, layer.size);
     }
 }

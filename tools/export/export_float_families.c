@@ -114,7 +114,10 @@ static enum sn_status take_factor(struct export_layer *e, const struct psm *s, i
             size_t start = f.row_starts[g], count = f.row_starts[g + 1] - start;
             if (g * (size_t)f.block + (size_t)first >= (size_t)f.rows) break;
             add_group(e, s, &f, j == 0, words, g, first, weights + done * (size_t)block);
-            for (size_t p = 0; p < count; p++) columns[done + p] = (uint16_t)f.columns[start + p];
+            for (size_t p = 0; p < count; p++)
+                columns[done + p] = (uint16_t)(j < s->n_factors - 1
+                                                   ? f.columns[start + p]
+                                                   : export_place(e->l, f.columns[start + p]));
             lengths[n++] = (uint16_t)count;
             done += count;
         }

@@ -29,27 +29,49 @@ const struct export_family *export_family(const struct sn_matrix *structured)
     return NULL;
 }
 
-static int has_patches(const struct sn_window *window)
+int export_has_patches(const layer *l)
 {
-    return !sn_window_is_pixels(window) && !sn_window_is_whole(window);
+    struct sn_window window = structured_window(l);
+    return !sn_window_is_pixels(&window) && !sn_window_is_whole(&window);
 }
 
 int export_pixels(const layer *l)
 {
     struct sn_window window = structured_window(l);
-    return has_patches(&window) ? 1 : (int)sn_window_places(&window);
+    return export_has_patches(l) ? 1 : (int)sn_window_places(&window);
+}
+
+/* Numbers of a line of the band. */
+static size_t span_of(const struct sn_window *window)
+{
+    return ((size_t)window->width + 2 * (size_t)window->pad + 1) / 2 * 2;
+}
+
+size_t export_band(const layer *l)
+{
+    struct sn_window window = structured_window(l);
+    return (size_t)window.size * (size_t)window.channels * span_of(&window);
+}
+
+uint32_t export_place(const layer *l, uint32_t j)
+{
+    struct sn_window window = structured_window(l);
+    uint32_t size = (uint32_t)window.size, channel = j / (size * size);
+    if (!export_has_patches(l)) return j;
+    return (j / size % size * (uint32_t)window.channels + channel) * (uint32_t)span_of(&window)
+        + j % size;
 }
 
 enum sn_status export_patches(const struct export_layer *e, struct sn_micro_step *step,
                               size_t *scratch)
 {
     struct sn_window window = structured_window(e->l);
-    size_t n = sn_window_inputs(&window);
     int is_float = e->input.is_float;
-    if (!has_patches(&window)) return SN_OK;
+    if (!export_has_patches(e->l)) return SN_OK;
     struct sn_micro_patches *to = export_allocate(e->net, 1, sizeof *to);
     if (!to) return export_no_memory(e);
-    *to = (struct sn_micro_patches){ (uint16_t)window.channels,
+    *to = (struct sn_micro_patches){ export_input(e, 1),
+                                     (uint16_t)window.channels,
                                      (uint16_t)window.height,
                                      (uint16_t)window.width,
                                      (uint16_t)window.size,
@@ -57,12 +79,13 @@ enum sn_status export_patches(const struct export_layer *e, struct sn_micro_step
                                      (uint16_t)window.pad,
                                      (uint16_t)window.out_height,
                                      (uint16_t)window.out_width,
-                                     (int8_t)e->input.zero,
+                                     (uint16_t)span_of(&window),
                                      (uint8_t)e->output.is_wide,
                                      (uint16_t)(is_float ? e->l->out_c : 0),
                                      step->run,
                                      step->layer };
-    *scratch += is_float ? sizeof(float) * (n + to->n_floats) : (n + 3) / 4 * 4;
+    *scratch += is_float ? sizeof(float) * (export_band(e->l) + to->n_floats)
+                         : sizeof(int16_t) * export_band(e->l);
     *step = (struct sn_micro_step){ .run = is_float ? sn_micro_float_patches : sn_micro_patches,
                                     .layer = to };
     return SN_OK;

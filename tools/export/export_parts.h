@@ -102,8 +102,15 @@ extern const struct export_family export_sss, export_psm;
 const struct export_family *export_family(const struct sn_matrix *structured);
 
 /* The pixels at which a structured layer takes its inputs as they lie: one where it takes patches,
- * which export_patches then brings to it. */
+ * from the band that export_patches brings to it. */
 int export_pixels(const layer *l);
+int export_has_patches(const layer *l);
+
+/* Where input number j of the matrix is: j, of patches that of micro.h's band. */
+uint32_t export_place(const layer *l, uint32_t j);
+
+/* Numbers of that band. */
+size_t export_band(const layer *l);
 
 /* The words that a structured layer multiplies. */
 const float *export_words(const layer *l);

@@ -102,7 +102,10 @@ static void add_group(struct export_layer *e, const struct psm *s, int j,
     }
     to->lengths[to->n_lengths++] = (uint16_t)(block == 1 ? count : padded / 2);
     for (size_t p = 0; p < padded; p++)
-        to->columns[to->n_columns++] = (uint16_t)(p < count ? f->columns[start + p] : 0);
+        to->columns[to->n_columns++] = (uint16_t)(p == count ? 0
+                                                      : j < s->n_factors - 1
+                                                      ? f->columns[start + p]
+                                                      : export_place(e->l, f->columns[start + p]));
 }
 
 /* The rows of factor j in rows, the rest in *to. */
@@ -174,7 +177,7 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
     struct sn_micro_factor *factors = export_allocate(e->net, (size_t)n, sizeof *factors);
     struct export_rows *rows = calloc((size_t)n, sizeof *rows), all = { 0 };
     enum sn_status status = SN_OK;
-    int most_inner = 0;
+    int most_inner = 0, has_patches = export_has_patches(e->l);
     if (!to || !factors || !rows) {
         free(rows);
         return export_no_memory(e);
@@ -196,9 +199,11 @@ static enum sn_status build_psm(struct export_layer *e, const float *words,
         to->most_inner = (uint16_t)most_inner;
         to->factors = factors;
         *scratch = SN_MICRO_BATCH * sizeof(int32_t)
-            + sizeof(int16_t) * ((size_t)s->matrix.n_inputs + 2 * (size_t)most_inner);
+            + sizeof(int16_t)
+                * ((has_patches ? 0 : (size_t)s->matrix.n_inputs) + 2 * (size_t)most_inner);
     }
-    *step = (struct sn_micro_step){ .run = sn_micro_psm, .layer = to };
+    *step = (struct sn_micro_step){ .run = has_patches ? sn_micro_psm_at : sn_micro_psm,
+                                    .layer = to };
     for (int i = 0; i < n; i++) export_rows_free(&rows[i]);
     export_rows_free(&all);
     free(rows);

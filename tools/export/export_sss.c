@@ -108,6 +108,19 @@ static void collect(const struct export_layer *e, const struct sss *s, const flo
     free(first);
 }
 
+/* Where the stages' inputs are; NULL where they lie in their order. */
+static enum sn_status take_inputs(struct export_layer *e, const struct sss *s, const uint16_t **to)
+{
+    size_t n = (size_t)s->matrix.n_inputs;
+    if (!export_has_patches(e->l)) return export_u16(e, s->input_order, n, to);
+    uint16_t *places = export_allocate(e->net, n, sizeof *places);
+    if (!places) return export_no_memory(e);
+    for (size_t j = 0; j < n; j++)
+        places[j] = (uint16_t)export_place(e->l, s->input_order ? s->input_order[j] : (uint32_t)j);
+    *to = places;
+    return SN_OK;
+}
+
 enum sn_status export_stages(struct export_layer *e, const struct sss *s,
                              struct sn_micro_stages *to, size_t *n_scratch)
 {
@@ -130,9 +143,7 @@ enum sn_status export_stages(struct export_layer *e, const struct sss *s,
     to->most_columns = (uint16_t)((columns + 3) / 4 * 4);
     to->most_states = (uint16_t)((causal + 1) / 2 * 2);
     *n_scratch = (size_t)to->most_columns + to->most_states + (size_t)sum;
-    enum sn_status status = export_u16(e, s->input_order, (size_t)s->matrix.n_inputs,
-                                       &to->input_order);
-    if (status) return status;
+    if (take_inputs(e, s, &to->input_order)) return e->error->code;
     return export_u16(e, s->output_order, (size_t)s->matrix.n_outputs, &to->output_order);
 }
 
@@ -156,7 +167,9 @@ static enum sn_status build_sss(struct export_layer *e, const float *words,
         to->input = export_input(e, export_pixels(e->l));
         status = export_finish(e, &rows, e->v_scale, e->v_scale, &to->rows);
     }
-    *step = (struct sn_micro_step){ .run = sn_micro_sss, .layer = to };
+    *step = (struct sn_micro_step){ .run = export_has_patches(e->l) ? sn_micro_sss_at
+                                                                    : sn_micro_sss,
+                                    .layer = to };
     export_rows_free(&rows);
     free(w);
     return status;

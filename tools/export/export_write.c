@@ -222,10 +222,11 @@ static const char *write_patches(struct export_writer *w, const struct sn_micro_
     const char *inner = write_step(w, &(struct sn_micro_step){ .run = s->run, .layer = s->layer });
     fprintf(
         w->file,
-        "static const struct sn_micro_patches %s_%d_patches = {\n    %d, %d, %d, %d, %d, %d, %d, "
-        "%d, %d, %d, %d, %s, &%s_%d\n};\n",
-        w->name, w->step, s->channels, s->height, s->width, s->size, s->stride, s->pad,
-        s->out_height, s->out_width, s->zero, s->is_wide, s->n_floats, inner, w->name, w->step);
+        "static const struct sn_micro_patches %s_%d_patches = {\n    { %d, %d, %d }, %d, %d, %d, "
+        "%d, %d, %d, %d, %d, %d, %d, %d, %s, &%s_%d\n};\n",
+        w->name, w->step, s->input.zero, s->input.shift, s->input.pixels, s->channels, s->height,
+        s->width, s->size, s->stride, s->pad, s->out_height, s->out_width, s->span, s->is_wide,
+        s->n_floats, inner, w->name, w->step);
     return step->run == sn_micro_patches ? "sn_micro_patches" : "sn_micro_float_patches";
 }
 
@@ -239,7 +240,9 @@ static const char *write_step(struct export_writer *w, const struct sn_micro_ste
 {
     if (has_patches(step)) return write_patches(w, step);
     if (step->run == sn_micro_sss) return write_sss(w, step->layer), "sn_micro_sss";
+    if (step->run == sn_micro_sss_at) return write_sss(w, step->layer), "sn_micro_sss_at";
     if (step->run == sn_micro_psm) return write_psm(w, step->layer), "sn_micro_psm";
+    if (step->run == sn_micro_psm_at) return write_psm(w, step->layer), "sn_micro_psm_at";
     if (step->run == sn_micro_maxpool)
         return export_write_maxpool(w, step->layer), "sn_micro_maxpool";
     if (step->run == sn_micro_avgpool) return write_avgpool(w, step->layer), "sn_micro_avgpool";
