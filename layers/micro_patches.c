@@ -15,6 +15,18 @@ static void take_row(const struct sn_micro_patches *s, const int8_t *in, int row
     }
 }
 
+/* Two numbers, which processors with words copy as one. */
+struct pair {
+    int16_t v[2];
+};
+
+/* The n numbers that stand by places behind go to the front. */
+static void move_back(int16_t *band, size_t n, size_t by)
+{
+    struct pair *to = (struct pair *)band;
+    for (const struct pair *from = to + by / 2, *end = from + n / 2; from < end;) *to++ = *from++;
+}
+
 void sn_micro_patches(const void *layer, const void *in, const void *other, void *out,
                       void *scratch)
 {
@@ -22,12 +34,15 @@ void sn_micro_patches(const void *layer, const void *in, const void *other, void
     size_t line = (size_t)s->channels * s->span, n = s->size * line;
     int16_t *band = scratch;
     char *to = out;
+    int known = 0; /* rows at the top that the last row of outputs left */
     (void)other;
     for (size_t k = 0; k < n; k++) band[k] = 0;
     for (int i = 0; i < s->out_height; i++) {
-        for (int k = 0; k < s->size; k++)
+        for (int k = known; k < s->size; k++)
             take_row(s, in, i * s->stride - s->pad + k, band + (size_t)k * line);
         for (int j = 0; j < s->out_width; j++, to += 1 << s->is_wide)
             s->run(s->layer, band + j * s->stride, 0, to, band + n);
+        known = s->size > s->stride ? s->size - s->stride : 0;
+        move_back(band, (size_t)known * line, s->stride * line);
     }
 }

@@ -60,15 +60,15 @@ static inline void finish(struct sn_micro_rows *rows, const int32_t *a, size_t n
     int32_t high = output->high, low = output->low;
     char *out = target->out;
 #ifndef __OPTIMIZE_SIZE__
-    /* Most rows of convolutions: without what others need, registers hold all. */
-    if (bias && order && !is_wide && !table) {
+    /* Most rows of convolutions: constant limits are one instruction, and registers hold all. */
+    if (bias && !is_wide && !table && low == -128 && high == 127)
         for (; scale != end; scale++) {
             int32_t t = micro_scale(*a++, *scale, *bias++) >> (*scale & 31);
-            if (t > high) t = high;
-            if (t < low) t = low;
-            out[*order++ * step] = (char)t;
+            t = t > 127 ? 127 : t < -128 ? -128 : t;
+            char *at = order ? out + *order++ * step : out;
+            if (!order) out += step;
+            *at = (char)t;
         }
-    }
 #endif
     while (scale != end) {
         int word = *scale++, e = word & 31;

@@ -20,10 +20,11 @@ status=0
 # One loads a library in front of all others. mallinfo, by which check knows the memory of a net, is not the sanitizer's allocator's.
 ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0:allocator_may_return_null=1:verify_asan_link_order=0
 export SANITIZED=1
-for script in commands training tune moments reconstruct compress bad_input kills family; do
+for script in commands training tune moments reconstruct compress bad_input kills family ranks; do
     sh tests/$script.sh "$build" || status=1
 done
 sh tests/export.sh "$build" "${CC:-gcc}" || status=1
+sh tests/library.sh "$build" "${CC:-gcc} -fsanitize=address,undefined" || status=1
 # A process that is forked from a test and exits has no other threads to stop, which the leak checker only remarks on.
 ! find "$logs" -type f -exec cat {} + | grep -v 'was not suspended. False leaks are possible' >&2 || status=1
 exit $status

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Products on six emulated microcontrollers (run.sh): instructions, bytes, and that every target gives of integers the bits of the
-# arithmetic's definition (tests/micro_reference.c) for 1000 inputs, and of floats what the host gives, to 1e-6. Usage:
-# bench/mcu/mcu.sh BUILD, from the repository's root; make mcu calls it. The table and its picture go to bench/results/mcu where
-# there is none; else the instructions must not exceed those in it by more than a hundredth.
+# arithmetic's definition (tests/micro_reference.c) for 1000 inputs, of nets with convolutions for 10, and of floats what the host
+# gives, to 1e-6. Usage: bench/mcu/mcu.sh BUILD, from the repository's root; make mcu calls it. The table and its picture go to
+# bench/results/mcu where there is none; else the instructions must not exceed those in it by more than a hundredth.
 set -eu
 
 build=$1
@@ -95,12 +95,48 @@ done
 fit sss-large "$work/large" --bits 8 --type sss --stages 8 --params 102400
 run sss-large "$all" "$work/sss-large.cfg" "$work/sss-large.weights" "$work/large.x.npy"
 
+# One layer more of a convolutional net, dense or approximated: section NAME TYPE STRIDE FILTERS INPUTS OPTION...
+section() {
+    to=$work/$1 kind=$2 stride=$3 filters=$4 inputs=$5
+    shift 5
+    matrix=$work/filters$filters-$inputs
+    [ -f "$matrix.w.npy" ] || "$work/make_matrix" $filters $inputs 1 "$matrix"
+    if [ "$kind" = convolutional ]; then
+        printf '[convolutional]\nfilters=%d\nsize=3\nstride=%d\npad=1\nactivation=relu\n\n' $filters $stride >> "$to.cfg"
+        head -c $((4 * filters)) /dev/zero >> "$to.weights" # biases
+        tail -c +129 "$matrix.w.npy" >> "$to.weights"
+    else
+        fit layer "$matrix" "$@"
+        sed -n '/^\[\(sss\|psm\)\]/,$p' "$work/layer.cfg" | sed "s/^\[.*/&\nsize=3\nstride=$stride\npad=1/; s/^activation=.*/activation=relu/" >> "$to.cfg"
+        echo >> "$to.cfg"
+        tail -c +21 "$work/layer.weights" >> "$to.weights"
+    fi
+}
+
+# Of 32 x 32 pixels four convolutions of 3 x 3, the first of them dense: convolutions NAME TYPE OPTION...
+convolutions() {
+    net=$1 type=$2
+    shift 2
+    printf '[net]\nbatch=1\nheight=32\nwidth=32\nchannels=3\n\n' > "$work/$net.cfg"
+    printf '\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' > "$work/$net.weights"
+    section "$net" convolutional 2 16 27
+    section "$net" "$type" 1 32 144 --params 921 "$@"
+    section "$net" "$type" 2 32 288 --params 1843 "$@"
+    section "$net" "$type" 1 64 288 --params 3686 "$@"
+    run "$net" 'm3 m4 m7 m55 rv32' "$work/$net.cfg" "$work/$net.weights" "$work/images.x.npy" # Of m0 the RAM is too small.
+}
+"$work/make_matrix" 1 3072 10 "$work/images"
+convolutions conv-dense convolutional
+convolutions conv-psm psm --bits 8 --type psm --factors 1 --block 4
+convolutions conv-sss sss --bits 8 --type sss --stages 8
+
 heading='net\ttarget\tinstructions\tflash\tRAM\tstack\truntime -Os\terror\tsame largest\n'
 if [ ! -f "$results" ]; then
     {
         sh bench/environment.sh
         echo "# command: make mcu; $(arm-none-eabi-gcc --version | head -n 1), $(qemu-system-arm --version | head -n 1)"
         echo "# dense, sss, psm: 512 inputs, 256 outputs, a fifth of the values; sss-large: 1000 outputs; bytes, flash with the runtime at -O2; -float: floats"
+        echo "# conv: four convolutions of 3 x 3 from 32 x 32 pixels, 16, 32, 32 and 64 filters, all but the first dense or of a fifth of the values"
         printf "$heading"
         cat "$table"
     } > "$results.new"
