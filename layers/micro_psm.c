@@ -3,16 +3,21 @@
 
 enum { ROWS = 4, PAIR = 2 * ROWS }; /* of a block of 4 rows; bytes of two of them */
 
-/* a[0..3] of a group of n pairs: of w[0..7] the first four are rows 0, 1 of two columns, the others
- * rows 2, 3. */
+/* Where a factor's next group starts. */
+struct groups {
+    const uint16_t *lengths, *columns;
+    const int8_t *w;
+};
+
+/* a[0..3] of the next group, of n pairs: of w[0..7] the first four are rows 0, 1 of two columns,
+ * the others rows 2, 3. */
 #if MICRO_DSP && !defined __OPTIMIZE_SIZE__
 
 /* By hand: compilers do not see that two numbers of 16 bits are one word. */
-static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
-                       int32_t *a)
+static inline void dot(struct groups *groups, size_t n, const int16_t *v, int32_t *a)
 {
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, x, y, r, s;
-    const uint16_t *end = columns + 2 * n;
+    const uint16_t *end = groups->columns + 2 * n;
 #define ROWS_OF(word, even, odd)                                 \
     "sxtb16 %[y], " word "\nsxtb16 " word ", " word ", ror #8\n" \
     "smlad " even ", %[y], %[x], " even "\nsmlad " odd ", " word ", %[x], " odd "\n"
@@ -27,8 +32,8 @@ static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const
             "b 3f\n"
             "1:\n" PAIR_OF_BLOCKS "2:\n" PAIR_OF_BLOCKS "3: cmp %[c], %[end]\n"
             "bne 1b\n"
-            : [w] "+r"(w), [c] "+r"(columns), [x] "=&r"(x), [y] "=&r"(y), [r] "=&r"(r),
-              [s] "=&r"(s), [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3)
+            : [w] "+r"(groups->w), [c] "+r"(groups->columns), [x] "=&r"(x), [y] "=&r"(y),
+              [r] "=&r"(r), [s] "=&r"(s), [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3)
             : [v] "r"(v), [n] "r"(n), [end] "r"(end)
             : "cc", "memory");
 #undef PAIR_OF_BLOCKS
@@ -39,13 +44,12 @@ static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const
 #elif MICRO_THUMB1
 
 /* By hand: eight registers are too few for compilers, and sums fit into the others. */
-static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
-                       int32_t *a)
+static inline void dot(struct groups *groups, size_t n, const int16_t *v, int32_t *a)
 {
     register int32_t a0 __asm__("r8") = 0, a1 __asm__("r9") = 0, a2 __asm__("r10") = 0,
                         a3 __asm__("r11") = 0;
     int32_t x, y;
-    const uint16_t *end = columns + 2 * n;
+    const uint16_t *end = groups->columns + 2 * n;
 #define ROW(at, sum) \
     "movs %[y], #" at "\nldrsb %[y], [%[w], %[y]]\nmuls %[y], %[x], %[y]\nadd " sum ", %[y]\n"
 #define COLUMN(at, w0, w1, w2, w3)                                                              \
@@ -56,8 +60,8 @@ static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const
                 COLUMN("2", "2", "3", "6", "7") "adds %[c], #4\nadds %[w], #8\n"
                                                 "2: cmp %[c], %[end]\n"
                                                 "bne 1b\n"
-            : [w] "+l"(w), [c] "+l"(columns), [x] "=&l"(x), [y] "=&l"(y), "+r"(a0), "+r"(a1),
-              "+r"(a2), "+r"(a3)
+            : [w] "+l"(groups->w), [c] "+l"(groups->columns), [x] "=&l"(x), [y] "=&l"(y), "+r"(a0),
+              "+r"(a1), "+r"(a2), "+r"(a3)
             : [v] "l"(v), [end] "h"(end)
             : "cc", "memory");
 #undef COLUMN
@@ -67,9 +71,10 @@ static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const
 
 #else
 
-static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const int16_t *v,
-                       int32_t *a)
+static inline void dot(struct groups *groups, size_t n, const int16_t *v, int32_t *a)
 {
+    const int8_t *w = groups->w;
+    const uint16_t *columns = groups->columns, *end = columns + 2 * n;
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
 #define MULTIPLY_PAIR                                 \
     do {                                              \
@@ -85,7 +90,6 @@ static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const
         columns += 2;                                 \
         w += PAIR;                                    \
     } while (0)
-    const uint16_t *end = columns + 2 * n;
 #ifndef __OPTIMIZE_SIZE__
     if (n & 1) MULTIPLY_PAIR;
     while (columns != end) {
@@ -96,6 +100,8 @@ static inline void dot(const int8_t *w, const uint16_t *columns, size_t n, const
     while (columns != end) MULTIPLY_PAIR;
 #endif
 #undef MULTIPLY_PAIR
+    groups->w = w;
+    groups->columns = columns;
     a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
 }
 
@@ -118,25 +124,13 @@ static __attribute__((noinline)) int32_t dot_row(const int8_t *w, const uint16_t
     return a;
 }
 
-/* Where a factor's next group starts. */
-struct groups {
-    const uint16_t *lengths, *columns;
-    const int8_t *w;
-};
-
 /* The a of n rows; apart from one another, since both take all registers. */
 static __attribute__((noinline)) void multiply_blocks(struct groups *groups, const int16_t *v,
                                                       int32_t *a, size_t n)
 {
-    const uint16_t *lengths = groups->lengths, *columns = groups->columns;
-    const int8_t *w = groups->w;
-    for (int32_t *end = a + n; a < end; a += ROWS) {
-        size_t count = *lengths++;
-        dot(w, columns, count, v, a);
-        w += PAIR * count;
-        columns += 2 * count;
-    }
-    *groups = (struct groups){ lengths, columns, w };
+    struct groups next = *groups;
+    for (int32_t *end = a + n; a < end; a += ROWS) dot(&next, *next.lengths++, v, a);
+    *groups = next;
 }
 
 static __attribute__((noinline)) void multiply_rows(struct groups *groups, const int16_t *v,
