@@ -15,16 +15,15 @@ static void take_row(const struct sn_micro_patches *s, const int8_t *in, int row
     }
 }
 
-/* Two numbers, which processors with words copy as one. */
-struct pair {
-    int16_t v[2];
-};
-
-/* The n numbers that stand by places behind go to the front. */
-static void move_back(int16_t *band, size_t n, size_t by)
+/* The n numbers, an even number, that stand `by` places behind go to the front. Compilers make one
+ * word of two where a processor has words at any address. */
+static void move_back(int16_t *to, size_t n, size_t by)
 {
-    struct pair *to = (struct pair *)band;
-    for (const struct pair *from = to + by / 2, *end = from + n / 2; from < end;) *to++ = *from++;
+    for (const int16_t *from = to + by, *end = from + n; from < end; from += 2, to += 2) {
+        int16_t first = from[0], second = from[1];
+        to[0] = first;
+        to[1] = second;
+    }
 }
 
 void sn_micro_patches(const void *layer, const void *in, const void *other, void *out,
