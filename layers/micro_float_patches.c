@@ -25,7 +25,7 @@ void sn_micro_float_patches(const void *layer, const void *in, const void *other
         for (int k = 0; k < s->size; k++)
             take_row(s, in, i * s->stride - s->pad + k, band + (size_t)k * line);
         for (int j = 0; j < s->out_width; j++, to++) {
-            s->run(s->layer, band + j * s->stride, 0, outputs, outputs + s->n_floats);
+            s->run(s->layer, band + (ptrdiff_t)j * s->stride, 0, outputs, outputs + s->n_floats);
             for (size_t k = 0; k < s->n_floats; k++) to[k * n_places] = outputs[k];
         }
     }

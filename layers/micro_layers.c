@@ -11,7 +11,7 @@ static void take_patch(const struct sn_micro_convolution *c, const int8_t *in, i
         is_inside = row >= 0 && row + size <= height && column >= 0 && column + size <= width;
     for (size_t n = c->channels; n > 0; n--, in += c->input.pixels)
         for (int i = row; i < row + size; i++) {
-            const int8_t *from = in + i * width;
+            const int8_t *from = in + (ptrdiff_t)i * width;
             if (is_inside)
                 for (int j = column; j < column + size; j++)
                     *v++ = (int16_t)((from[j] - zero) * one);
@@ -48,9 +48,9 @@ void sn_micro_convolution(const void *layer, const void *in, const void *other, 
 }
 
 /* The largest of some rows of some columns of an image. */
-static inline int largest(const int8_t *from, int rows, int columns, int width)
+static inline int8_t largest(const int8_t *from, int rows, int columns, int width)
 {
-    int most = -128;
+    int8_t most = -128;
     for (; rows > 0; rows--, from += width)
         for (int x = 0; x < columns; x++)
             if (from[x] > most) most = from[x];
@@ -68,14 +68,14 @@ void sn_micro_maxpool(const void *layer, const void *in, const void *other, void
     int height = m->height, width = m->width, size = m->size;
     (void)other;
     (void)scratch;
-    for (size_t c = m->channels; c > 0; c--, from += height * width)
+    for (size_t c = m->channels; c > 0; c--, from += (ptrdiff_t)height * width)
         for (int i = 0; i < m->out_height; i++) {
             int top = between(i * m->stride - m->before, 0, height),
                 bottom = between(i * m->stride - m->before + size, 0, height);
-            const int8_t *line = from + top * width;
+            const int8_t *line = from + (ptrdiff_t)top * width;
             for (int j = 0, x = -m->before; j < m->out_width; j++, x += m->stride) {
                 int left = between(x, 0, width), right = between(x + size, 0, width);
-                *to++ = (int8_t)largest(line + left, bottom - top, right - left, width);
+                *to++ = largest(line + left, bottom - top, right - left, width);
             }
         }
 }

@@ -40,7 +40,7 @@ void sn_micro_patches(const void *layer, const void *in, const void *other, void
         for (int k = known; k < s->size; k++)
             take_row(s, in, i * s->stride - s->pad + k, band + (size_t)k * line);
         for (int j = 0; j < s->out_width; j++, to += 1 << s->is_wide)
-            s->run(s->layer, band + j * s->stride, 0, to, band + n);
+            s->run(s->layer, band + (ptrdiff_t)j * s->stride, 0, to, band + n);
         known = s->size > s->stride ? s->size - s->stride : 0;
         move_back(band, (size_t)known * line, s->stride * line);
     }

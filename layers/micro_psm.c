@@ -129,14 +129,14 @@ static __attribute__((noinline)) void multiply_blocks(struct groups *groups, con
                                                       int32_t *a, size_t n)
 {
     struct groups next = *groups;
-    for (int32_t *end = a + n; a < end; a += ROWS) dot(&next, *next.lengths++, v, a);
+    for (const int32_t *end = a + n; a < end; a += ROWS) dot(&next, *next.lengths++, v, a);
     *groups = next;
 }
 
 static __attribute__((noinline)) void multiply_rows(struct groups *groups, const int16_t *v,
                                                     int32_t *a, size_t n)
 {
-    for (int32_t *end = a + n; a < end;) {
+    for (const int32_t *end = a + n; a < end;) {
         size_t count = *groups->lengths++;
         *a++ = dot_row(groups->w, groups->columns, count, v);
         groups->w += count;
@@ -187,7 +187,7 @@ void sn_micro_psm(const void *layer, const void *in, const void *other, void *ou
     const struct sn_micro_psm *s = layer;
     const struct sn_micro_factor *last = s->factors + s->n_factors - 1;
     int32_t *sums = scratch;
-    int16_t *v = (int16_t *)(void *)(sums + SN_MICRO_BATCH) + 2 * s->most_inner;
+    int16_t *v = (int16_t *)(void *)(sums + SN_MICRO_BATCH) + 2 * (size_t)s->most_inner;
     (void)other;
     for (size_t p = 0; p < s->input.pixels; p++) {
         sn_micro_take(&s->input, (const int8_t *)in + p, 0, s->n_inputs, v);
