@@ -209,6 +209,11 @@ printf '[net]\ninputs=2\n[connected]\noutput=2\nactivation=linear\n' > "$out/two
 refuse "features that are no numbers" 'nan.npy: row 0, column 1: found nan, expected a finite number$' 1 "$out/two.cfg" "$out/two.weights" --features "$out/nan.npy"
 sed 's/^\[dropout\]/[softmax]/; s/^probability=.*/noloss=1/' "$out/net.cfg" > "$out/other.cfg"
 refuse "a layer without integers" 'other.cfg: layer 9, \[softmax\], cannot be exported: no integer form$' 1 "$out/other.cfg" "$net" --images "$out/images.txt"
+printf '[net]\nheight=3\nwidth=32\nchannels=700\n[convolutional]\nfilters=1\nsize=3\npad=1\nactivation=linear\n' > "$out/deep.cfg"
+{ i32 0 2 0 0 0; head -c $((4 * (1 + 9 * 700))) /dev/zero; } > "$out/deep.weights"
+try "$structnet" approx "$out/deep.cfg" "$out/deep.weights" --type pruned --share 0.2 -o "$out/wide"
+refuse "rows that a patch's columns cannot number" 'wide.cfg: layer 0, \[psm\], cannot be exported: more than 65535 numbers in the rows of a patch$' 1 \
+    "$out/wide.cfg" "$out/wide.weights" --images "$out/images.txt"
 try "$structnet" export "$out/net.cfg" "$net" --images "$out/images.txt" -o "$out/9lives"
 ok "a name that C does not take" complains 2 "^structnet export: -o: expected a name of C, found '9lives'"
 

@@ -21,7 +21,8 @@ static const char *obstacle(const layer *l, int first)
     if (structured_matrix(l)) {
         const struct sn_matrix *structured = structured_matrix(l);
         if (!export_family(structured)) return "no integer form";
-        if (export_has_patches(l) && export_band(l) > MOST) return "too large";
+        if (export_has_patches(l) && export_band(l) > MOST)
+            return "more than 65535 numbers in the rows of a patch";
         return structured->n_inputs > MOST || structured->n_outputs > MOST ? too_many : NULL;
     }
     switch (l->type) {

@@ -5,6 +5,7 @@
 #include "export_parts.h"
 
 #include <micro_float.h>
+#include <psm.h>
 #include <sss.h>
 
 /* build_float of struct export_family. */
@@ -16,6 +17,9 @@ enum sn_status export_float_psm(struct export_layer *e, const float *words,
 /* The stages of either kind, and how many numbers scratch has for them. */
 enum sn_status export_stages(struct export_layer *e, const struct sss *s,
                              struct sn_micro_stages *to, size_t *n_scratch);
+
+/* Where input `column` of factor j is: of the rightmost one an input of the layer. */
+uint16_t export_column(const layer *l, const struct psm *s, int j, uint32_t column);
 
 /* What a layer's activation does to an output. */
 struct sn_micro_float_output export_float_output(const layer *l);

@@ -115,9 +115,7 @@ static enum sn_status take_factor(struct export_layer *e, const struct psm *s, i
             if (g * (size_t)f.block + (size_t)first >= (size_t)f.rows) break;
             add_group(e, s, &f, j == 0, words, g, first, weights + done * (size_t)block);
             for (size_t p = 0; p < count; p++)
-                columns[done + p] = (uint16_t)(j < s->n_factors - 1
-                                                   ? f.columns[start + p]
-                                                   : export_place(e->l, f.columns[start + p]));
+                columns[done + p] = export_column(e->l, s, j, f.columns[start + p]);
             lengths[n++] = (uint16_t)count;
             done += count;
         }

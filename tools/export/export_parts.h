@@ -104,6 +104,8 @@ const struct export_family *export_family(const struct sn_matrix *structured);
 /* The pixels at which a structured layer takes its inputs as they lie: one where it takes patches,
  * from the band that export_patches brings to it. */
 int export_pixels(const layer *l);
+
+/* Whether it takes patches: neither pixels nor an image as they lie. */
 int export_has_patches(const layer *l);
 
 /* Where input number j of the matrix is: j, of patches that of micro.h's band. */

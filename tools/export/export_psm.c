@@ -39,6 +39,11 @@ static float psm_state(const struct sn_matrix *structured, const float *words, c
     return most;
 }
 
+uint16_t export_column(const layer *l, const struct psm *s, int j, uint32_t column)
+{
+    return (uint16_t)(j < s->n_factors - 1 ? column : export_place(l, column));
+}
+
 /* Codes of one block's row r, of pairs of blocks where there are four rows. */
 static int8_t *code_at(int8_t *codes, size_t p, int r, int block)
 {
@@ -102,10 +107,8 @@ static void add_group(struct export_layer *e, const struct psm *s, int j,
     }
     to->lengths[to->n_lengths++] = (uint16_t)(block == 1 ? count : padded / 2);
     for (size_t p = 0; p < padded; p++)
-        to->columns[to->n_columns++] = (uint16_t)(p == count ? 0
-                                                      : j < s->n_factors - 1
-                                                      ? f->columns[start + p]
-                                                      : export_place(e->l, f->columns[start + p]));
+        to->columns[to->n_columns++] = p < count ? export_column(e->l, s, j, f->columns[start + p])
+                                                 : (uint16_t)0;
 }
 
 /* The rows of factor j in rows, the rest in *to. */
